@@ -1,0 +1,5 @@
+"""The SameScene engine: flood and land-cover maps, and cross-view search, without QGIS."""
+
+from engine.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,86 @@
+"""The one table of jobs: name, request model and function.
+
+Command line, worker and Dask look a job up here and call the same function with the same request, so their results
+cannot differ. Entries are written ``"module:attribute"`` and imported when used: ``engine --help`` imports none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ParameterError
+from engine.events import Reporter
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: ``request`` and ``function`` name a pydantic model and ``run(request, reporter) -> dict`` (JSON-able)."""
+
+    name: str
+    request: str
+    function: str
+    summary: str
+
+    def parse(self, params: dict[str, Any]) -> BaseModel:
+        """The validated request; raises ParameterError with one line that names each field at fault."""
+        from pydantic import ValidationError
+
+        model = _load(self.request)
+        try:
+            return model(**params)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            faults = []
+            for fault in error.errors():
+                where = ".".join(str(part) for part in fault["loc"]) or "request"
+                given = f" (found {fault['input']!r})" if fault["type"] != "missing" else ""
+                faults.append(f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}{given}")
+            raise ParameterError(
+                f"{self.name}: {'; '.join(faults)}.", remedy=f"See 'engine {self.name} --help'."
+            ) from error
+
+    def run(self, request: BaseModel, reporter: Reporter) -> dict[str, Any]:
+        """Do the job; raises EngineError, Cancelled among them."""
+        return _load(self.function)(request, reporter)  # type: ignore[no-any-return]
+
+
+def _load(where: str) -> Any:
+    module, _, attribute = where.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+JOBS: dict[str, Job] = {
+    job.name: job
+    for job in (
+        Job(
+            "flood",
+            "engine.mapping.flood.request:FloodRequest",
+            "engine.mapping.flood.job:run",
+            "Map water and flood from a Sentinel-1 scene.",
+        ),
+        Job(
+            "evaluate-flood",
+            "engine.mapping.flood.evaluate:EvaluateFloodRequest",
+            "engine.mapping.flood.evaluate:run",
+            "Score flood maps against labelled chips.",
+        ),
+        Job(
+            "simulate-scene",
+            "engine.simulate.request:SceneRequest",
+            "engine.simulate.job:run",
+            "Make a simulated Sentinel-1/Sentinel-2 scene with exact flood truth.",
+        ),
+        Job("doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."),
+    )
+}
+
+
+def find_job(name: str) -> Job:
+    """The job of that name; raises ParameterError that lists the names."""
+    if name not in JOBS:
+        raise ParameterError(f"There is no job {name!r}.", remedy=f"Jobs: {', '.join(sorted(JOBS))}.")
+    return JOBS[name]

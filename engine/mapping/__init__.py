@@ -1,0 +1,1 @@
+"""Maps from scenes: flood, land cover, streaming inference, reports."""

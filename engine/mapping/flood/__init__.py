@@ -1,0 +1,1 @@
+"""Flood maps: detectors of water, the streamed pipeline, its outputs."""

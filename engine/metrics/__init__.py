@@ -1,0 +1,1 @@
+"""Figures of merit: segmentation, calibration, retrieval, area."""

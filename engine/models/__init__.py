@@ -1,0 +1,1 @@
+"""Encoders, decoders and model bundles in plain torch."""

@@ -1,0 +1,1 @@
+"""Grids, windows, reading with masks, writing, vectors and geodesic area."""

@@ -1,0 +1,1 @@
+"""Sentinel-1 radiometry, speckle and thresholds. Pure numpy; no files."""
