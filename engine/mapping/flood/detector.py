@@ -69,6 +69,9 @@ class WaterDetector(Protocol):
         NaN exactly where no polarisation is finite. The values do not depend on how the strips are cut.
         """
 
+    def probabilities_before(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
+        """The same windows with P(water) in the scene before the event; asked for only where ``has_before``."""
+
     def diagnostics(self) -> dict[str, Any]:
         """JSON-able facts of the last run for report and ``result.json``.
 

@@ -1,0 +1,73 @@
+"""Small pictures of a large map for the report, gathered while the strips go by."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from engine.mapping.flood.detector import SceneReader
+from engine.mapping.flood.pipeline import FloodStrip
+from engine.raster.grid import Grid, Window
+from engine.sar.radiometry import to_power
+
+U8 = NDArray[np.uint8]
+
+
+class PreviewSink:
+    """Keeps every ``step``-th pixel of codes and probability, and block means of backscatter.
+
+    ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``backscatter``
+    float32 (2, rows, columns) dB of the mean linear power of the valid pixels (NaN where a block has none).
+    """
+
+    def __init__(self, scene: SceneReader, *, size: int = 1400) -> None:
+        grid = scene.grid
+        self._scene = scene
+        self.step = max(1, math.ceil(max(grid.shape) / size))
+        rows, cols = math.ceil(grid.height / self.step), math.ceil(grid.width / self.step)
+        self.codes: U8 = np.full((rows, cols), 255, np.uint8)
+        self.probability: U8 = np.full((rows, cols), 255, np.uint8)
+        self._sum = np.zeros((2, rows, cols))
+        self._count = np.zeros((2, rows, cols))
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the preview's pixels."""
+        grid = self._scene.grid
+        rows, cols = self.codes.shape
+        return Grid(rows, cols, grid.transform @ Affine.scale(self.step), grid.crs)
+
+    def add(self, strip: FloodStrip) -> None:
+        """Take from one strip."""
+        window, step = strip.window, self.step
+        first = -window.row % step
+        offset = step // 2 if window.height > first + step // 2 else 0
+        rows = np.arange(first, window.height, step)
+        taken = np.minimum(rows + offset, window.height - 1)
+        target = (rows + window.row) // step
+        cols = np.minimum(np.arange(0, window.width, step) + step // 2, window.width - 1)
+        self.codes[target] = strip.codes[np.ix_(taken, cols)]
+        self.probability[target] = strip.probability[np.ix_(taken, cols)]
+        for row in range(window.row, window.row_stop, 512):
+            self._add_backscatter(Window(row, 0, min(512, window.row_stop - row), window.width))
+
+    def _add_backscatter(self, window: Window) -> None:
+        power = to_power(self._scene.read(window))
+        valid = np.isfinite(power)
+        row_starts = np.unique(np.maximum(np.arange(window.row // self.step, window.row_stop) * self.step, window.row))
+        row_starts = row_starts[row_starts < window.row_stop] - window.row
+        col_starts = np.arange(0, window.width, self.step)
+        target = (row_starts + window.row) // self.step
+        for out, values in ((self._sum, np.where(valid, power, 0.0)), (self._count, valid.astype(np.float32))):
+            blocks = np.add.reduceat(np.add.reduceat(values, row_starts, axis=1), col_starts, axis=2)
+            out[:, target] += blocks
+
+    @property
+    def backscatter(self) -> NDArray[np.float32]:
+        """See the class."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = 10 * np.log10(self._sum / self._count)
+        return np.where(self._count > 0, mean, np.nan).astype(np.float32)
