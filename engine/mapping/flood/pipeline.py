@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from engine.events import Reporter
@@ -28,10 +29,13 @@ from engine.mapping.flood.detector import FloatArray, SceneReader, WaterDetector
 from engine.mapping.flood.spool import RowSpool
 from engine.mapping.flood.surroundings import REFERENCE, UNKNOWN, Surroundings
 from engine.raster.area import PixelAreas
-from engine.raster.grid import Window
+from engine.raster.grid import Grid, Window
 
 U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+ASSUMED_GSD_M = 10.0
+"""Metres a pixel of a chip without georeference."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def map_water(
     reporter: Reporter,
 ) -> None:
     """Run all passes and feed ``sinks``; scratch files go to ``folder``. Raises what detector and sinks raise."""
-    areas = PixelAreas(scene.grid)
+    areas = pixel_areas(scene.grid)
     with ExitStack() as stack:
         share = 0.45 if scene.has_before else 0.75
         now = stack.enter_context(_WaterPass(scene.grid.width, folder, rule, detector.grow_percent, areas))
@@ -86,6 +90,13 @@ def map_water(
         classified = stack.enter_context(RowSpool(scene.grid.width, folder))
         slivers = _classify(now, before, surroundings, areas, classified, rule, reporter.part(0.75, 0.85))
         _finish(now, surroundings, areas, classified, slivers, rule, sinks, reporter.part(0.85, 1.0))
+
+
+def pixel_areas(grid: Grid) -> PixelAreas:
+    """Geodesic areas; a chip without CRS counts as :data:`ASSUMED_GSD_M` pixels, Sentinel-1's usual spacing."""
+    if grid.crs is not None:
+        return PixelAreas(grid)
+    return PixelAreas(Grid(grid.height, grid.width, Affine.scale(ASSUMED_GSD_M, -ASSUMED_GSD_M), None))
 
 
 class _WaterPass:

@@ -57,10 +57,9 @@ class PreviewSink:
     def _add_backscatter(self, window: Window) -> None:
         power = to_power(self._scene.read(window))
         valid = np.isfinite(power)
-        row_starts = np.unique(np.maximum(np.arange(window.row // self.step, window.row_stop) * self.step, window.row))
-        row_starts = row_starts[row_starts < window.row_stop] - window.row
+        target = np.arange(window.row // self.step, math.ceil(window.row_stop / self.step))
+        row_starts = np.maximum(target * self.step - window.row, 0)
         col_starts = np.arange(0, window.width, self.step)
-        target = (row_starts + window.row) // self.step
         for out, values in ((self._sum, np.where(valid, power, 0.0)), (self._count, valid.astype(np.float32))):
             blocks = np.add.reduceat(np.add.reduceat(values, row_starts, axis=1), col_starts, axis=2)
             out[:, target] += blocks

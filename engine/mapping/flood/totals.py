@@ -116,7 +116,7 @@ class ZonesSink:
         """``geometries`` in the grid's CRS; ``totals``: geodesic m² of each whole zone."""
         self._grid, self._cut = grid, cut
         self.zones = [
-            _Zone(identifier, geometry, _window_of(geometry, grid), total)
+            _Zone(identifier, geometry, window_of_bounds(geometry.bounds, grid), total)
             for identifier, geometry, total in zip(identifiers, geometries, totals, strict=True)
         ]
 
@@ -151,12 +151,15 @@ class ZonesSink:
         ]
 
 
-def _window_of(geometry: Any, grid: Grid) -> Window:
-    """The smallest window of the grid that covers a geometry's bounding box, with a pixel to spare."""
-    west, south, east, north = geometry.bounds
+def window_of_bounds(bounds: tuple[float, float, float, float], grid: Grid) -> Window:
+    """The smallest window of the grid that covers a box (west, south, east, north in its CRS), clipped to the grid."""
+    west, south, east, north = bounds
     inverse = ~grid.transform
     corners = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
     cols, rows = [c[0] for c in corners], [c[1] for c in corners]
-    top, left = int(np.floor(min(rows))) - 1, int(np.floor(min(cols))) - 1
-    bottom, right = int(np.ceil(max(rows))) + 1, int(np.ceil(max(cols))) + 1
+    # Rounding noise of the inverse must not add a row of pixels that only touches the box.
+    top, left = int(np.floor(min(rows) + 1e-6)), int(np.floor(min(cols) + 1e-6))
+    bottom, right = int(np.ceil(max(rows) - 1e-6)), int(np.ceil(max(cols) - 1e-6))
+    if bottom <= top or right <= left:
+        return Window(0, 0, 0, 0)
     return Window(top, left, bottom - top, right - left).intersect(grid.window)

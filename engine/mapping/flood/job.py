@@ -1,0 +1,261 @@
+"""The flood job: from a request to a folder of results."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.command_line import command_line
+from engine.errors import GridError, ParameterError, RegionError
+from engine.events import Reporter
+from engine.mapping.flood.classes import CLASS_NAMES, FLOOD, REFERENCE_WATER, WATER
+from engine.mapping.flood.detector import WaterDetector
+from engine.mapping.flood.methods import choose_detector, describe_model
+from engine.mapping.flood.pipeline import FloodStrip, WaterRule, map_water
+from engine.mapping.flood.preview import PreviewSink
+from engine.mapping.flood.rasters import RasterSink
+from engine.mapping.flood.request import FloodRequest
+from engine.mapping.flood.scene import Sentinel1File, Sentinel1Scene
+from engine.mapping.flood.surroundings import Surroundings
+from engine.mapping.flood.totals import TotalsSink, ZonesSink, window_of_bounds
+from engine.mapping.report.flood import write_flood_report
+from engine.mapping.report.pictures import backscatter_rgb, class_rgb, probability_rgb
+from engine.outputs import ResultFolder
+from engine.provenance import fingerprint
+from engine.raster.area import polygon_area_m2
+from engine.raster.grid import Window
+from engine.raster.vector import Regions, StripPolygons, read_regions, write_layer
+from engine.version import VERSION
+
+
+def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
+    """Map flood as ``request`` says and return ``result.json``'s content; raises EngineError."""
+    started = time.monotonic()
+    reporter.progress(0.0, "open", "Opening the scene")
+    detector = choose_detector(request.method, device=request.device, reporter=reporter)
+    with ResultFolder(request.out, overwrite=request.overwrite) as results:
+        with Sentinel1Scene.open(
+            request.post, before=request.before, bands=request.bands, unit=request.units
+        ) as whole:
+            if whole.grid.crs is None:
+                raise GridError(
+                    f"{request.post}: the scene has no CRS, so no area and no place can be told.",
+                    remedy="Georeference it (for example with gdal_edit or gdalwarp).",
+                )
+            figures, outputs = _map(request, whole, detector, results.path, reporter)
+            result: dict[str, Any] = {
+                "job": "flood",
+                "outputs": outputs,
+                "inputs": _inputs(request, whole, reporter.part(0.93, 0.96)),
+                "parameters": request.model_dump(mode="json"),
+                "model": describe_model(detector),
+                "engine_version": VERSION,
+                "command": command_line("flood", request, positional=("post",)),
+                "device": detector.diagnostics().get("device", "cpu"),
+                "warnings": list(reporter.warnings),
+                "figures": figures.json,
+            }
+        reporter.progress(0.97, "report", "Writing the report")
+        result["seconds"] = round(time.monotonic() - started, 2)
+        write_flood_report(
+            results.path / "report.html",
+            result=result,
+            pictures=figures.pictures,
+            preview_grid=figures.preview.grid,
+            zones=figures.json["zones"],
+        )
+        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
+        reporter.check()
+        results.commit()
+    reporter.progress(1.0, "done", "Done")
+    return {**result, "out": str(Path(request.out).absolute())}
+
+
+@dataclass
+class _Figures:
+    json: dict[str, Any]
+    preview: PreviewSink
+    pictures: dict[str, NDArray[np.uint8]]
+
+
+def _map(
+    request: FloodRequest, whole: Sentinel1Scene, detector: WaterDetector, folder: Path, reporter: Reporter
+) -> tuple[_Figures, dict[str, str]]:
+    region = read_regions(request.aoi, crs=whole.grid.crs, what="area of interest") if request.aoi else None
+    zones = (
+        read_regions(request.zones, crs=whole.grid.crs, what="zones", id_field=request.zone_field)
+        if request.zones
+        else None
+    )
+    if request.zone_field and zones is None:
+        raise ParameterError("--zone-field is given without --zones.", remedy="Give the layer, or leave the field out.")
+    scene = whole.cropped(_crop(whole, region))
+    if zones is not None and window_of_bounds(zones.bounds, scene.grid).empty:
+        reporter.warn("No zone overlaps the mapped area: every zone is reported as not observed.")
+    scene.advise(reporter)
+    observed_at = _observed_at(request, whole.post)
+    totals = TotalsSink(cut=request.probability)
+    preview = PreviewSink(scene)
+    zone_sink = _zone_sink(zones, scene, request) if zones is not None else None
+    with Surroundings.open(
+        scene.grid,
+        reference_water=request.reference_water,
+        dem=request.dem,
+        hand=request.hand,
+        region=list(region.geometries) if region is not None else [],
+        max_hand=request.max_hand,
+        max_slope=request.max_slope,
+        folder=folder,
+        reporter=reporter.part(0.02, 0.08),
+    ) as surroundings:
+        polygons = StripPolygons(
+            scene.grid,
+            path=folder / "flood.gpkg",
+            class_names={code: CLASS_NAMES[code] for code in (REFERENCE_WATER, FLOOD, WATER)},
+            observed_at=observed_at,
+        )
+        tags = _tags(request, whole.post, detector, observed_at)
+        with RasterSink(folder, scene.grid, tags=tags) as rasters, polygons:
+            sinks = [rasters, _PolygonSink(polygons), totals, preview, *([zone_sink] if zone_sink else [])]
+            map_water(
+                scene,
+                detector,
+                surroundings,
+                rule=WaterRule(cut=request.probability, min_area=request.min_area),
+                sinks=sinks,
+                folder=folder,
+                reporter=reporter.part(0.08, 0.85),
+            )
+            reporter.progress(0.86, "polygons", "Joining polygons")
+            polygons.finish()
+            names = rasters.finish(reporter.part(0.87, 0.93))
+    rows = zone_sink.rows() if zone_sink else []
+    if zones is not None:
+        columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+        write_layer(folder / "flood.gpkg", "zones", zones.geometries, columns, crs=scene.grid.crs, geometry_type="MultiPolygon")
+    if totals.pixels[255] == scene.grid.height * scene.grid.width:
+        reporter.warn("Nothing was observed: the scene has no valid value in the mapped area.")
+    backscatter = preview.backscatter
+    grey = backscatter_rgb(backscatter[0], backscatter[1])
+    figures = {
+        "observed_at": observed_at,
+        "before_observed_at": _iso(whole.before.acquired) if whole.before else None,
+        "days_between": _days_between(whole),
+        "method": detector.name,
+        **totals.figures(),
+        "detector": detector.diagnostics(),
+        "zones": rows,
+    }
+    pictures = {
+        "backscatter": grey,
+        "classes": class_rgb(preview.codes, grey),
+        "probability": probability_rgb(preview.probability),
+    }
+    outputs = {**names, "polygons": "flood.gpkg", "report": "report.html", "result": "result.json"}
+    return _Figures(figures, preview, pictures), outputs
+
+
+class _PolygonSink:
+    """Hands the water classes of each strip to the polygoniser."""
+
+    def __init__(self, polygons: StripPolygons) -> None:
+        self._polygons = polygons
+
+    def add(self, strip: FloodStrip) -> None:
+        self._polygons.add(strip.window, strip.codes, strip.probability)
+
+
+def _crop(whole: Sentinel1Scene, region: Regions | None) -> Window:
+    if region is None:
+        return whole.grid.window
+    crop = window_of_bounds(region.bounds, whole.grid)
+    if crop.empty:
+        raise RegionError(
+            f"{region.path}: the area of interest lies outside {whole.post.raster.path}.",
+            remedy="Draw it on the scene, or check its CRS.",
+        )
+    return crop
+
+
+def _zone_sink(zones: Regions, scene: Sentinel1Scene, request: FloodRequest) -> ZonesSink:
+    return ZonesSink(
+        scene.grid,
+        identifiers=zones.ids,
+        geometries=zones.geometries,
+        totals=[polygon_area_m2(geometry, scene.grid.crs) for geometry in zones.geometries],
+        cut=request.probability,
+    )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    """UTC, as ISO 8601; a date alone stays a date."""
+    if moment is None:
+        return None
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
+        return moment.date().isoformat()
+    return moment.replace(microsecond=0).isoformat() + "Z"
+
+
+def _observed_at(request: FloodRequest, post: Sentinel1File) -> str | None:
+    if request.observed_at is None:
+        return _iso(post.acquired)
+    try:
+        return _iso(datetime.fromisoformat(request.observed_at.replace("Z", "+00:00")))
+    except ValueError as error:
+        raise ParameterError(
+            f"--observed-at {request.observed_at!r} is not a time.", remedy="Write for example 2019-09-17T06:10:00Z."
+        ) from error
+
+
+def _days_between(scene: Sentinel1Scene) -> int | None:
+    if scene.before is None or scene.before.acquired is None or scene.post.acquired is None:
+        return None
+    return (scene.post.acquired.date() - scene.before.acquired.date()).days
+
+
+def _inputs(request: FloodRequest, scene: Sentinel1Scene, reporter: Reporter) -> dict[str, Any]:
+    """Facts of every file that was read: path, sha256 (null for remote), and of scenes what was found in them."""
+    facts: dict[str, Any] = {}
+    for name in ("post", "before", "reference_water", "dem", "hand", "aoi", "zones"):
+        path = getattr(request, name)
+        if path is not None:
+            facts[name] = fingerprint(path, reporter)
+    for name, file in (("post", scene.post), ("before", scene.before)):
+        if file is not None:
+            grid = file.raster.grid
+            facts[name] |= {
+                "acquired": _iso(file.acquired),
+                "unit": file.unit.unit.value,
+                "unit_reason": file.unit.reason,
+                "bands": file.bands,
+                "crs": grid.crs.to_string() if grid.crs else None,
+                "shape": list(grid.shape),
+            }
+    return facts
+
+
+def _tags(
+    request: FloodRequest, post: Sentinel1File, detector: WaterDetector, observed_at: str | None
+) -> dict[str, str]:
+    tags = {
+        "TIFFTAG_SOFTWARE": f"SameScene engine {VERSION}",
+        "SAMESCENE_COMMAND": command_line("flood", request, positional=("post",)),
+        "SAMESCENE_METHOD": detector.name,
+        "SAMESCENE_SOURCE": str(post.raster.path),
+        "SAMESCENE_UNIT": f"{post.unit.unit.value}: {post.unit.reason}",
+        "PROCESSED": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    if observed_at:
+        tags["ACQUIRED"] = observed_at
+    if "simulated" in " ".join(post.raster.tags.values()).lower():
+        tags["SIMULATED"] = "yes"
+    return tags
