@@ -1,0 +1,51 @@
+"""The process environment: variables that lead GDAL and PROJ to foreign data are dropped before either is loaded.
+
+The wheels of rasterio, pyproj and pyogrio carry their own data. A ``PROJ_LIB`` of another installation (QGIS, OSGeo4W,
+PostGIS, a second conda environment) makes them read a database of another version: transformations fail or, worse,
+differ. Values inside this Python environment are kept: a conda environment sets them for its own libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+
+FOREIGN_PATHS = (
+    "PROJ_LIB",
+    "PROJ_DATA",
+    "PROJ_AUX_DB",
+    "GDAL_DATA",
+    "GDAL_DRIVER_PATH",
+    "GDAL_PYTHON_DRIVER_PATH",
+    "GDAL_PAM_PROXY_DIR",
+    "GDAL_CONFIG_FILE",
+    "OGR_DRIVER_PATH",
+    "GEOTIFF_CSV",
+)
+"""Variables that name folders or files of GDAL, PROJ or libgeotiff."""
+
+FOREIGN_SWITCHES = ("CPL_DEBUG", "CPL_LOG", "PROJ_DEBUG", "GDAL_SKIP", "OGR_SKIP", "GDAL_PAM_ENABLED")
+"""Variables that change what these libraries print, or which formats they have."""
+
+
+def _own(value: str, prefix: Path) -> bool:
+    try:
+        return Path(value).resolve().is_relative_to(prefix.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def drop_foreign_variables(environ: MutableMapping[str, str] | None = None) -> dict[str, str]:
+    """Remove the variables above from ``environ`` (default: this process's) and give those that were removed.
+
+    Call it before rasterio, pyproj or pyogrio is imported; afterwards the libraries have read them.
+    """
+    environ = os.environ if environ is None else environ
+    prefix = Path(sys.prefix)
+    found = {name: environ[name] for name in (*FOREIGN_PATHS, *FOREIGN_SWITCHES) if name in environ}
+    dropped = {name: value for name, value in found.items() if name in FOREIGN_SWITCHES or not _own(value, prefix)}
+    for name in dropped:
+        del environ[name]
+    return dropped

@@ -1,0 +1,93 @@
+"""Stopping: signals reach a thread at once, and a job that does not obey in time is ended with the process.
+
+A job is asked to stop through its :class:`~engine.events.CancelToken`. Python runs signal handlers between two steps
+of the main thread, which may be inside a long call of a library; the C part of the handler writes to a socket at
+once, so a thread of its own hears the signal there.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+GRACE_S = 1.4
+"""How long a job may take to notice a cancel before the process is ended: cancel has to answer within 2 s."""
+
+
+def stop_signals() -> tuple[int, ...]:
+    """The signals that ask this process to stop: SIGINT, SIGTERM, a hang-up unless nohup has it ignored, Ctrl-Break."""
+    signals = [signal.SIGINT, signal.SIGTERM]
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signals.append(hang_up)
+    ctrl_break = getattr(signal, "SIGBREAK", None)
+    if ctrl_break is not None:
+        signals.append(ctrl_break)
+    return tuple(int(s) for s in signals)
+
+
+def listen(signals: tuple[int, ...], heard: Callable[[int], None]) -> None:
+    """Call ``heard(number)`` in a thread of its own whenever one of ``signals`` arrives. From the main thread only."""
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    wanted = set(signals)
+
+    def wait() -> None:
+        with sender:  # keeps both ends alive for as long as the thread
+            while numbers := receiver.recv(64):
+                for number in numbers:
+                    if number in wanted:
+                        heard(number)
+
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    for number in signals:
+        signal.signal(number, _no_action)
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+def _no_action(number: int, frame: FrameType | None) -> None:
+    """The Python half of the handler: the listening thread has been told already."""
+
+
+def end_process(code: int) -> NoReturn:
+    """Leave now, whatever other threads do; unfinished results are removed first."""
+    # Looked up, not imported: a thread that is stuck in an import may hold the lock. Not imported: nothing is staged.
+    outputs = sys.modules.get("engine.outputs")
+    staged = list(outputs.staging_paths()) if outputs is not None else []
+    for _ in range(3):  # the job's threads may still be writing
+        for path in staged:
+            _remove(Path(path))
+    os._exit(code)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            return  # held open on Windows: swept at the next start
+
+
+def after(seconds: float, action: Callable[[], None]) -> threading.Timer:
+    """Call ``action`` in a daemon thread after ``seconds`` unless the timer is cancelled."""
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def end_without_python(seconds: float) -> None:
+    """Leave with code 1 after ``seconds`` even if a library holds the interpreter's lock: a timer in C does it."""
+    nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123 - has to stay open until the end of the process
+    faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
