@@ -71,6 +71,7 @@ def map_arrays(
             dem=None,
             hand=None,
             region=[],
+            look=None,
             max_hand=15.0,
             max_slope=5.0,
             folder=Path(folder),

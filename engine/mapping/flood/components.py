@@ -85,7 +85,7 @@ class KeptComponents:
         self._offsets, self._kept = offsets, kept
 
     def select(self, strip: int, mask: Mask) -> Mask:
-        """Pixels of ``mask`` that stay; ``mask`` must be the one that :meth:`StripComponents.add` got as strip number ``strip``."""
+        """Pixels of ``mask`` that stay; ``mask`` must be what :meth:`StripComponents.add` got as number ``strip``."""
         labels, count = ndimage.label(mask, structure=_EIGHT)
         offset = self._offsets[strip]
         table = np.zeros(count + 1, bool)

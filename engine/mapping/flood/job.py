@@ -41,9 +41,7 @@ def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.0, "open", "Opening the scene")
     detector = choose_detector(request.method, device=request.device, reporter=reporter)
     with ResultFolder(request.out, overwrite=request.overwrite) as results:
-        with Sentinel1Scene.open(
-            request.post, before=request.before, bands=request.bands, unit=request.units
-        ) as whole:
+        with Sentinel1Scene.open(request.post, before=request.before, bands=request.bands, unit=request.units) as whole:
             if whole.grid.crs is None:
                 raise GridError(
                     f"{request.post}: the scene has no CRS, so no area and no place can be told.",
@@ -110,6 +108,7 @@ def _map(
         dem=request.dem,
         hand=request.hand,
         region=list(region.geometries) if region is not None else [],
+        look=scene.look_azimuth,
         max_hand=request.max_hand,
         max_slope=request.max_slope,
         folder=folder,
@@ -139,7 +138,9 @@ def _map(
     rows = zone_sink.rows() if zone_sink else []
     if zones is not None:
         columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
-        write_layer(folder / "flood.gpkg", "zones", zones.geometries, columns, crs=scene.grid.crs, geometry_type="MultiPolygon")
+        write_layer(
+            folder / "flood.gpkg", "zones", zones.geometries, columns, crs=scene.grid.crs, geometry_type="MultiPolygon"
+        )
     if totals.pixels[255] == scene.grid.height * scene.grid.width:
         reporter.warn("Nothing was observed: the scene has no valid value in the mapped area.")
     backscatter = preview.backscatter

@@ -208,7 +208,7 @@ def _finish(
 
 
 def _reasons(codes: U8, surroundings: Surroundings, window: Window) -> U8:
-    """Why pixels are set aside: new water that terrain makes implausible, and everything outside the area of interest."""
+    """Why pixels are set aside: new water that terrain makes implausible, and all outside the area of interest."""
     reasons = np.zeros(window.shape, np.uint8)
     if surroundings.has_terrain:
         doubtful = (codes == FLOOD) | (codes == WATER)

@@ -77,7 +77,9 @@ class RasterSink:
     def __enter__(self) -> RasterSink:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None:
             for writer in (self._flood, self._probability, self._reasons):
                 writer.abort()

@@ -17,6 +17,7 @@ from engine.mapping.flood.detector import FloatArray
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
 from engine.sar.radiometry import UnitFinding, detect_unit, to_db
+from engine.sar.shadow import look_azimuth
 from engine.sensors import SENTINEL1, Unit, identify_band, match_bands
 
 POLARISATIONS = ("VV", "VH")
@@ -172,7 +173,7 @@ class Sentinel1Scene:
             if whole.crs is None and raster.grid.crs is None and raster.grid.shape == whole.shape:
                 return raster
             raise GridError(
-                f"{raster.path}: the scene before the event cannot be laid on the scene after it without a CRS in both.",
+                f"{raster.path}: a scene before the event can be laid on the scene after it only with a CRS in both.",
                 remedy="Georeference both files.",
             )
         if not _overlap(raster.grid, whole):
@@ -233,7 +234,7 @@ class Sentinel1Scene:
     def advise(self, reporter: Reporter) -> None:
         """Warn about what makes the result doubtful: unusual GSD, different orbits, a before scene that is later."""
         down, along = self.grid.gsd_m()
-        if self.grid.crs is not None and not (5 <= min(down, along) and max(down, along) <= 60):
+        if self.grid.crs is not None and not (min(down, along) >= 5 and max(down, along) <= 60):
             reporter.warn(
                 f"Pixels of {down:.1f} x {along:.1f} m: the method was measured at 10 to 40 m, so expect less accuracy."
             )
@@ -247,7 +248,18 @@ class Sentinel1Scene:
             )
         a, b = self.before.acquired, self.post.acquired
         if a is not None and b is not None and a >= b:
-            reporter.warn(f"The scene before the event ({a:%Y-%m-%d}) is not earlier than the scene after ({b:%Y-%m-%d}).")
+            reporter.warn(
+                f"The scene before the event ({a:%Y-%m-%d}) is not earlier than the scene after ({b:%Y-%m-%d})."
+            )
+
+    @property
+    def look_azimuth(self) -> float | None:
+        """Direction in which the radar looked, degrees from north; None where the tags do not tell the pass."""
+        direction = _tag(self.post.raster.tags, _PASS_TAGS)
+        if not direction or self.grid.crs is None:
+            return None
+        west, south, east, north = transform_bounds(self.grid.crs, "EPSG:4326", *self.grid.bounds)
+        return look_azimuth(direction, (south + north) / 2)
 
     def close(self) -> None:
         """Close both files."""
@@ -260,7 +272,9 @@ class Sentinel1Scene:
     def __enter__(self) -> Sentinel1Scene:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -278,15 +292,15 @@ def _overlap(a: Grid, b: Grid) -> bool:
     return west < other.east and east > other.west and south < other.north and north > other.south
 
 
+_TRACK_TAGS = ("RELATIVE_ORBIT", "RELATIVEORBITNUMBER", "SAT:RELATIVE_ORBIT", "ORBIT_NUMBER_RELATIVE")
+_PASS_TAGS = ("ORBIT", "ORBIT_DIRECTION", "PASS", "SAT:ORBIT_STATE", "ORBITPROPERTIES_PASS")
+
+
+def _tag(tags: dict[str, str], names: tuple[str, ...]) -> str:
+    upper = {key.upper(): value.strip().upper() for key, value in tags.items()}
+    return next((upper[name] for name in names if name in upper), "")
+
+
 def _orbit(tags: dict[str, str]) -> str:
     """Relative orbit and pass direction as far as the tags tell them, for comparison; empty when they do not."""
-    upper = {key.upper(): value for key, value in tags.items()}
-    parts = []
-    for keys in (
-        ("RELATIVE_ORBIT", "RELATIVEORBITNUMBER", "SAT:RELATIVE_ORBIT", "ORBIT_NUMBER_RELATIVE"),
-        ("ORBIT", "ORBIT_DIRECTION", "PASS", "SAT:ORBIT_STATE", "ORBITPROPERTIES_PASS"),
-    ):
-        value = next((upper[key] for key in keys if key in upper), "")
-        if value:
-            parts.append(value.strip().upper())
-    return " ".join(parts)
+    return " ".join(filter(None, (_tag(tags, _TRACK_TAGS), _tag(tags, _PASS_TAGS))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 
 from engine.errors import DamagedFileError, MissingExtraError, UnitsError
 from engine.events import Reporter
-from engine.mapping.flood.classes import HIGH, STEEP
+from engine.mapping.flood.classes import HIGH, SHADOW, STEEP
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
 from engine.raster.terrain import hand_raster, slope_degrees
 from engine.raster.vector import burn
+from engine.sar.shadow import radar_shadow, shadow_reach
 
 LAND, REFERENCE, UNKNOWN = 0, 1, 2
 
@@ -36,6 +38,8 @@ class Surroundings:
     hand: Raster | None = None
     dem: Raster | None = None
     region: list[Any] = field(default_factory=list)
+    look: float | None = None
+    relief_m: float = 0.0
     _views: dict[str, Raster] = field(default_factory=dict)
 
     @classmethod
@@ -47,6 +51,7 @@ class Surroundings:
         dem: str | None,
         hand: str | None,
         region: list[Any],
+        look: float | None,
         max_hand: float,
         max_slope: float,
         folder: Path,
@@ -54,10 +59,12 @@ class Surroundings:
     ) -> Surroundings:
         """Open the layers; HAND is computed from ``dem`` (in ``folder``) unless ``hand`` is given.
 
+        ``look``: azimuth in which the radar looked, degrees; with it the DEM also gives radar shadow.
+
         Without the terrain extra HAND is left out with a warning; slope still works. Raises the reader's errors,
         GridError for a layer without CRS, UnitsError for reference water that is neither 0/1 nor per cent.
         """
-        self = cls(grid=grid, max_hand=max_hand, max_slope=max_slope, region=region)
+        self = cls(grid=grid, max_hand=max_hand, max_slope=max_slope, region=region, look=look)
         try:
             if reference_water is not None:
                 self.reference = _georeferenced(reference_water, "reference water")
@@ -65,8 +72,11 @@ class Surroundings:
                 self._views["reference"] = self.reference.onto(grid, resampling="nearest")
             if dem is not None:
                 self.dem = _georeferenced(dem, "DEM")
-                if not _any_value(self.dem):
+                heights = _samples(self.dem)
+                if not heights.size:
                     raise DamagedFileError(f"{dem}: the DEM has no valid value.", remedy="Check its nodata value.")
+                self.relief_m = float(np.ptp(heights))
+                self._views["dem"] = self.dem.onto(grid, resampling="bilinear")
             if hand is not None:
                 self.hand = _georeferenced(hand, "HAND")
             elif dem is not None:
@@ -100,7 +110,7 @@ class Surroundings:
         return np.where(np.isnan(values), UNKNOWN, values * self.occurrence_scale >= 0.5).astype(np.uint8)
 
     def terrain_reason(self, window: Window) -> NDArray[np.uint8]:
-        """STEEP or HIGH where water is not plausible by terrain, 0 elsewhere. Steep is named before high."""
+        """SHADOW, STEEP or HIGH (named in this order) where water is not plausible by terrain, 0 elsewhere."""
         reason = np.zeros(window.shape, np.uint8)
         if "hand" in self._views:
             hand = self._views["hand"].read(window, [1])[0]
@@ -108,7 +118,16 @@ class Surroundings:
         if self.dem is not None:
             slope = slope_degrees(self.dem, self.grid, window)
             reason[np.nan_to_num(slope, nan=0.0) > self.max_slope] = STEEP
+            if self.look is not None:
+                reason[self._shadow(window, self.look)] = SHADOW
         return reason
+
+    def _shadow(self, window: Window, look: float) -> NDArray[np.bool_]:
+        step, distance = direction_in_pixels(self.grid, (look + 180.0) % 360.0)
+        reach = shadow_reach(self.relief_m, distance)
+        outer = window.grow(reach)
+        hidden = radar_shadow(self._views["dem"].read(outer, [1])[0], step=step, distance_m=distance, reach=reach)
+        return hidden[window.within(outer)]
 
     def outside(self, window: Window) -> NDArray[np.bool_] | None:
         """True for pixels whose centre lies outside the area of interest; None when there is none."""
@@ -125,7 +144,9 @@ class Surroundings:
     def __enter__(self) -> Surroundings:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -139,16 +160,30 @@ def _georeferenced(path: str, what: str) -> Raster:
     return raster
 
 
+def direction_in_pixels(grid: Grid, azimuth_deg: float) -> tuple[tuple[float, float], float]:
+    """A compass direction as ((rows, columns), metres): the step's longer side is one pixel, metres its length.
+
+    Map north is taken as true north: grid convergence (a few degrees) does not matter for what uses this.
+    """
+    down, along = grid.gsd_m()
+    east, north = math.sin(math.radians(azimuth_deg)), math.cos(math.radians(azimuth_deg))
+    t = grid.transform
+    # Metres east and north of one pixel along a row and down a column, from the transform's directions.
+    row_length, col_length = math.hypot(t.a, t.d), math.hypot(t.b, t.e)
+    matrix = np.array(
+        [[t.a / row_length * along, t.b / col_length * down], [t.d / row_length * along, t.e / col_length * down]]
+    )
+    col, row = np.linalg.solve(matrix, [east, north])
+    longer = max(abs(col), abs(row))
+    return (float(row / longer), float(col / longer)), float(1.0 / longer)
+
+
 def _samples(raster: Raster) -> NDArray[np.float32]:
     from engine.mapping.flood.scene import sample_windows
 
     parts = [raster.read(window, [1])[0] for window in sample_windows(raster.grid, size=256, along=4)]
     values = np.concatenate([part[np.isfinite(part)] for part in parts])
     return values
-
-
-def _any_value(raster: Raster) -> bool:
-    return _samples(raster).size > 0
 
 
 def _occurrence_scale(raster: Raster) -> float:
