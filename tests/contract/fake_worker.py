@@ -63,7 +63,7 @@ elif behaviour == "error":
     print("a library's warning", file=sys.stderr)
     send(event="error", id=number, kind="grid", message="post.tif: no CRS,\nexpected one.", remedy="Assign a CRS.")
 elif behaviour == "garbage":
-    out.write(b"Warning 1: something\n\xff\xfe\x00binary\n[1, 2]\n{\"event\": 5}\n{\"half\": \n\n" + b"9" * 5000 + b"\n")
+    out.write(b'Warning 1: something\n\xff\xfe\x00binary\n[1, 2]\n{"event": 5}\n{"half": \n\n' + b"9" * 5000 + b"\n")
     send(event="news", id=number, detail="from a later version")
     send(event="progress", id=number, fraction="lots", stage="x")
     send(event="progress", id=number, fraction=7, stage="x")

@@ -222,9 +222,24 @@ def test_it_runs_in_a_thread_without_an_event_loop(fake):
 
 
 def test_the_environment_is_scrubbed(fake, monkeypatch, tmp_path):
-    junk = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_PAM_PROXY_DIR",
-            "OGR_X", "VIRTUAL_ENV", "CONDA_PREFIX", "QT_PLUGIN_PATH", "QML2_IMPORT_PATH", "OSGEO4W_ROOT", "GISBASE",
-            "GRASS_PYTHON", "__PYVENV_LAUNCHER__")
+    junk = (
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONEXECUTABLE",
+        "PROJ_LIB",
+        "PROJ_DATA",
+        "GDAL_DATA",
+        "GDAL_PAM_PROXY_DIR",
+        "OGR_X",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "QT_PLUGIN_PATH",
+        "QML2_IMPORT_PATH",
+        "OSGEO4W_ROOT",
+        "GISBASE",
+        "GRASS_PYTHON",
+        "__PYVENV_LAUNCHER__",
+    )
     for name in junk:
         monkeypatch.setenv(name, "/junk")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")

@@ -1,0 +1,53 @@
+"""The ``engine`` command that does what a run did: for the log and for "copy as engine command"."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+POSITIONAL = {"flood": ("post",)}
+"""Parameters that stand without an option, by job."""
+
+
+def engine_command(job: str, params: Mapping[str, Any], *, windows: bool | None = None) -> str:
+    """``engine JOB POSITIONAL… --option value … -o OUT``, quoted for the platform's shell.
+
+    ``params`` is the request as it was sent, in the order in which its options shall stand; what is None or False is
+    left out, True is a flag, a list repeats its option.
+    """
+    positional = POSITIONAL.get(job, ())
+    words = ["engine", *job.split()]
+    words += [str(params[name]) for name in positional if params.get(name) is not None]
+    for name, value in params.items():
+        if name in positional or name == "out" or value is None or value is False:
+            continue
+        option = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(option)
+            continue
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            words += [option, str(item)]
+    if params.get("out") is not None:
+        words += ["-o", str(params["out"])]
+    windows = sys.platform == "win32" if windows is None else windows
+    return _windows_join(words) if windows else shlex.join(words)
+
+
+def _windows_join(words: Iterable[str]) -> str:
+    return " ".join(_windows_quote(word) for word in words)
+
+
+def _windows_quote(word: str) -> str:
+    """A word as CommandLineToArgvW reads it back: backslashes double only before a quotation mark."""
+    if word and not any(c in word for c in ' \t"&|<>^()%!,;=*?'):
+        return word
+    quoted, slashes = '"', 0
+    for char in word:
+        if char == "\\":
+            slashes += 1
+            continue
+        quoted += "\\" * (2 * slashes + 1 if char == '"' else slashes) + char
+        slashes = 0
+    return quoted + "\\" * (2 * slashes) + '"'
