@@ -19,8 +19,8 @@ def command_line(words: str, request: BaseModel, *, positional: tuple[str, ...])
         if name in positional or name == "out" or value == info.default:
             continue
         option = "--" + name.replace("_", "-")
-        if value is True:
-            parts.append(option)
+        if isinstance(value, bool):
+            parts.append(option if value else f"--no-{option.removeprefix('--')}")
         else:
             for item in value if isinstance(value, (list, tuple)) else [value]:
                 parts += [option, str(getattr(item, "value", item))]

@@ -7,9 +7,10 @@ differ. Values inside this Python environment are kept: a conda environment sets
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 FOREIGN_PATHS = (
@@ -28,6 +29,9 @@ FOREIGN_PATHS = (
 
 FOREIGN_SWITCHES = ("CPL_DEBUG", "CPL_LOG", "PROJ_DEBUG", "GDAL_SKIP", "OGR_SKIP", "GDAL_PAM_ENABLED")
 """Variables that change what these libraries print, or which formats they have."""
+
+DROPPED = "SAMESCENE_DROPPED_VARIABLES"
+"""Where :func:`drop_foreign_variables` leaves, as JSON, what it removed: 'engine doctor' tells it."""
 
 
 def _own(value: str, prefix: Path) -> bool:
@@ -48,4 +52,15 @@ def drop_foreign_variables(environ: MutableMapping[str, str] | None = None) -> d
     dropped = {name: value for name, value in found.items() if name in FOREIGN_SWITCHES or not _own(value, prefix)}
     for name in dropped:
         del environ[name]
+    if dropped:
+        environ[DROPPED] = json.dumps({**dropped_variables(environ), **dropped})
     return dropped
+
+
+def dropped_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What :func:`drop_foreign_variables` has removed from this process."""
+    try:
+        found = json.loads((os.environ if environ is None else environ).get(DROPPED, "{}"))
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

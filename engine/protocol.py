@@ -138,14 +138,9 @@ class RequestEvents:
 
 def hello_event() -> dict[str, Any]:
     """The first event of a process."""
-    from importlib.util import find_spec
+    from engine.device import describe_device
 
-    device = "cpu"
-    if find_spec("engine.device") is not None:
-        from engine.device import describe_device
-
-        device = describe_device()
-    return {"event": "hello", "engine_version": VERSION, "protocol": PROTOCOL, "device": device}
+    return {"event": "hello", "engine_version": VERSION, "protocol": PROTOCOL, "device": describe_device()}
 
 
 def error_event(request: RequestId, error: EngineError) -> dict[str, Any]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import shutil
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+from engine.leftovers import Leftovers
 
 GRACE_S = 1.4
 """How long a job may take to notice a cancel before the process is ended: cancel has to answer within 2 s."""
@@ -58,25 +57,11 @@ def _no_action(number: int, frame: FrameType | None) -> None:
     """The Python half of the handler: the listening thread has been told already."""
 
 
-def end_process(code: int) -> NoReturn:
-    """Leave now, whatever other threads do; unfinished results are removed first."""
-    # Looked up, not imported: a thread that is stuck in an import may hold the lock. Not imported: nothing is staged.
-    outputs = sys.modules.get("engine.outputs")
-    staged = list(outputs.staging_paths()) if outputs is not None else []
-    for _ in range(3):  # the job's threads may still be writing
-        for path in staged:
-            _remove(Path(path))
+def end_process(code: int, leftovers: Leftovers | None = None) -> NoReturn:
+    """Leave now, whatever other threads do; ``leftovers`` of the unfinished job are removed first."""
+    if leftovers is not None:
+        leftovers.remove()
     os._exit(code)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError:
-            return  # held open on Windows: swept at the next start
 
 
 def after(seconds: float, action: Callable[[], None]) -> threading.Timer:

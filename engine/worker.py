@@ -20,6 +20,7 @@ from engine import stop
 from engine.errors import Cancelled, EngineError, ParameterError
 from engine.events import CancelToken
 from engine.failures import explain, traceback_text
+from engine.leftovers import Leftovers
 from engine.protocol import EventWriter, RequestEvents, RequestId, error_event, hello_event
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -45,6 +46,7 @@ class Request:
     job: str
     params: dict[str, Any]
     events: RequestEvents
+    leftovers: Leftovers
     token: CancelToken = field(default_factory=CancelToken)
 
 
@@ -133,14 +135,14 @@ class Worker:
                 ),
                 timeout=0.1,
             )
-        stop.end_process(130)
+        stop.end_process(130, request.leftovers)
 
     def _give_up(self) -> None:
         with self._lock:
             unserved = list(self._unserved)
         for request in unserved:
             request.events.finish(Cancelled(), timeout=0.1)
-        stop.end_process(0)
+        stop.end_process(0, unserved[0].leftovers if unserved else None)
 
     def _watch_parent(self) -> None:
         """End when the parent is gone although some other process still holds our stdin open."""
@@ -202,7 +204,9 @@ class Worker:
         elif not isinstance(params, dict):
             self._refuse(identity, ParameterError(f"A request's params are a JSON object; found {params!r}."))
         else:
-            request = Request(identity, job, params, RequestEvents(self._writer, identity))
+            request = Request(
+                identity, job, params, RequestEvents(self._writer, identity), Leftovers.of(params.get("out"))
+            )
             with self._lock:
                 self._unserved.append(request)
             self._queue.put(request)

@@ -20,7 +20,7 @@ def keep_stdout() -> int:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         os.close(nowhere)
-    if os.name == "nt":
+    if sys.platform == "win32":
         import msvcrt
 
         msvcrt.setmode(kept, os.O_BINARY)
