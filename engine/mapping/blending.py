@@ -1,0 +1,71 @@
+"""Joining overlapping tiles into strips, exactly, with the memory of one row of tiles.
+
+The weights of :mod:`engine.mapping.tiles` sum to 1 at every pixel, along rows and along columns, so no sum of weights
+is kept and nothing is divided: where a tile is alone its values are copied to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.mapping.tiles import Share
+
+
+class RowBlender:
+    """Joins the tiles of one row of tiles, left to right, into an array (classes, tile, columns).
+
+    ``shares`` and ``starts`` (columns in the array) are those of the tiles along the row. The first tile is taken to
+    be the first that touches its pixels, also when the row is a cut-out of a wider lattice.
+    """
+
+    def __init__(self, shares: Sequence[Share], starts: Sequence[int], *, device: torch.device) -> None:
+        self._starts = list(starts)
+        self._earlier = [share.earlier if index else 0 for index, share in enumerate(shares)]
+        self._later = [max(share.later, earlier) for share, earlier in zip(shares, self._earlier, strict=True)]
+        self._weights = [torch.from_numpy(share.weights).to(device) for share in shares]
+
+    def put(self, row: Tensor, index: int, tile: Tensor | None) -> None:
+        """Add tile number ``index`` (classes, tile, tile; any float type) to ``row``; None counts as zeros.
+
+        Every tile comes exactly once, in ascending order.
+        """
+        start, earlier, later = self._starts[index], self._earlier[index], self._later[index]
+        weights = self._weights[index]
+        size = weights.shape[0]
+        if tile is None:
+            row[:, :, start + earlier : start + size] = 0
+            return
+        if earlier:
+            row[:, :, start : start + earlier].addcmul_(tile[:, :, :earlier].to(row.dtype), weights[:earlier])
+        if later > earlier:
+            row[:, :, start + earlier : start + later].copy_(tile[:, :, earlier:later])
+        if later < size:
+            shared = row[:, :, start + later : start + size]
+            torch.mul(tile[:, :, later:].to(row.dtype), weights[later:], out=shared)
+
+
+class ColumnBlender:
+    """Joins rows of tiles from the top: takes (classes, tile, columns), gives the rows that are now final."""
+
+    def __init__(self) -> None:
+        self._carry: Tensor | None = None
+
+    def push(self, row: Tensor, share: Share) -> Tensor:
+        """Blend a row of tiles with what the rows above left; ``row`` is changed in place.
+
+        Returns the final rows, those above the next row of tiles: a view of ``row``, (classes, rows, columns).
+        """
+        weights = torch.from_numpy(share.weights).to(row.device)[:, None]
+        earlier, later = share.earlier, max(share.earlier, share.later)
+        if earlier:
+            row[:, :earlier].mul_(weights[:earlier])
+            if self._carry is not None:
+                row[:, :earlier].add_(self._carry)
+        if later < row.shape[1]:
+            row[:, later:].mul_(weights[later:])
+        final = row[:, : share.later]
+        self._carry = row[:, share.later :].clone() if share.later < row.shape[1] else None
+        return final

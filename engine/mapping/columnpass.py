@@ -1,0 +1,153 @@
+"""One pass of a network from the top to the bottom of a scene, over all columns or a group of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.mapping.background import Stopped
+from engine.mapping.blending import ColumnBlender, RowBlender
+from engine.mapping.inputrows import InputRows, Normaliser, read_ahead
+from engine.mapping.network import PreparedNetwork, activate
+from engine.mapping.settings import InferenceSettings
+from engine.mapping.source import Source
+from engine.mapping.tiles import Lattice, shares
+from engine.raster.grid import Window
+
+
+class Rows(NamedTuple):
+    """Finished rows: ``values`` (classes, rows, columns) on the host, to be read once ``ready`` (if any) has happened."""
+
+    window: Window
+    values: Tensor
+    ready: torch.cuda.Event | None
+
+
+class ColumnPass:
+    """Computes the columns ``columns[0] … columns[1]`` of a scene; ``tiles`` run and ``skipped`` are counted.
+
+    Tiles are those of the whole scene that touch the columns, so that groups of columns give what one pass gives.
+    """
+
+    def __init__(
+        self,
+        network: PreparedNetwork,
+        settings: InferenceSettings,
+        source: Source,
+        *,
+        columns: tuple[int, int],
+        batch: int,
+    ) -> None:
+        self._network, self._settings, self._source = network, settings, source
+        self._columns, self._batch_size = columns, batch
+        self.tiles = self.skipped = 0
+        self._rows = Lattice(source.grid.height, settings.tile, settings.stride)
+        cols = Lattice(source.grid.width, settings.tile, settings.stride)
+        touching = cols.touching(*columns)
+        self._left = cols.start(touching[0])
+        self._starts = [cols.start(i) - self._left for i in touching]
+        self._width = self._starts[-1] + settings.tile
+        self._device = network.device.torch
+        self._blender = RowBlender(
+            [share for i, share in enumerate(shares(cols)) if i in touching], self._starts, device=self._device
+        )
+        self._batch: Tensor | None = None
+
+    def run(self, stop: threading.Event) -> Iterator[Rows]:
+        """Finished rows from the top; a set ``stop`` ends the pass with :class:`Stopped`, within a layer's time."""
+        settings = self._settings
+        pieces = read_ahead(
+            self._source,
+            bottom=self._rows.stop(len(self._rows) - 1),
+            left=self._left,
+            right=self._left + self._width,
+            bands=len(settings.mean or (0.0, 0.0)),
+            pinned=self._device.type == "cuda",
+        )
+        inputs = InputRows(
+            pieces,
+            Normaliser(settings, device=self._device),
+            tile=settings.tile,
+            left=self._left,
+            width=self._width,
+            device=self._device,
+        )
+        try:
+            with self._network.running(stop):
+                yield from self._compute(inputs, stop)
+        finally:
+            pieces.close(wait_s=0.9)
+
+    def _compute(self, inputs: InputRows, stop: threading.Event) -> Iterator[Rows]:
+        def check() -> None:
+            if stop.is_set():
+                raise Stopped
+
+        columns = ColumnBlender()
+        row: Tensor | None = None
+        for index, share in enumerate(shares(self._rows)):
+            top = self._rows.start(index)
+            values = inputs.advance(top, check)
+            row = self._blend_row(values, inputs.with_values(self._starts), row, stop)
+            final = columns.push(row, share)
+            yield self._finish(final, inputs.missing, top)
+
+    def _blend_row(self, values: Tensor, needed: list[bool], row: Tensor | None, stop: threading.Event) -> Tensor:
+        """Run the needed tiles of one row of tiles and join them in ``row`` (made when None)."""
+        tile = self._settings.tile
+        run = [index for index, needs in enumerate(needed) if needs]
+        self.tiles += len(run)
+        self.skipped += len(needed) - len(run)
+        done = 0
+        for first in range(0, len(run), self._batch_size):
+            if stop.is_set():
+                raise Stopped
+            chosen = run[first : first + self._batch_size]
+            logits = self._network.forward(self._gather(values, chosen))
+            if row is None:
+                row = torch.zeros((logits.shape[1], tile, self._width), device=self._device)
+            for place, index in enumerate(chosen):
+                for skipped in range(done, index):
+                    self._blender.put(row, skipped, None)
+                self._blender.put(row, index, logits[place])
+                done = index + 1
+        if row is None:
+            # The scene begins without a valid pixel: one tile of zeros tells the number of classes.
+            zeros = torch.zeros((1, values.shape[0], tile, tile), device=self._device)
+            classes = self._network.forward(zeros, prove=False).shape[1]
+            row = torch.zeros((classes, tile, self._width), device=self._device)
+        for skipped in range(done, len(needed)):
+            self._blender.put(row, skipped, None)
+        return row
+
+    def _gather(self, values: Tensor, tiles: list[int]) -> Tensor:
+        tile = self._settings.tile
+        if self._batch is None:
+            shape = (self._batch_size, values.shape[0], tile, tile)
+            self._batch = torch.empty(shape, device=self._device, memory_format=self._network.layout)
+        for place, index in enumerate(tiles):
+            start = self._starts[index]
+            self._batch[place].copy_(values[:, :, start : start + tile])
+        return self._batch[: len(tiles)]
+
+    def _finish(self, final: Tensor, missing: Tensor | None, top: int) -> Rows:
+        start, stop = self._columns
+        height = min(final.shape[1], self._source.grid.height - top)
+        cols = slice(start - self._left, stop - self._left)
+        values = activate(
+            final[:, :height, cols], activation=self._settings.activation, temperature=self._settings.temperature
+        )
+        if missing is not None:
+            values.masked_fill_(missing[None, :height, cols], float("nan"))
+        window = Window(top, start, height, stop - start)
+        if self._device.type != "cuda":
+            return Rows(window, values.cpu(), None)
+        host = torch.empty(values.shape, pin_memory=True)
+        host.copy_(values, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record()
+        return Rows(window, host, ready)
