@@ -1,0 +1,1 @@
+"""One-page reports: pictures from arrays, and self-contained HTML."""
