@@ -1,0 +1,18 @@
+"""Names that moved between QGIS 3.22 and 4: one place that knows both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def scoped(*candidates: tuple[Any, str]) -> Any:
+    """The first ``(object, "Dotted.Name")`` that exists; raises AttributeError naming them when none does."""
+    for owner, dotted in candidates:
+        value = owner
+        for part in dotted.split("."):
+            value = getattr(value, part, None)
+            if value is None:
+                break
+        if value is not None:
+            return value
+    raise AttributeError(" / ".join(name for _, name in candidates))

@@ -1,0 +1,1 @@
+"""The windows: dock, runs, options. Modules here are imported when first shown."""

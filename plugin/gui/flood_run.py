@@ -1,0 +1,62 @@
+"""Starts ``samescene:flood`` in the background: the same algorithm that the toolbox runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingAlgRunnerTask,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+)
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+ALGORITHM = "samescene:flood"
+
+
+class FloodRun(QObject):
+    """One background run; algorithm, context and feedback live as long as it does.
+
+    :attr:`ended` carries success and the algorithm's outputs, in the main thread.
+    """
+
+    ended = pyqtSignal(bool, dict)
+
+    def __init__(self, parameters: dict[str, Any], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.parameters = parameters
+        self.algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+        self.context = QgsProcessingContext()
+        self.context.setProject(QgsProject.instance())
+        self.feedback = QgsProcessingFeedback(False)
+        self.task: QgsProcessingAlgRunnerTask | None = None
+
+    def fault(self) -> str:
+        """What the algorithm itself has against the parameters, or the empty string."""
+        if self.algorithm is None:
+            return self.tr("The tool samescene:flood is not there: switch the plugin off and on again.")
+        ok, message = self.algorithm.checkParameterValues(self.parameters, self.context)
+        return "" if ok else message
+
+    def start(self) -> None:
+        """Hand the run to QGIS's task manager."""
+        self.task = QgsProcessingAlgRunnerTask(self.algorithm, self.parameters, self.context, self.feedback)
+        self.task.executed.connect(self._executed)
+        QgsApplication.taskManager().addTask(self.task)
+
+    def cancel(self) -> None:
+        """Ask the run to stop; :attr:`ended` follows."""
+        self.feedback.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+    def errors(self) -> str:
+        """What the run reported as errors, for the message bar."""
+        text = self.feedback.textLog() if hasattr(self.feedback, "textLog") else ""
+        return text.strip()
+
+    def _executed(self, successful: bool, results: dict) -> None:
+        self.task = None
+        self.ended.emit(successful, results)

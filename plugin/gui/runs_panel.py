@@ -1,0 +1,233 @@
+"""The Runs tab: what runs and what ran, what can be done with it, its log, and the threshold of its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.PyQt.QtCore import QItemSelectionModel, Qt, QUrl
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QListView,
+    QPlainTextEdit,
+    QPushButton,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..engine_client.runs import DONE, RunRecord, RunRegistry
+from ..layers.results import ResultsError, load_results, run_layers
+from .icons import theme_icon
+from .runs_list import RECORD_ROLE, RunDelegate, RunsModel
+from .threshold_bar import ThresholdBar
+
+
+class RunsPanel(QWidget):
+    """Shows the registry; every button acts on the selected run."""
+
+    def __init__(self, iface, registry: RunRegistry, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._iface, self._registry = iface, registry
+        self.model = RunsModel(registry, self)
+        self.list = QListView()
+        self.list.setModel(self.model)
+        self.list.setItemDelegate(RunDelegate(self.list))
+        self.list.setUniformItemSizes(False)
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setAccessibleName(self.tr("Runs"))
+        self.empty = QLabel(self.tr("Runs of the dock and of the Processing Toolbox are listed here."))
+        self.empty.setWordWrap(True)
+        self.empty.setEnabled(False)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.log = QPlainTextEdit()
+        self.log.setReadOnly(True)
+        self.log.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        self.log.setMaximumBlockCount(2000)
+        self.log.setPlaceholderText(self.tr("The log of the selected run"))
+        self.log.setAccessibleName(self.tr("Log"))
+        self.cancel = self._button("mTaskCancel.svg", self.tr("Cancel"), self.tr("Stop the run; nothing is left of it"))
+        self.report = self._button("mActionOpenTable.svg", self.tr("Report"), self.tr("Open the report in the browser"))
+        self.folder = self._button("mActionFileOpen.svg", self.tr("Folder"), self.tr("Open the folder of the results"))
+        self.load = self._button("mActionAddLayer.svg", self.tr("Load"), self.tr("Load the layers of the result again"))
+        self.copy = self._button(
+            "mActionEditCopy.svg", self.tr("Command"), self.tr("Copy as engine command: the same run in a terminal")
+        )
+        self.remove = self._button(
+            "mActionDeleteSelected.svg", self.tr("Remove"), self.tr("Take the run off the list; its files stay")
+        )
+        self.threshold = ThresholdBar()
+        self._lay_out()
+        self._connect()
+        self._show_selected()
+
+    @staticmethod
+    def _button(symbol: str, text: str, tip: str) -> QPushButton:
+        button = QPushButton(theme_icon(symbol), text)
+        button.setToolTip(tip)
+        return button
+
+    def _lay_out(self) -> None:
+        buttons = QGridLayout()
+        buttons.setSpacing(4)
+        rows = (self.cancel, self.report, self.folder, self.load, self.copy, self.remove)
+        for number, button in enumerate(rows):
+            buttons.addWidget(button, number // 3, number % 3)
+        upper = QWidget()
+        column = QVBoxLayout(upper)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.list, 1)
+        column.addWidget(self.empty, 1)
+        column.addLayout(buttons)
+        column.addWidget(self.threshold)
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        splitter.addWidget(upper)
+        splitter.addWidget(self.log)
+        splitter.setStretchFactor(0, 3)
+        splitter.setStretchFactor(1, 1)
+        splitter.setChildrenCollapsible(False)
+        self.list.setFrameShape(QFrame.Shape.StyledPanel)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(9, 9, 9, 9)
+        column.addWidget(splitter)
+
+    def _connect(self) -> None:
+        self.list.selectionModel().currentChanged.connect(self._selected)
+        self.model.dataChanged.connect(self._changed)
+        self.model.rowsInserted.connect(self._inserted)
+        self.model.rowsRemoved.connect(self._show_selected)
+        self._registry.logged.connect(self._logged)
+        self.list.doubleClicked.connect(self._open_report)
+        self.cancel.clicked.connect(self._cancel)
+        self.report.clicked.connect(self._open_report)
+        self.folder.clicked.connect(self._open_folder)
+        self.load.clicked.connect(self._load)
+        self.copy.clicked.connect(self._copy)
+        self.remove.clicked.connect(self._remove)
+        self._iface.currentLayerChanged.connect(self._layer_changed)
+
+    def record(self) -> RunRecord | None:
+        """The selected run."""
+        index = self.list.currentIndex()
+        return index.data(RECORD_ROLE) if index.isValid() else None
+
+    def select(self, run_id: str) -> None:
+        """Select a run."""
+        index = self.model.index_of(run_id)
+        if index.isValid():
+            self.list.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    def select_folder(self, folder: str) -> None:
+        """Select the newest run that wrote to a folder."""
+        for record in self._registry.runs():
+            if record.out and Path(record.out) == Path(folder):
+                self.select(record.id)
+                return
+
+    def load_folder(self, folder: str) -> str:
+        """Add the layers of a result folder to the project and bind the slider; answers a fault or the empty string."""
+        try:
+            layers = load_results(folder)
+        except ResultsError as error:
+            return str(error)
+        self.threshold.set_folder(folder)
+        tree = self._iface.layerTreeView()
+        flood = run_layers(folder).get("flood", layers[0])
+        tree.setCurrentLayer(flood)
+        return ""
+
+    def shut_down(self) -> None:
+        """Follow nothing any more."""
+        self._registry.logged.disconnect(self._logged)
+        self._iface.currentLayerChanged.disconnect(self._layer_changed)
+        self.model.disconnect_registry()
+        self.threshold.shut_down()
+
+    def _selected(self, *_) -> None:
+        self._show_selected()
+
+    def _inserted(self, _parent, first, _last) -> None:
+        self.list.setCurrentIndex(self.model.index(first))
+        self._show_selected()
+
+    def _changed(self, first, _last=None, *_) -> None:
+        if first.row() == self.list.currentIndex().row():
+            self._show_buttons()
+
+    def _show_selected(self, *_) -> None:
+        record = self.record()
+        self.log.setPlainText("\n".join(_log_line(*entry) for entry in record.log) if record is not None else "")
+        self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
+        if record is not None and record.out:
+            self.threshold.set_folder(record.out)
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        record = self.record()
+        listed = self.model.rowCount() > 0
+        self.list.setVisible(listed)
+        self.empty.setVisible(not listed)
+        done = record is not None and record.state == DONE
+        self.cancel.setEnabled(record is not None and not record.is_finished)
+        self.report.setEnabled(done and bool(record.report))
+        self.folder.setEnabled(done and bool(record.out))
+        self.load.setEnabled(done)
+        self.copy.setEnabled(record is not None)
+        self.remove.setEnabled(record is not None and record.is_finished)
+
+    def _logged(self, run_id: str, level: str, line: str) -> None:
+        record = self.record()
+        if record is not None and record.id == run_id:
+            self.log.appendPlainText(_log_line(level, line))
+
+    def _layer_changed(self, layer) -> None:
+        self.threshold.follow_layer(layer)
+
+    def _cancel(self) -> None:
+        record = self.record()
+        if record is not None:
+            self.cancel.setEnabled(False)
+            self._registry.cancel(record.id)
+
+    def _open_report(self, *_) -> None:
+        record = self.record()
+        if record is not None and record.report:
+            self._open(record.report)
+
+    def _open_folder(self) -> None:
+        record = self.record()
+        if record is not None and record.out:
+            self._open(record.out)
+
+    def _open(self, path: str) -> None:
+        if not Path(path).exists():
+            self._iface.messageBar().pushWarning("SameScene", self.tr("It is not there any more: {}").format(path))
+        elif not QDesktopServices.openUrl(QUrl.fromLocalFile(path)):
+            self._iface.messageBar().pushWarning("SameScene", self.tr("No program could open {}").format(path))
+
+    def _load(self) -> None:
+        record = self.record()
+        fault = self.load_folder(record.out) if record is not None else ""
+        if fault:
+            self._iface.messageBar().pushWarning("SameScene", fault)
+
+    def _copy(self) -> None:
+        record = self.record()
+        if record is not None:
+            QApplication.clipboard().setText(record.command)
+            self._iface.messageBar().pushInfo("SameScene", self.tr("The engine command is on the clipboard."))
+
+    def _remove(self) -> None:
+        record = self.record()
+        if record is not None:
+            self._registry.remove(record.id)
+
+
+def _log_line(level: str, line: str) -> str:
+    return line if level == "info" else f"{level.upper()}: {line}"

@@ -1,0 +1,1 @@
+"""Results as layers: what to load, names, groups, styles, legend, time range and metadata."""

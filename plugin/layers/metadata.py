@@ -1,0 +1,130 @@
+"""What a result layer says about itself: metadata with provenance, time range, notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    Qgis,
+    QgsBox3d,
+    QgsDateTimeRange,
+    QgsLayerMetadata,
+    QgsLayerNotesUtils,
+    QgsMapLayer,
+    QgsRasterLayer,
+    QgsRasterLayerTemporalProperties,
+    QgsVectorLayerTemporalProperties,
+)
+from qgis.PyQt.QtCore import QDateTime, Qt
+
+from ..compat import scoped
+from .names import observed_at
+
+ATTRIBUTION = "Contains modified Copernicus Sentinel data"
+
+_ABSTRACTS = {
+    "flood": "Water and flood by class: 1 reference water (permanent, or before the event), 2 flood, 3 water where no "
+    "reference tells flood from permanent water, 254 valid input that was set aside, 0 dry land, 255 not observed.",
+    "probability": "Probability of open water in per cent (0–100); no value where the input was not valid or was set "
+    "aside. It comes before growing and the removal of small areas.",
+    "excluded": "Why valid input was set aside: 1 radar shadow, 2 steep slope, 3 high above drainage, 4 outside the "
+    "area of interest.",
+    "polygons": "Outlines of water by class with geodesic area and mean water probability.",
+    "zones": "Flooded area of each zone: best estimate with a low and a high bound, and how much of the zone was "
+    "observed.",
+}
+
+
+def describe_layer(layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path) -> None:
+    """Set metadata, notes and the fixed time range (where the acquisition time is known) of a result layer."""
+    moment = parse_time(observed_at(result))
+    _set_time(layer, moment)
+    layer.setMetadata(layer_metadata(layer, role, result, folder, moment))
+    notes = [f"<p><b>{_escape(layer.name())}</b>. {_ABSTRACTS[role]}</p>"]
+    warnings = result.get("warnings") or []
+    if warnings:
+        notes.append("<ul>" + "".join(f"<li>{_escape(w)}</li>" for w in warnings) + "</ul>")
+    QgsLayerNotesUtils.setLayerNotes(layer, "".join(notes))
+
+
+def parse_time(text: str) -> QDateTime | None:
+    """An ISO 8601 time as UTC (a time without zone is UTC), or None."""
+    moment = QDateTime.fromString(text, Qt.DateFormat.ISODateWithMs) if text else QDateTime()
+    if not moment.isValid():
+        return None
+    if moment.timeSpec() == Qt.TimeSpec.LocalTime:
+        moment.setTimeSpec(Qt.TimeSpec.UTC)
+    return moment.toUTC()
+
+
+def layer_metadata(
+    layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path, moment: QDateTime | None
+) -> QgsLayerMetadata:
+    """Title, abstract, extent, CRS, time, licence, and the history: engine, inputs, command."""
+    metadata = QgsLayerMetadata()
+    metadata.setIdentifier(str(Path(folder) / "result.json"))
+    metadata.setTitle(layer.name())
+    metadata.setType("dataset")
+    metadata.setLanguage("ENG")
+    method = result.get("figures", {}).get("method") or result.get("parameters", {}).get("method") or ""
+    metadata.setAbstract(f"{_ABSTRACTS[role]} Method: {method}.")
+    metadata.setKeywords({"gmd:topicCategory": ["inlandWaters"], "SameScene": ["flood", "Sentinel-1", role]})
+    metadata.setCrs(layer.crs())
+    if not _simulated(result):
+        metadata.setRights([ATTRIBUTION + (f" {moment.date().year()}" if moment else "")])
+    metadata.setHistory(history(result))
+    extent = QgsLayerMetadata.Extent()
+    if layer.crs().isValid():
+        spatial = QgsLayerMetadata.SpatialExtent()
+        spatial.extentCrs = layer.crs()
+        spatial.bounds = QgsBox3d(layer.extent())
+        extent.setSpatialExtents([spatial])
+    if moment is not None:
+        extent.setTemporalExtents([QgsDateTimeRange(moment, moment)])
+    metadata.setExtent(extent)
+    return metadata
+
+
+def history(result: dict[str, Any]) -> list[str]:
+    """How the layer came about, one line a fact: engine, inputs with checksums, model, command."""
+    lines = [f"Made by SameScene engine {result.get('engine_version', '')}".strip()]
+    for name, item in (result.get("inputs") or {}).items():
+        if not item:
+            continue
+        acquired = f", acquired {item['acquired']}" if item.get("acquired") else ""
+        digest = f", sha256 {item['sha256']}" if item.get("sha256") else ""
+        lines.append(f"Input {name}: {item.get('path')}{acquired}{digest}")
+    if result.get("model"):
+        lines.append(f"Model: {result['model'].get('name')}")
+    if result.get("command"):
+        lines.append(f"Command: {result['command']}")
+    return lines
+
+
+def _simulated(result: dict[str, Any]) -> bool:
+    post = (result.get("inputs") or {}).get("post") or {}
+    return bool(post.get("simulated")) or any("simulated" in str(w).lower() for w in result.get("warnings") or [])
+
+
+def _set_time(layer: QgsMapLayer, moment: QDateTime | None) -> None:
+    if moment is None:
+        return
+    properties = layer.temporalProperties()
+    if isinstance(layer, QgsRasterLayer):
+        fixed = scoped(
+            (Qgis, "RasterTemporalMode.FixedTemporalRange"),
+            (QgsRasterLayerTemporalProperties, "TemporalMode.ModeFixedTemporalRange"),
+        )
+    else:
+        fixed = scoped(
+            (Qgis, "VectorTemporalMode.FixedTemporalRange"),
+            (QgsVectorLayerTemporalProperties, "TemporalMode.ModeFixedTemporalRange"),
+        )
+    properties.setMode(fixed)
+    properties.setFixedTemporalRange(QgsDateTimeRange(moment, moment))
+    properties.setIsActive(True)
+
+
+def _escape(text: str) -> str:
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,181 @@
+"""Styles of result layers, and the default styles saved beside the files so that they open alone as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qgis.core import (
+    QgsCategorizedSymbolRenderer,
+    QgsClassificationJenks,
+    QgsEditorWidgetSetup,
+    QgsFillSymbol,
+    QgsGraduatedSymbolRenderer,
+    QgsMapLayer,
+    QgsPalettedRasterRenderer,
+    QgsPalLayerSettings,
+    QgsRasterLayer,
+    QgsRendererCategory,
+    QgsSingleSymbolRenderer,
+    QgsStyle,
+    QgsTextBufferSettings,
+    QgsTextFormat,
+    QgsVectorLayer,
+    QgsVectorLayerSimpleLabeling,
+)
+from qgis.PyQt.QtGui import QColor
+
+from .names import EXCLUDED_REASONS, FLOOD, FLOOD_CLASSES, WATER
+from .threshold import threshold_renderer
+
+if TYPE_CHECKING:
+    from .results import LayerToLoad
+
+_KM2 = '"flooded_best_m2" / 1e6'
+_ALIASES = {
+    "class": "Class",
+    "area_m2": "Area (m²)",
+    "mean_probability": "Mean water probability (%)",
+    "observed_at": "Observed at",
+    "zone_id": "Zone",
+    "flooded_best_m2": "Flooded, best estimate (m²)",
+    "flooded_low_m2": "Flooded, low (m²)",
+    "flooded_high_m2": "Flooded, high (m²)",
+    "observed_percent": "Observed (%)",
+}
+
+
+def style_layer(layer: QgsMapLayer, role: str, result: dict[str, Any]) -> None:
+    """Give a result layer of ``role`` its style; nothing of the project is touched."""
+    pixels = result.get("figures", {}).get("pixels") or {}
+    if role == "flood":
+        shown = [c for c in FLOOD_CLASSES if pixels.get(c.key, 1)] or [c for c in FLOOD_CLASSES if c.value == FLOOD]
+        _palette(layer, [(c.value, c.name, c.color) for c in shown])
+    elif role == "excluded":
+        _palette(layer, list(EXCLUDED_REASONS))
+    elif role == "probability":
+        percent = int(result.get("parameters", {}).get("probability") or 50)
+        value = WATER if pixels.get("water") and not pixels.get("flood") else FLOOD
+        color = next(c.color for c in FLOOD_CLASSES if c.value == value)
+        layer.setRenderer(threshold_renderer(layer, percent, color))
+    elif role == "polygons":
+        _outline_by_class(layer)
+    elif role == "zones":
+        _grade_by_area(layer)
+
+
+def _palette(layer: QgsRasterLayer, entries: list[tuple[int, str, str]]) -> None:
+    classes = [QgsPalettedRasterRenderer.Class(value, QColor(color), name) for value, name, color in entries]
+    layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
+
+
+def _outline_by_class(layer: QgsVectorLayer) -> None:
+    index = layer.fields().lookupField("class")
+    values = sorted(layer.uniqueValues(index), key=str) if index >= 0 else []
+    categories = [
+        QgsRendererCategory(value, _outline(known.color), known.name)
+        for known in FLOOD_CLASSES
+        for value in values
+        if value == known.value or str(value).lower() in (known.name, known.key, known.key.replace("_", " "))
+    ]
+    if categories:
+        layer.setRenderer(QgsCategorizedSymbolRenderer("class", categories))
+    else:
+        layer.setRenderer(QgsSingleSymbolRenderer(_outline(FLOOD_CLASSES[0].color)))
+    _forms(layer, {c.name: c.value for c in FLOOD_CLASSES} if all(isinstance(v, int) for v in values) else None)
+    layer.setDisplayExpression("\"class\" || ', ' || format_number(\"area_m2\" / 10000, 1) || ' ha'")
+    layer.setMapTipTemplate(
+        '<b>[% "class" %]</b><br>[% format_number("area_m2" / 10000, 2) %] ha<br>'
+        'mean water probability [% round("mean_probability") %] %<br>[% "observed_at" %]'
+    )
+
+
+def _outline(color: str) -> QgsFillSymbol:
+    return QgsFillSymbol.createSimple(
+        {"style": "no", "outline_color": color, "outline_width": "0.4", "outline_style": "solid", "joinstyle": "round"}
+    )
+
+
+def _grade_by_area(layer: QgsVectorLayer) -> None:
+    symbol = QgsFillSymbol.createSimple(
+        {"color": "255,255,255,0", "outline_color": "#495057", "outline_width": "0.4", "joinstyle": "round"}
+    )
+    index = layer.fields().lookupField("flooded_best_m2")
+    distinct = len(layer.uniqueValues(index, 6)) if index >= 0 else 0
+    if distinct > 1:
+        renderer = QgsGraduatedSymbolRenderer(_KM2)
+        renderer.setSourceSymbol(symbol)
+        renderer.setClassificationMethod(QgsClassificationJenks())
+        renderer.classificationMethod().setLabelFormat("%1 – %2 km² flooded")
+        renderer.classificationMethod().setLabelPrecision(2)
+        renderer.updateClasses(layer, min(5, distinct))
+        colors = ("#FFF1E6", "#FFD2AE", "#FFA566", "#E8590C", "#9C3A06")
+        last = max(1, len(renderer.ranges()) - 1)
+        for number in range(len(renderer.ranges())):
+            fill = symbol.clone()
+            color = QColor(colors[round(number * (len(colors) - 1) / last)])
+            color.setAlpha(90)
+            fill.setColor(color)
+            renderer.updateRangeSymbol(number, fill)
+        layer.setRenderer(renderer)
+    else:
+        layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+    _label(layer)
+    _forms(layer, None)
+    layer.setDisplayExpression("\"zone_id\" || ', ' || format_number(" + _KM2 + ", 2) || ' km² flooded'")
+    layer.setMapTipTemplate(
+        '<b>[% "zone_id" %]</b><br>flooded [% format_number(' + _KM2 + ", 2) %] km² "
+        '([% format_number("flooded_low_m2" / 1e6, 2) %] to [% format_number("flooded_high_m2" / 1e6, 2) %])<br>'
+        '[% format_number("observed_percent", 0) %] % observed'
+    )
+
+
+def _label(layer: QgsVectorLayer) -> None:
+    text = QgsTextFormat()
+    text.setFont(QgsStyle.defaultStyle().textFormat("Default").font())
+    text.setSize(9)
+    text.setColor(QColor("#212529"))
+    halo = QgsTextBufferSettings()
+    halo.setEnabled(True)
+    halo.setSize(0.8)
+    halo.setColor(QColor(255, 255, 255, 210))
+    text.setBuffer(halo)
+    settings = QgsPalLayerSettings()
+    settings.setFormat(text)
+    settings.isExpression = True
+    settings.fieldName = "\"zone_id\" || '\n' || format_number(" + _KM2 + ", 2) || ' km²'"
+    layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
+    layer.setLabelsEnabled(True)
+
+
+def _forms(layer: QgsVectorLayer, value_map: dict[str, int] | None) -> None:
+    for field, alias in _ALIASES.items():
+        index = layer.fields().lookupField(field)
+        if index >= 0:
+            layer.setFieldAlias(index, alias)
+    index = layer.fields().lookupField("class")
+    if value_map and index >= 0:
+        layer.setEditorWidgetSetup(index, QgsEditorWidgetSetup("ValueMap", {"map": value_map}))
+
+
+def save_default_styles(items: list[LayerToLoad], result: dict[str, Any]) -> list[str]:
+    """Save the style of each result beside its file (``flood.qml``) or in its GeoPackage, as the default.
+
+    Opened alone in another project or another QGIS, the files then look the same. Returns one line for each style
+    that could not be saved (a read-only folder); a missing style is no failure of a run.
+    """
+    faults = []
+    for item in items:
+        layer = item.open()
+        if not layer.isValid():
+            faults.append(f"{item.source}: it cannot be opened to save its style.")
+            continue
+        style_layer(layer, item.role, result)
+        if item.vector:
+            fault = layer.saveStyleToDatabase("default", "SameScene", True, "")
+        else:
+            message, saved = layer.saveNamedStyle(str(Path(item.source).with_suffix(".qml")))
+            fault = "" if saved else message
+        if fault:
+            faults.append(f"{item.source}: its default style cannot be saved ({' '.join(fault.split())}).")
+    return faults

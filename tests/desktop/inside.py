@@ -1,0 +1,171 @@
+"""What a desktop script uses inside the QGIS window.
+
+A script writes a generator of steps and starts it::
+
+    import json, os, sys
+    with open(os.environ["SAMESCENE_DESKTOP_JOB"]) as job:
+        sys.path.insert(0, json.load(job)["helpers"])
+    from inside import Window, play
+
+    def steps(w):
+        w.result["dock"] = w.dock().isVisible()
+        yield 0.5                                     # seconds, while QGIS's event loop runs
+        yield w.until(lambda: w.layers(), 60, "layers were loaded")
+        w.picture("layers")
+
+    play(steps)
+
+The window is 1440 x 900. Whatever happens, the answer is written and QGIS left by ``os._exit``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from pathlib import Path
+
+from qgis.core import Qgis, QgsApplication, QgsProject
+from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtWidgets import QApplication
+from qgis.utils import iface, plugins
+
+
+class Window:
+    """The window of this QGIS, the job's arguments, and the answer that is being made (:attr:`result`)."""
+
+    def __init__(self) -> None:
+        self.job = json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())
+        self.arguments = self.job["arguments"]
+        self.result: dict = {"qgis": Qgis.QGIS_VERSION}
+        self.iface = iface
+
+    @property
+    def plugin(self):
+        """The plugin's object."""
+        return plugins["samescene"]
+
+    def dock(self):
+        """The dock, shown."""
+        return self.plugin.show_dock()
+
+    def layers(self) -> dict:
+        """The project's layers by name."""
+        return {layer.name(): layer for layer in QgsProject.instance().mapLayers().values()}
+
+    def until(self, condition, seconds: float, what: str):
+        """To be yielded: go on when ``condition()`` is true, fail after ``seconds`` saying ``what`` did not come."""
+        return _Wait(condition, seconds, what)
+
+    def picture(self, name: str, widget=None) -> None:
+        """A screenshot of the display, or of one widget, as ``pictures/NAME.png``."""
+        QApplication.processEvents()
+        grabbed = widget.grab() if widget is not None else QApplication.primaryScreen().grabWindow(0)
+        grabbed.save(str(Path(self.job["pictures"]) / f"{name}.png"))
+
+    def heartbeat(self) -> Heartbeat:
+        """A running measure of how long the event loop is ever blocked."""
+        return Heartbeat()
+
+    def leave(self, error: str = "") -> None:
+        """Write the answer and end QGIS at once."""
+        self.result["ok"] = not error
+        if error:
+            self.result["error"] = error
+        Path(self.job["answer"]).write_text(json.dumps(self.result, default=str))
+        os._exit(0 if not error else 1)
+
+
+class Heartbeat:
+    """A timer of 10 ms; :attr:`worst_ms` is the longest gap between two beats beyond that."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self.worst_ms = 0.0
+        self.gaps: list[float] = []
+        self._timer = QTimer()
+        self._timer.setInterval(10)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        gap = (now - self._last) * 1000 - 10
+        self.worst_ms = max(self.worst_ms, gap)
+        if gap > 50:
+            self.gaps.append(round(gap))
+        self._last = now
+
+    def reset(self) -> None:
+        """Forget the gaps so far."""
+        self._last = time.monotonic()
+        self.worst_ms, self.gaps = 0.0, []
+
+    def stop(self) -> float:
+        """End the measure; the worst gap in ms."""
+        self._timer.stop()
+        return self.worst_ms
+
+
+class _Wait:
+    def __init__(self, condition, seconds: float, what: str) -> None:
+        self.condition, self.deadline, self.what = condition, time.monotonic() + seconds, what
+
+
+class _Player:
+    def __init__(self, steps, start_s: float) -> None:
+        self.window = Window()
+        self._steps = steps
+        self._generator = None
+        QTimer.singleShot(int(start_s * 1000), self._begin)
+
+    def _begin(self) -> None:
+        try:
+            main = iface.mainWindow()
+            main.showNormal()
+            main.move(0, 0)
+            main.resize(1440, 900)
+            QgsApplication.processEvents()
+            self._generator = self._steps(self.window)
+        except BaseException:
+            self.window.leave(traceback.format_exc())
+        QTimer.singleShot(300, self._next)
+
+    def _next(self) -> None:
+        try:
+            step = next(self._generator)
+        except StopIteration:
+            self.window.leave()
+        except BaseException:
+            try:
+                self.window.picture("failure")
+            finally:
+                self.window.leave(traceback.format_exc())
+        else:
+            if isinstance(step, _Wait):
+                self._poll(step)
+            else:
+                QTimer.singleShot(int((step or 0.05) * 1000), self._next)
+
+    def _poll(self, wait: _Wait) -> None:
+        try:
+            met = wait.condition()
+        except BaseException:
+            self.window.leave(traceback.format_exc())
+            return
+        if met:
+            self._next()
+        elif time.monotonic() > wait.deadline:
+            self.window.picture("failure")
+            self.window.leave(f"not in time: {wait.what}")
+        else:
+            QTimer.singleShot(20, lambda: self._poll(wait))
+
+
+_players: list[_Player] = []
+
+
+def play(steps, *, start_s: float = 1.0) -> None:
+    """Run the steps once the window stands."""
+    _players.append(_Player(steps, start_s))
