@@ -53,7 +53,7 @@ _ROWS = (
 )
 
 
-def summary(result: dict[str, Any]) -> list[str]:
+def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     """What was found, in a few lines."""
     figures = result["figures"]
     areas = figures["area_m2"]

@@ -13,8 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from engine.cli.lazy import write_examples
-from engine.cli.run import Summary, Verdict, run_job
+from engine.cli.run import Verdict, run_job
 from engine.errors import EngineError
+
+Summary = Callable[[dict[str, Any], dict[str, Any]], list[str]]
+"""Lines for stdout from the result and the options that were given."""
 
 RUNNING = ("events", "debug")
 
@@ -98,7 +101,14 @@ def request_command(
 
     def callback(events: str | None, debug: bool, **values: Any) -> None:
         given = {name: value for name, value in values.items() if value is not None and value != ()}
-        run_job(layout.job, prepare(given), summary=summary, verdict=verdict, debug=debug, events=events is not None)
+        run_job(
+            layout.job,
+            prepare(dict(given)),
+            summary=lambda result: summary(result, given),
+            verdict=verdict,
+            debug=debug,
+            events=events is not None,
+        )
 
     running = [
         click.Option(

@@ -43,7 +43,7 @@ def _with_size(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, "width": int(match[1]), "height": int(match[2] or match[1])}
 
 
-def summary(result: dict[str, Any]) -> list[str]:
+def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     """What was made, in a few lines."""
     lines = ["Simulated scene (no real observation):"]
     lines += [f"  {name:<16}{file}" for name, file in result["outputs"].items()]
