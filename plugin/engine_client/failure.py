@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class EngineFailure(Exception):
+class EngineFailure(Exception):  # noqa: N818 - the word of the protocol is failure; an error is one of its kinds
     """A failure in one line, with what to do about it.
 
     ``kind`` is the engine's own word (``input``, ``grid``, ``output``, …) or one of the client's: ``no-engine``
@@ -24,5 +24,5 @@ class EngineFailure(Exception):
         return f"{self.message} {self.remedy}".strip()
 
 
-class EngineCancelled(Exception):
+class EngineCancelled(Exception):  # noqa: N818 - not an error
     """The user asked to stop and the engine has stopped; nothing was written."""

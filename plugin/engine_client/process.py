@@ -144,8 +144,8 @@ class _Run:
         if self._hello.protocol != PROTOCOL:
             raise EngineFailure(
                 "protocol",
-                f"The engine of {self._engine.program} (version {self._hello.engine_version or 'unknown'}) speaks worker protocol "
-                f"{self._hello.protocol}, expected {PROTOCOL}.",
+                f"The engine of {self._engine.program} (version {self._hello.engine_version or 'unknown'}) speaks "
+                f"worker protocol {self._hello.protocol}, expected {PROTOCOL}.",
                 "Plugin and engine must be of the same release: clear the engine's path under Settings ▸ Options ▸ "
                 "SameScene and set the engine up there.",
             )

@@ -245,13 +245,8 @@ class RunRegistry(QObject):
             items = json.loads(str(self._settings().value(_KEY, "[]") or "[]"))
         except ValueError:
             return []
-        records = []
-        for item in items if isinstance(items, list) else []:
-            try:
-                records.append(_from_json(item))
-            except (KeyError, TypeError, ValueError):
-                continue  # written by a release that noted other things: the list is a convenience, not a record
-        return records
+        records = (_from_json(item) for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
+        return [record for record in records if record is not None]
 
 
 def _to_json(record: RunRecord) -> dict[str, Any]:
@@ -266,7 +261,15 @@ def _to_json(record: RunRecord) -> dict[str, Any]:
     return item
 
 
-def _from_json(item: dict[str, Any]) -> RunRecord:
+def _from_json(item: dict[str, Any]) -> RunRecord | None:
+    """The stored run; None when a release that noted other things wrote it (the list is a convenience)."""
+    try:
+        return _parsed(item)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _parsed(item: dict[str, Any]) -> RunRecord:
     times = {
         name: datetime.fromisoformat(item[name]) if item[name] else None for name in ("created", "started", "finished")
     }

@@ -1,0 +1,1 @@
+"""What SameScene adds to the Processing toolbox; every computation is one of these algorithms."""

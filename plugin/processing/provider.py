@@ -1,0 +1,37 @@
+"""The Processing provider ``samescene``."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..engine_client.runs import RunRegistry
+from ..engine_client.settings import plugin_root
+
+
+class SameSceneProvider(QgsProcessingProvider):
+    """Lists the algorithms; all their runs are told to ``registry``."""
+
+    def __init__(self, registry: RunRegistry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def id(self):
+        return "samescene"
+
+    def name(self):
+        return "SameScene"
+
+    def longName(self):
+        return "SameScene: flood maps from Sentinel-1"
+
+    def icon(self):
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self):
+        return str(plugin_root() / "resources" / "icons" / "samescene.svg")
+
+    def loadAlgorithms(self):
+        from .flood import FloodAlgorithm
+
+        self.addAlgorithm(FloodAlgorithm(self._registry))
