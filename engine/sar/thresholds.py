@@ -20,11 +20,11 @@ F64 = NDArray[np.float64]
 class Split:
     """Two classes of one histogram or of many (arrays of the same leading shape).
 
-    ``threshold``: an edge; the low class lies below it. ``low_share``: the low class's share 0..1. ``between``:
-    variance between the classes over the whole variance, 0..1 (Otsu's η; HYDRAFloods' bmax). ``ashman_d``: distance of the
-    means over their pooled spread, √2·|μ1 − μ2| / √(σ1² + σ2²); two normal modes are distinct above 2 (Ashman, Bird
-    and Zepf 1994). ``valley``: the emptiest place between the means over the lower of both peaks, 0 (separate) to 1
-    (no valley). All NaN where a histogram has fewer than two occupied bins.
+    ``threshold``: an edge; the low class lies below it. ``low_share``: the low class's share 0..1.
+    ``between``: variance between the classes over the whole variance, 0..1 (Otsu's η; HYDRAFloods' bmax).
+    ``ashman_d``: distance of the means over their pooled spread, √2·|μ1 − μ2| / √(σ1² + σ2²); two normal modes are
+    distinct above 2 (Ashman, Bird and Zepf 1994). ``valley``: the emptiest place between the means over the lower of
+    both peaks, 0 (separate) to 1 (no valley). All NaN where a histogram has fewer than two occupied bins.
     """
 
     threshold: F64

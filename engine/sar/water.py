@@ -1,0 +1,130 @@
+"""Probability of open water from backscatter: dark at the pixel, and in the neighbourhood of confident water.
+
+Smooth open water reflects the beam away; the echo left in VH lies near the noise of the instrument. One threshold
+cannot serve both questions that matter. *Is there water at all?* needs a strict level, met by the mean over a wide
+window, or dry fields and sand are taken for water. *How far does it reach?* needs a lenient level on a narrow window: a
+pixel half water, half land holds half of the land's power, 3 dB below it. So the probability is a product,
+
+    P(water) = dark · (isolated + (1 − isolated) · near),
+
+``dark`` from the narrow window against the edge level, ``near`` from the wide window against the seed level, taken as
+the largest within ``reach`` pixels. Edge and seed levels follow from the scene's land and water levels. This is the
+two-threshold idea of hysteresis (Canny 1986) and of region growing in flood mapping (Martinis et al. 2015; Chini et al.
+2017) as a probability with bounded support, so that strips of a scene need only a halo.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+from scipy.special import expit
+
+from engine.sar.radiometry import to_db, to_power
+from engine.sar.speckle import boxcar
+from engine.sensors import Unit
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClassLevels:
+    """Mean backscatter of land and of calm open water in dB, as seen in a 5 × 5 mean of linear power."""
+
+    land_db: float
+    water_db: float
+
+
+# What is usual where a scene does not tell: levels of Sentinel-1 IW over vegetated land and calm water at incidence
+# angles of 30 to 45 degrees, with thermal noise removed.
+USUAL_LEVELS: Mapping[str, ClassLevels] = {
+    "VV": ClassLevels(land_db=-10.5, water_db=-20.0),
+    "VH": ClassLevels(land_db=-16.5, water_db=-27.0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaterModel:
+    """Constants of the probability; how they were chosen is told in docs/studies/flood-thresholds.md.
+
+    ``fine``, ``coarse``: sides of the windows (pixels, odd). ``reach``: how far confident water is looked for (pixels).
+    ``edge_drop``: the edge level lies this far (dB) below land. ``seed_fraction``: the seed level's place between water
+    (0) and land (1). ``fine_slope``, ``coarse_slope``: dB by which the odds change by a factor of e. ``isolated``:
+    probability that a dark pixel far from confident water is water. ``vv_weight``: share of VV in the evidence where
+    both polarisations are there: rough water is as bright as land in VV, rarely in VH. ``bound``: largest evidence
+    (log-odds, before weighting) of VV where VH is there too.
+    """
+
+    fine: int = 5
+    coarse: int = 11
+    reach: int = 8
+    edge_drop: float = 3.5
+    seed_fraction: float = 0.25
+    fine_slope: float = 0.8
+    coarse_slope: float = 0.4
+    isolated: float = 0.3
+    vv_weight: float = 0.1
+    bound: float = 4.0
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a window on which its probabilities depend."""
+        return max(self.fine // 2, self.coarse // 2 + self.reach)
+
+    def edge_db(self, levels: ClassLevels) -> float:
+        """Level at which a pixel next to confident water is as likely water as land."""
+        return levels.land_db - self.edge_drop
+
+    def seed_db(self, levels: ClassLevels) -> float:
+        """Level of the wide window below which water is confident."""
+        return levels.water_db + self.seed_fraction * (levels.land_db - levels.water_db)
+
+
+def fine_db(power: FloatArray, model: WaterModel) -> FloatArray:
+    """Mean of linear power in the narrow window, in dB; NaN where the pixel itself is missing."""
+    return _mean_db(power, model.fine)
+
+
+def _mean_db(power: FloatArray, size: int) -> FloatArray:
+    # The floor (−90 dB, far below any instrument's noise) keeps a valid pixel without echo from counting as missing.
+    return to_db(np.maximum(boxcar(power, size), np.float32(1e-9)), Unit.POWER)
+
+
+def water_probability(
+    db_by_pol: Mapping[str, FloatArray],
+    *,
+    levels: Mapping[str, ClassLevels],
+    weights: Mapping[str, float],
+    model: WaterModel,
+) -> FloatArray:
+    """P(water) 0..1, float32 (rows, columns), NaN exactly where no polarisation is finite.
+
+    ``db_by_pol``: sigma0 in dB by polarisation, (rows, columns), NaN where missing; ``levels`` and ``weights`` (> 0)
+    for each of them. Pixels within ``model.halo`` of the array's rim see missing values beyond it.
+    """
+    if not db_by_pol:
+        raise ValueError("At least one polarisation is needed.")
+    dark, near, total = (np.zeros(next(iter(db_by_pol.values())).shape, np.float32) for _ in range(3))
+    for pol, db in db_by_pol.items():
+        power = to_power(db)
+        fine = (model.edge_db(levels[pol]) - fine_db(power, model)) / model.fine_slope
+        coarse = (model.seed_db(levels[pol]) - _mean_db(power, model.coarse)) / model.coarse_slope
+        if pol == "VV" and "VH" in db_by_pol:
+            np.clip(fine, -model.bound, model.bound, out=fine)
+            np.clip(coarse, -model.bound, model.bound, out=coarse)
+        known = np.isfinite(fine)
+        weight = np.float32(weights[pol])
+        total += np.where(known, weight, 0)
+        dark += np.where(known, weight * fine, 0)
+        near += np.where(known, weight * coarse, 0)
+    seen = total > 0
+    np.divide(dark, total, out=dark, where=seen)
+    np.divide(near, total, out=near, where=seen)
+    near = np.where(seen, expit(near), 0)
+    near = maximum_filter(near, size=2 * model.reach + 1, mode="constant", cval=0.0)
+    probability = expit(dark) * (model.isolated + (1 - model.isolated) * near)
+    return np.where(seen, probability, math.nan).astype(np.float32)
