@@ -1,0 +1,263 @@
+"""The one-page report of a flood map: self-contained HTML that prints on A4."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.mapping.flood.classes import CLASS_COLORS, CLASS_NAMES, REASON_NAMES
+from engine.mapping.report import wording
+from engine.mapping.report.charts import draw_histograms
+from engine.mapping.report.maps import draw_map
+from engine.mapping.report.pictures import UNSEEN, probability_colors
+from engine.outputs import explain_os_error
+from engine.raster.grid import Grid
+
+_TEMPLATE = Path(__file__).with_name("flood.html")
+_ZONES_SHOWN = 25
+_CLASS_ORDER = (
+    (2, "flood"),
+    (3, "water"),
+    (1, "reference_water"),
+    (0, "dry"),
+    (254, "excluded"),
+    (255, "not_observed"),
+)
+
+
+def write_flood_report(
+    path: Path,
+    *,
+    result: dict[str, Any],
+    pictures: dict[str, NDArray[np.uint8]],
+    preview_grid: Grid,
+    zones: list[dict[str, Any]],
+) -> None:
+    """Write the report of a flood ``result`` (the content of ``result.json``) as one HTML file at ``path``.
+
+    ``pictures``: RGB (rows, columns, 3) named ``backscatter``, ``classes``, ``probability``; those present are shown.
+    ``preview_grid``: where their pixels lie. ``zones``: rows of layer ``zones``. Every text is escaped; nothing is
+    loaded from elsewhere. Raises OutputError when the file cannot be written.
+    """
+    html = flood_report_html(result=result, pictures=pictures, preview_grid=preview_grid, zones=zones)
+    try:
+        Path(path).write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+
+
+def flood_report_html(
+    *,
+    result: dict[str, Any],
+    pictures: dict[str, NDArray[np.uint8]],
+    preview_grid: Grid,
+    zones: list[dict[str, Any]],
+) -> str:
+    """The report as text; see :func:`write_flood_report`."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    widths = {"classes": 1150, "backscatter": 640, "probability": 640}
+    maps = {
+        name: _uri(draw_map(pictures[name], preview_grid, width_px=widths[name])) for name in widths if name in pictures
+    }
+    figures = result.get("figures") or {}
+    histogram = draw_histograms(figures.get("detector") or {}, width_px=760)
+    return template.render(
+        head=_head(result),
+        headline=_headline(figures),
+        legend=_legend(figures),
+        reasons=_reasons(figures),
+        maps=maps,
+        probability_scale=_probability_scale(),
+        histogram=_uri(histogram) if histogram else None,
+        thresholds=_thresholds(figures.get("detector") or {}),
+        zones=_zones(zones),
+        warnings=list(result.get("warnings") or []),
+        making=_making(result),
+        unseen=_hex(UNSEEN),
+    )
+
+
+def _head(result: dict[str, Any]) -> dict[str, Any]:
+    figures, inputs = result.get("figures") or {}, result.get("inputs") or {}
+    post = inputs.get("post") or {}
+    observed = wording.time_text(figures.get("observed_at"))
+    before = wording.time_text(figures.get("before_observed_at"))
+    if "before" not in inputs:
+        before_line = "No scene before the event was given."
+    elif before is None:
+        before_line = "Compared with a scene before the event; its acquisition time is unknown."
+    else:
+        gap = wording.days_text(figures.get("days_between"))
+        before_line = f"Compared with a scene of {before}{', ' + gap if gap else ''}."
+    method = figures.get("method") or "unknown"
+    method_line = "Thresholds of backscatter, no model." if method == "threshold" else f"Model {method}."
+    name = str(post.get("path") or "unnamed scene")
+    # Paths of either system and addresses end in the scene's name.
+    name = name.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+    return {
+        "scene": name,
+        "simulated": _is_simulated(result),
+        "observed": f"Observed at {observed}" if observed else "Acquisition time unknown",
+        "before": before_line,
+        "method": method_line,
+        "version": result.get("engine_version") or "unknown",
+    }
+
+
+def _is_simulated(result: dict[str, Any]) -> bool:
+    inputs = result.get("inputs") or {}
+    return bool(result.get("simulated")) or any(
+        isinstance(facts, dict) and facts.get("simulated") for facts in inputs.values()
+    )
+
+
+def _headline(figures: dict[str, Any]) -> dict[str, Any]:
+    area = figures.get("area_m2") or {}
+    observed = sum(area.get(key) or 0.0 for key in ("dry", "reference_water", "flood", "water"))
+    untold = (area.get("water") or 0.0) > 0
+    return {
+        "nothing": observed <= 0,
+        "untold": untold,
+        "best": _figure("flooded_best_m2", figures),
+        "low": _figure("flooded_low_m2", figures),
+        "high": _figure("flooded_high_m2", figures),
+        "reference": _figure("reference_water", area),
+        "dry": _figure("dry", area),
+        "excluded": _figure("excluded", area),
+        "not_observed": _figure("not_observed", area),
+        "observed_percent": {
+            "key": "observed_percent",
+            "value": figures.get("observed_percent"),
+            "text": wording.percent_text(figures.get("observed_percent")),
+        },
+    }
+
+
+def _figure(key: str, values: dict[str, Any]) -> dict[str, Any]:
+    """A figure to show: key and exact value as in ``result.json``, and its text."""
+    return {"key": key, "value": values.get(key), "text": wording.area_text(values.get(key))}
+
+
+def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    area = figures.get("area_m2") or {}
+    rows = []
+    for code, key in _CLASS_ORDER:
+        color = UNSEEN if code == 255 else (236, 236, 232) if code == 0 else CLASS_COLORS[code][:3]
+        if code in (0, 2, 255) or (area.get(key) or 0) > 0:
+            rows.append({"name": CLASS_NAMES[code], "color": _hex(color), "area": _figure(key, area)})
+    return rows
+
+
+def _reasons(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    found = figures.get("excluded_m2_by_reason") or {}
+    names = {str(code): name for code, name in REASON_NAMES.items()}
+    rows = [
+        {"name": names.get(str(reason), str(reason).replace("_", " ")), "area": _figure(str(reason), found)}
+        for reason, area in found.items()
+        if area
+    ]
+    return sorted(rows, key=lambda row: -row["area"]["value"])
+
+
+def _thresholds(detector: dict[str, Any]) -> list[dict[str, str]]:
+    sources = {"tiles": "bimodal tiles", "scene": "the whole scene", "prior": "prior (too few bimodal tiles)"}
+    rows = []
+    for pol, found in (detector.get("thresholds") or {}).items():
+        if not isinstance(found, dict) or found.get("value_db") is None:
+            continue
+        used, seen = found.get("tiles_used"), found.get("tiles_seen")
+        tiles = f", {used} of {seen} tiles" if used is not None and seen is not None else ""
+        rows.append(
+            {
+                "pol": str(pol),
+                "value": f"{found['value_db']:.1f} dB",
+                "source": sources.get(str(found.get("source")), str(found.get("source") or "unknown")) + tiles,
+                "reason": str(found.get("reason") or ""),
+            }
+        )
+    return rows
+
+
+def _zones(zones: list[dict[str, Any]]) -> dict[str, Any]:
+    ranked = sorted(zones, key=lambda z: (-(z.get("flooded_best_m2") or 0.0), str(z.get("zone_id"))))
+    largest = max((z.get("flooded_high_m2") or z.get("flooded_best_m2") or 0.0 for z in ranked), default=0.0)
+    rows = []
+    for zone in ranked[:_ZONES_SHOWN]:
+        observed = zone.get("observed_percent")
+        rows.append(
+            {
+                "name": wording.value_text(zone.get("zone_id")),
+                "best": _figure("flooded_best_m2", zone),
+                "low": _figure("flooded_low_m2", zone),
+                "high": _figure("flooded_high_m2", zone),
+                "observed": wording.percent_text(observed),
+                "unseen": observed is not None and observed <= 0,
+                "bar": _bar(zone, largest),
+            }
+        )
+    return {"rows": rows, "count": len(zones), "shown": len(rows)}
+
+
+def _bar(zone: dict[str, Any], largest: float) -> dict[str, str]:
+    """Per cent of the widest bar: up to low, from there to best, from there to high."""
+
+    def share(key: str) -> float:
+        return 100 * (zone.get(key) or 0.0) / largest if largest > 0 else 0.0
+
+    low, best, high = share("flooded_low_m2"), share("flooded_best_m2"), share("flooded_high_m2")
+    return {"low": f"{low:.2f}", "best": f"{max(best - low, 0):.2f}", "high": f"{max(high - best, 0):.2f}"}
+
+
+def _making(result: dict[str, Any]) -> dict[str, Any]:
+    inputs = []
+    for name, facts in (result.get("inputs") or {}).items():
+        facts = facts if isinstance(facts, dict) else {"path": facts}
+        notes = [
+            f"unit {facts['unit']} ({facts.get('unit_reason') or 'no reason recorded'})" if facts.get("unit") else "",
+            f"CRS {facts['crs']}" if facts.get("crs") else "",
+            " x ".join(str(n) for n in reversed(facts["shape"])) + " pixels" if facts.get("shape") else "",
+        ]
+        inputs.append(
+            {
+                "name": name.replace("_", " "),
+                "path": str(facts.get("path") or "unknown"),
+                "sha256": wording.digest_text(facts.get("sha256")),
+                "notes": "; ".join(note for note in notes if note),
+            }
+        )
+    parameters = [
+        {"name": name.replace("_", " "), "value": wording.value_text(value)}
+        for name, value in (result.get("parameters") or {}).items()
+        if value is not None and name not in ("post", "before", "out", "overwrite")
+    ]
+    model = result.get("model") or None
+    return {
+        "command": result.get("command") or "unknown",
+        "inputs": inputs,
+        "parameters": parameters,
+        "model": f"{model.get('name')} ({wording.digest_text(model.get('sha256'))})" if model else "none",
+        "version": result.get("engine_version") or "unknown",
+        "seconds": wording.seconds_text(result.get("seconds")),
+        "device": result.get("device") or "unknown",
+    }
+
+
+def _probability_scale() -> str:
+    """The colours of the probability map as a CSS gradient."""
+    stops = probability_colors()[::20]
+    return "linear-gradient(90deg, " + ", ".join(_hex(stop) for stop in stops) + ")"
+
+
+def _hex(color: Any) -> str:
+    return "#" + "".join(f"{int(c):02x}" for c in color[:3])
+
+
+def _uri(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
