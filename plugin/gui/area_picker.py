@@ -17,7 +17,7 @@ WHOLE, CANVAS, DRAWN, LAYER = range(4)
 
 
 class AreaPicker(QWidget):
-    """Gives the parameters ``AOI`` (a polygon layer or file) or ``AOI_EXTENT`` (a rectangle) or neither."""
+    """Gives the parameter ``AOI_LAYER`` (polygons) or ``AOI_EXTENT`` (a rectangle) or neither."""
 
     changed = pyqtSignal()
 
@@ -69,15 +69,18 @@ class AreaPicker(QWidget):
         self._show()
 
     def parameters(self) -> dict[str, Any]:
-        """``AOI`` or ``AOI_EXTENT`` for the algorithm; empty for the whole scene."""
+        """``AOI_LAYER`` or ``AOI_EXTENT`` for the algorithm; empty for the whole scene."""
         kind = self.kind.currentIndex()
         if kind == CANVAS:
             crs = self._canvas.mapSettings().destinationCrs()
             return {"AOI_EXTENT": QgsReferencedRectangle(self._canvas.extent(), crs)}
         if kind == DRAWN and self._drawn is not None:
-            return {"AOI": drawn_layer(self._drawn, self._drawn_crs)}
+            box = self._drawn.boundingBox()
+            if self._drawn.isGeosEqual(QgsGeometry.fromRect(box)):
+                return {"AOI_EXTENT": QgsReferencedRectangle(box, self._drawn_crs)}
+            return {"AOI_LAYER": drawn_layer(self._drawn, self._drawn_crs)}
         if kind == LAYER and self.layer.value():
-            return {"AOI": self.layer.value()}
+            return {"AOI_LAYER": self.layer.value()}
         return {}
 
     def fault(self) -> str:

@@ -15,7 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..engine_client.runs import RunRegistry
+from ..engine_client.runs import CANCELLED, RunRegistry
 from .engine_banner import EngineBanner
 from .flood_form import FloodForm
 from .flood_run import FloodRun
@@ -113,12 +113,23 @@ class SameSceneDock(QgsDockWidget):
         self.tabs.setCurrentWidget(self.runs)
         return run
 
-    def _ended(self, run: FloodRun, successful: bool, results: dict) -> None:
+    def _ended(self, run: FloodRun, successful: bool, outputs: dict) -> None:
         if run in self._active:
             self._active.remove(run)
-        self.runs.run_ended(run, successful, results)
+        if successful:
+            self.runs.load(str(outputs["OUTPUT"]), announce=True)
+        else:
+            self._tell_end(run)
         self.form.suggest_output()
         run.deleteLater()
+
+    def _tell_end(self, run: FloodRun) -> None:
+        record = self.runs.newest_of(str(run.parameters["OUTPUT"]))
+        bar = self._iface.messageBar()
+        if record is not None and record.state == CANCELLED:
+            bar.pushInfo("SameScene", self.tr("Cancelled: {}. Nothing was written.").format(record.title))
+        else:
+            bar.pushCritical("SameScene", record.error if record is not None and record.error else run.errors())
 
     def shut_down(self) -> None:
         """Cancel what runs and wait for it, remember the form, give the map its tool back."""

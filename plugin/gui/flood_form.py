@@ -10,6 +10,8 @@ from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget, Qg
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from ..engine_client.settings import plugin_root
+from ..processing.flood_parameters import METHODS, model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
 from .layer_picker import POLYGON, RASTER, LayerPicker, polygon_layer
@@ -40,7 +42,7 @@ class FloodForm(QWidget):
         self.zone_field.setAllowEmptyFieldName(True)
         self.method = QComboBox(self)
         self.method.setEditable(True)
-        self.method.addItems(["auto", "threshold"])
+        self.method.addItems([*METHODS, *model_names(plugin_root())])
         self.options = FloodOptions(self)
         self.out = QgsFileWidget(self)
         self.out.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
@@ -150,9 +152,10 @@ class FloodForm(QWidget):
             "ZONES": self.zones.value(),
             "ZONE_FIELD": self.zone_field.currentField() if self.zones.value() else None,
             "METHOD": self.method.currentText().strip() or "auto",
-            "OUT": self.out.filePath().strip(),
+            "OUTPUT": self.out.filePath().strip(),
             **self.area.parameters(),
             **self.options.parameters(),
+            "LOAD_RESULTS": False,  # the dock loads them one by one, so that the window never waits
         }
         return {name: value for name, value in values.items() if value not in (None, "")}
 

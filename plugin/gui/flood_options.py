@@ -9,8 +9,7 @@ from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
-UNITS = ("", "db", "power", "amplitude")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from ..processing.flood_parameters import DEVICES, UNITS
 
 
 class FloodOptions(QgsCollapsibleGroupBox):
@@ -86,7 +85,7 @@ class FloodOptions(QgsCollapsibleGroupBox):
             "MIN_AREA": self.min_area.value(),
             "MAX_HAND": self.max_hand.value(),
             "MAX_SLOPE": self.max_slope.value(),
-            "UNITS": self.units.currentIndex(),
+            "UNITS": UNITS[self.units.currentIndex()],
             "BANDS": self.bands.text().strip(),
             "OBSERVED_AT": self.observed_at.text().strip(),
             "DEVICE": self.device.currentText().strip(),

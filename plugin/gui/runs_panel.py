@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qgis.core import Qgis
 from qgis.PyQt.QtCore import QItemSelectionModel, Qt, QUrl
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import (
@@ -21,8 +22,9 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..engine_client.runs import DONE, RunRecord, RunRegistry
-from ..layers.results import ResultsError, load_results, run_layers
+from ..layers.results import run_layers
 from .icons import theme_icon
+from .result_loader import ResultLoader
 from .runs_list import RECORD_ROLE, RunDelegate, RunsModel
 from .threshold_bar import ThresholdBar
 
@@ -54,7 +56,9 @@ class RunsPanel(QWidget):
         self.cancel = self._button("mTaskCancel.svg", self.tr("Cancel"), self.tr("Stop the run; nothing is left of it"))
         self.report = self._button("mActionOpenTable.svg", self.tr("Report"), self.tr("Open the report in the browser"))
         self.folder = self._button("mActionFileOpen.svg", self.tr("Folder"), self.tr("Open the folder of the results"))
-        self.load = self._button("mActionAddLayer.svg", self.tr("Load"), self.tr("Load the layers of the result again"))
+        self.load_again = self._button(
+            "mActionAddLayer.svg", self.tr("Load"), self.tr("Load the layers of the result again")
+        )
         self.copy = self._button(
             "mActionEditCopy.svg", self.tr("Command"), self.tr("Copy as engine command: the same run in a terminal")
         )
@@ -73,9 +77,11 @@ class RunsPanel(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        buttons = QGridLayout()
+        self._buttons = QWidget()
+        buttons = QGridLayout(self._buttons)
+        buttons.setContentsMargins(0, 0, 0, 0)
         buttons.setSpacing(4)
-        rows = (self.cancel, self.report, self.folder, self.load, self.copy, self.remove)
+        rows = (self.cancel, self.report, self.folder, self.load_again, self.copy, self.remove)
         for number, button in enumerate(rows):
             buttons.addWidget(button, number // 3, number % 3)
         upper = QWidget()
@@ -84,7 +90,7 @@ class RunsPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(self.list, 1)
         column.addWidget(self.empty, 1)
-        column.addLayout(buttons)
+        column.addWidget(self._buttons)
         column.addWidget(self.threshold)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(upper)
@@ -107,7 +113,7 @@ class RunsPanel(QWidget):
         self.cancel.clicked.connect(self._cancel)
         self.report.clicked.connect(self._open_report)
         self.folder.clicked.connect(self._open_folder)
-        self.load.clicked.connect(self._load)
+        self.load_again.clicked.connect(self._load)
         self.copy.clicked.connect(self._copy)
         self.remove.clicked.connect(self._remove)
         self._iface.currentLayerChanged.connect(self._layer_changed)
@@ -123,24 +129,44 @@ class RunsPanel(QWidget):
         if index.isValid():
             self.list.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
-    def select_folder(self, folder: str) -> None:
-        """Select the newest run that wrote to a folder."""
-        for record in self._registry.runs():
-            if record.out and Path(record.out) == Path(folder):
-                self.select(record.id)
-                return
+    def newest_of(self, folder: str) -> RunRecord | None:
+        """The newest run that wrote, or should have written, to a folder."""
+        wanted = Path(folder).absolute()
+        return next((r for r in self._registry.runs() if r.out and Path(r.out).absolute() == wanted), None)
 
-    def load_folder(self, folder: str) -> str:
-        """Add the layers of a result folder to the project and bind the slider; answers a fault or the empty string."""
-        try:
-            layers = load_results(folder)
-        except ResultsError as error:
-            return str(error)
-        self.threshold.set_folder(folder)
-        tree = self._iface.layerTreeView()
-        flood = run_layers(folder).get("flood", layers[0])
-        tree.setCurrentLayer(flood)
-        return ""
+    def load(self, folder: str, *, announce: bool = False) -> None:
+        """Add the layers of a result folder to the project, one in each turn of the event loop, and bind the slider."""
+        loader = ResultLoader(folder, self)
+        loader.ended.connect(self._loaded)
+        loader.announce = announce
+        loader.start()
+
+    def _loaded(self, loader: ResultLoader) -> None:
+        bar = self._iface.messageBar()
+        loader.deleteLater()
+        if loader.fault:
+            bar.pushWarning("SameScene", loader.fault)
+            return
+        flood = run_layers(loader.folder).get("flood")
+        if flood is not None:
+            self._iface.layerTreeView().setCurrentLayer(flood)
+        self.threshold.set_folder(loader.folder)
+        if loader.announce:
+            self._announce(loader.folder)
+
+    def _announce(self, folder: str) -> None:
+        record = self.newest_of(folder)
+        title = record.title if record is not None else folder
+        areas = ((record.result or {}).get("figures") or {}).get("area_m2") or {} if record is not None else {}
+        flooded = (areas.get("flood") or 0) + (areas.get("water") or 0)
+        text = self.tr("{}: {:.2f} km² of water that is not reference water.").format(title, flooded / 1e6)
+        bar = self._iface.messageBar()
+        item = bar.createMessage("SameScene", text)
+        if record is not None and record.report:
+            button = QPushButton(self.tr("Open report"))
+            button.clicked.connect(lambda: self._open(record.report))
+            item.layout().addWidget(button)
+        bar.pushWidget(item, Qgis.MessageLevel.Success, 20)
 
     def shut_down(self) -> None:
         """Follow nothing any more."""
@@ -173,11 +199,13 @@ class RunsPanel(QWidget):
         listed = self.model.rowCount() > 0
         self.list.setVisible(listed)
         self.empty.setVisible(not listed)
+        self._buttons.setVisible(listed)
+        self.log.setVisible(listed)
         done = record is not None and record.state == DONE
         self.cancel.setEnabled(record is not None and not record.is_finished)
         self.report.setEnabled(done and bool(record.report))
         self.folder.setEnabled(done and bool(record.out))
-        self.load.setEnabled(done)
+        self.load_again.setEnabled(done)
         self.copy.setEnabled(record is not None)
         self.remove.setEnabled(record is not None and record.is_finished)
 
@@ -213,9 +241,8 @@ class RunsPanel(QWidget):
 
     def _load(self) -> None:
         record = self.record()
-        fault = self.load_folder(record.out) if record is not None else ""
-        if fault:
-            self._iface.messageBar().pushWarning("SameScene", fault)
+        if record is not None:
+            self.load(record.out)
 
     def _copy(self) -> None:
         record = self.record()

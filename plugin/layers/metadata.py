@@ -38,9 +38,9 @@ _ABSTRACTS = {
 
 def describe_layer(layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path) -> None:
     """Set metadata, notes and the fixed time range (where the acquisition time is known) of a result layer."""
-    moment = parse_time(observed_at(result))
-    _set_time(layer, moment)
-    layer.setMetadata(layer_metadata(layer, role, result, folder, moment))
+    when = time_range(observed_at(result))
+    _set_time(layer, when)
+    layer.setMetadata(layer_metadata(layer, role, result, folder, when))
     notes = [f"<p><b>{_escape(layer.name())}</b>. {_ABSTRACTS[role]}</p>"]
     warnings = result.get("warnings") or []
     if warnings:
@@ -48,18 +48,24 @@ def describe_layer(layer: QgsMapLayer, role: str, result: dict[str, Any], folder
     QgsLayerNotesUtils.setLayerNotes(layer, "".join(notes))
 
 
-def parse_time(text: str) -> QDateTime | None:
-    """An ISO 8601 time as UTC (a time without zone is UTC), or None."""
+def time_range(text: str) -> QgsDateTimeRange | None:
+    """When the scene was taken, in UTC: an instant of an ISO 8601 time, the whole day of a date, None of anything else.
+
+    A time without zone is UTC.
+    """
     moment = QDateTime.fromString(text, Qt.DateFormat.ISODateWithMs) if text else QDateTime()
     if not moment.isValid():
         return None
     if moment.timeSpec() == Qt.TimeSpec.LocalTime:
         moment.setTimeSpec(Qt.TimeSpec.UTC)
-    return moment.toUTC()
+    moment = moment.toUTC()
+    if len(text) == len("2019-09-17"):
+        return QgsDateTimeRange(moment, moment.addDays(1), True, False)
+    return QgsDateTimeRange(moment, moment)
 
 
 def layer_metadata(
-    layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path, moment: QDateTime | None
+    layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path, when: QgsDateTimeRange | None
 ) -> QgsLayerMetadata:
     """Title, abstract, extent, CRS, time, licence, and the history: engine, inputs, command."""
     metadata = QgsLayerMetadata()
@@ -68,11 +74,12 @@ def layer_metadata(
     metadata.setType("dataset")
     metadata.setLanguage("ENG")
     method = result.get("figures", {}).get("method") or result.get("parameters", {}).get("method") or ""
-    metadata.setAbstract(f"{_ABSTRACTS[role]} Method: {method}.")
+    simulated = is_simulated(folder)
+    metadata.setAbstract(f"{'Made from a simulated scene. ' if simulated else ''}{_ABSTRACTS[role]} Method: {method}.")
     metadata.setKeywords({"gmd:topicCategory": ["inlandWaters"], "SameScene": ["flood", "Sentinel-1", role]})
     metadata.setCrs(layer.crs())
-    if not _simulated(result):
-        metadata.setRights([ATTRIBUTION + (f" {moment.date().year()}" if moment else "")])
+    if not simulated:
+        metadata.setRights([ATTRIBUTION + (f" {when.begin().date().year()}" if when else "")])
     metadata.setHistory(history(result))
     extent = QgsLayerMetadata.Extent()
     if layer.crs().isValid():
@@ -80,8 +87,8 @@ def layer_metadata(
         spatial.extentCrs = layer.crs()
         spatial.bounds = QgsBox3d(layer.extent())
         extent.setSpatialExtents([spatial])
-    if moment is not None:
-        extent.setTemporalExtents([QgsDateTimeRange(moment, moment)])
+    if when is not None:
+        extent.setTemporalExtents([when])
     metadata.setExtent(extent)
     return metadata
 
@@ -102,13 +109,14 @@ def history(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _simulated(result: dict[str, Any]) -> bool:
-    post = (result.get("inputs") or {}).get("post") or {}
-    return bool(post.get("simulated")) or any("simulated" in str(w).lower() for w in result.get("warnings") or [])
+def is_simulated(folder: str | Path) -> bool:
+    """Whether the flood map of a result folder carries the tag of a simulated scene."""
+    layer = QgsRasterLayer(str(Path(folder) / "flood.tif"), "", "gdal")
+    return layer.isValid() and "SIMULATED=yes" in layer.dataProvider().htmlMetadata()
 
 
-def _set_time(layer: QgsMapLayer, moment: QDateTime | None) -> None:
-    if moment is None:
+def _set_time(layer: QgsMapLayer, when: QgsDateTimeRange | None) -> None:
+    if when is None:
         return
     properties = layer.temporalProperties()
     if isinstance(layer, QgsRasterLayer):
@@ -122,7 +130,7 @@ def _set_time(layer: QgsMapLayer, moment: QDateTime | None) -> None:
             (QgsVectorLayerTemporalProperties, "TemporalMode.ModeFixedTemporalRange"),
         )
     properties.setMode(fixed)
-    properties.setFixedTemporalRange(QgsDateTimeRange(moment, moment))
+    properties.setFixedTemporalRange(when)
     properties.setIsActive(True)
 
 

@@ -29,10 +29,10 @@ FLOOD_CLASSES = (
 """The classes that a map shows, in the order of the legend; dry land and not observed stay transparent."""
 
 EXCLUDED_REASONS = (
-    (1, "radar shadow", "#5E4FA2"),
-    (2, "steep slope", "#A6761D"),
-    (3, "high above drainage", "#66A61E"),
-    (4, "outside area of interest", "#BDBDBD"),
+    (1, "radar shadow", "#4A148C"),
+    (2, "steep slope", "#8D6E63"),
+    (3, "high above drainage", "#FFB300"),
+    (4, "outside the area of interest", "#BDBDBD"),
 )
 """Values of ``excluded.tif`` that a map shows: code, name, colour."""
 

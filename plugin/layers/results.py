@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from qgis.core import (
 
 from .metadata import describe_layer
 from .names import group_name, layer_name
-from .styles import style_layer
+from .styles import save_default_styles, style_layer
 
 RUN_PROPERTY = "samescene/run"
 ROLE_PROPERTY = "samescene/role"
@@ -144,15 +145,21 @@ def add_to_context(
 def load_results(folder: str | Path, *, project: QgsProject | None = None) -> list[QgsMapLayer]:
     """Add the layers of a result folder to the project in a group of their own; main thread only.
 
-    Layers of the same folder that are in the project already are replaced. Raises ResultsError when nothing can be
-    loaded.
+    Layers of the same folder that are in the project already are replaced. Answers the layers from the top. Raises
+    ResultsError when nothing can be loaded.
     """
+    return list(reversed(list(loading_steps(folder, project=project))))
+
+
+def loading_steps(folder: str | Path, *, project: QgsProject | None = None) -> Iterator[QgsMapLayer]:
+    """:func:`load_results` one layer a step, from the bottom, so that a window can breathe between them."""
     project = project or QgsProject.instance()
     result = read_result(folder)
-    layers = []
-    for layer in run_layers(folder, project=project).values():
-        project.removeMapLayer(layer.id())
-    for item in reversed(results_to_load(result, folder)):
+    items = results_to_load(result, folder)
+    if not items:
+        raise ResultsError(f"{folder}: no result files were found.")
+    project.removeMapLayers([layer.id() for layer in run_layers(folder, project=project).values()])
+    for item in reversed(items):
         layer = item.open()
         if not layer.isValid():
             raise ResultsError(f"{item.source}: the file cannot be opened as a layer.")
@@ -160,10 +167,12 @@ def load_results(folder: str | Path, *, project: QgsProject | None = None) -> li
         project.addMapLayer(layer, False)
         _group(item.group, project).insertLayer(0, layer)
         _place(layer, item, project)
-        layers.insert(0, layer)
-    if not layers:
-        raise ResultsError(f"{folder}: no result files were found.")
-    return layers
+        yield layer
+
+
+def write_styles(result: dict[str, Any], folder: str | Path) -> list[str]:
+    """Save the styles with the files, so that they open alone as they do here; one line for each that could not be."""
+    return save_default_styles(results_to_load(result, folder), result)
 
 
 def run_layers(folder: str | Path, *, project: QgsProject | None = None) -> dict[str, QgsMapLayer]:

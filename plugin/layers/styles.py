@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsClassificationJenks,
-    QgsEditorWidgetSetup,
     QgsFillSymbol,
     QgsGraduatedSymbolRenderer,
     QgsMapLayer,
@@ -17,7 +16,6 @@ from qgis.core import (
     QgsRasterLayer,
     QgsRendererCategory,
     QgsSingleSymbolRenderer,
-    QgsStyle,
     QgsTextBufferSettings,
     QgsTextFormat,
     QgsVectorLayer,
@@ -25,7 +23,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
-from .names import EXCLUDED_REASONS, FLOOD, FLOOD_CLASSES, WATER
+from .names import EXCLUDED_REASONS, FLOOD, FLOOD_CLASSES, REFERENCE_WATER, WATER, FloodClass
 from .threshold import threshold_renderer
 
 if TYPE_CHECKING:
@@ -48,8 +46,8 @@ _ALIASES = {
 def style_layer(layer: QgsMapLayer, role: str, result: dict[str, Any]) -> None:
     """Give a result layer of ``role`` its style; nothing of the project is touched."""
     pixels = result.get("figures", {}).get("pixels") or {}
+    shown = [c for c in FLOOD_CLASSES if pixels.get(c.key, 1)] or [FLOOD_CLASSES[0]]
     if role == "flood":
-        shown = [c for c in FLOOD_CLASSES if pixels.get(c.key, 1)] or [c for c in FLOOD_CLASSES if c.value == FLOOD]
         _palette(layer, [(c.value, c.name, c.color) for c in shown])
     elif role == "excluded":
         _palette(layer, list(EXCLUDED_REASONS))
@@ -59,7 +57,7 @@ def style_layer(layer: QgsMapLayer, role: str, result: dict[str, Any]) -> None:
         color = next(c.color for c in FLOOD_CLASSES if c.value == value)
         layer.setRenderer(threshold_renderer(layer, percent, color))
     elif role == "polygons":
-        _outline_by_class(layer)
+        _outline_by_class(layer, shown)
     elif role == "zones":
         _grade_by_area(layer)
 
@@ -69,20 +67,12 @@ def _palette(layer: QgsRasterLayer, entries: list[tuple[int, str, str]]) -> None
     layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
 
 
-def _outline_by_class(layer: QgsVectorLayer) -> None:
-    index = layer.fields().lookupField("class")
-    values = sorted(layer.uniqueValues(index), key=str) if index >= 0 else []
-    categories = [
-        QgsRendererCategory(value, _outline(known.color), known.name)
-        for known in FLOOD_CLASSES
-        for value in values
-        if value == known.value or str(value).lower() in (known.name, known.key, known.key.replace("_", " "))
-    ]
-    if categories:
-        layer.setRenderer(QgsCategorizedSymbolRenderer("class", categories))
-    else:
-        layer.setRenderer(QgsSingleSymbolRenderer(_outline(FLOOD_CLASSES[0].color)))
-    _forms(layer, {c.name: c.value for c in FLOOD_CLASSES} if all(isinstance(v, int) for v in values) else None)
+def _outline_by_class(layer: QgsVectorLayer, shown: list[FloodClass]) -> None:
+    classes = [c for c in shown if c.value in (FLOOD, REFERENCE_WATER, WATER)] or [FLOOD_CLASSES[0]]
+    layer.setRenderer(
+        QgsCategorizedSymbolRenderer("class", [QgsRendererCategory(c.name, _outline(c.color), c.name) for c in classes])
+    )
+    _aliases(layer)
     layer.setDisplayExpression("\"class\" || ', ' || format_number(\"area_m2\" / 10000, 1) || ' ha'")
     layer.setMapTipTemplate(
         '<b>[% "class" %]</b><br>[% format_number("area_m2" / 10000, 2) %] ha<br>'
@@ -121,7 +111,7 @@ def _grade_by_area(layer: QgsVectorLayer) -> None:
     else:
         layer.setRenderer(QgsSingleSymbolRenderer(symbol))
     _label(layer)
-    _forms(layer, None)
+    _aliases(layer)
     layer.setDisplayExpression("\"zone_id\" || ', ' || format_number(" + _KM2 + ", 2) || ' km² flooded'")
     layer.setMapTipTemplate(
         '<b>[% "zone_id" %]</b><br>flooded [% format_number(' + _KM2 + ", 2) %] km² "
@@ -132,7 +122,6 @@ def _grade_by_area(layer: QgsVectorLayer) -> None:
 
 def _label(layer: QgsVectorLayer) -> None:
     text = QgsTextFormat()
-    text.setFont(QgsStyle.defaultStyle().textFormat("Default").font())
     text.setSize(9)
     text.setColor(QColor("#212529"))
     halo = QgsTextBufferSettings()
@@ -148,14 +137,11 @@ def _label(layer: QgsVectorLayer) -> None:
     layer.setLabelsEnabled(True)
 
 
-def _forms(layer: QgsVectorLayer, value_map: dict[str, int] | None) -> None:
+def _aliases(layer: QgsVectorLayer) -> None:
     for field, alias in _ALIASES.items():
         index = layer.fields().lookupField(field)
         if index >= 0:
             layer.setFieldAlias(index, alias)
-    index = layer.fields().lookupField("class")
-    if value_map and index >= 0:
-        layer.setEditorWidgetSetup(index, QgsEditorWidgetSetup("ValueMap", {"map": value_map}))
 
 
 def save_default_styles(items: list[LayerToLoad], result: dict[str, Any]) -> list[str]:

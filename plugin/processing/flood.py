@@ -143,6 +143,10 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
         except BaseException as defect:
             registry.failed(run_id, f"{type(defect).__name__}: {defect}")
             raise
+        from ..layers.results import write_styles
+
+        for line in write_styles(result, run.params["out"]):
+            watch.log("warning", line)
         registry.done(run_id, result)
         self._result = result
         feedback.setProgress(100)

@@ -46,36 +46,46 @@ class Installation:
 
 
 def installations() -> list:
-    """The system's QGIS and the one beside it (``.qgis-3.40`` or ``SAMESCENE_QGIS_SIDE``), as test parameters.
+    """Test parameters: each QGIS to test.
 
-    What is missing stays a parameter that skips and says how to get it.
+    ``SAMESCENE_TEST_QGIS`` (set by ``scripts/test``, which also sets PATH and library paths) names the one that this
+    environment runs. Without it: the system's, and the one unpacked beside it (``.qgis-3.40``, or
+    ``SAMESCENE_QGIS_SIDE``). What is missing stays a parameter that skips and says how to get it.
     """
-    found = []
-    system = shutil.which("qgis.bin") or shutil.which("qgis")
-    missing_xvfb = pytest.mark.skipif(
-        shutil.which("Xvfb") is None, reason="Xvfb is not installed (apt-get install xvfb)"
-    )
-    if system:
-        found.append(pytest.param(Installation("system", system), marks=missing_xvfb))
-    else:
-        reason = "no QGIS is installed (apt-get install qgis)"
-        found.append(pytest.param(Installation("system", ""), marks=pytest.mark.skip(reason=reason)))
+    current = os.environ.get("SAMESCENE_TEST_QGIS")
+    if current:
+        return [_parameter(current, lambda: _current_installation(current), "no qgis.bin on PATH (scripts/setup_qgis)")]
     side = Path(os.environ.get("SAMESCENE_QGIS_SIDE", ROOT / ".qgis-3.40"))
-    if (side / "env.sh").is_file():
-        found.append(pytest.param(_side_installation(side), marks=missing_xvfb))
-    else:
-        reason = f"no second QGIS in {side} (scripts/test makes it where the package server is reachable)"
-        found.append(pytest.param(Installation("side", ""), marks=pytest.mark.skip(reason=reason)))
-    return found
+    return [
+        _parameter("3.22", lambda: _current_installation("3.22"), "no QGIS is installed (scripts/setup_qgis qgis)"),
+        _parameter("3.40", lambda: _side_installation(side), f"no second QGIS in {side} (scripts/setup_qgis side)"),
+    ]
 
 
-def _side_installation(side: Path) -> Installation:
+def _parameter(name: str, make, reason: str):
+    if shutil.which("Xvfb") is None:
+        return pytest.param(Installation(name, ""), marks=pytest.mark.skip(reason="Xvfb is not installed"))
+    found = make()
+    if found is None:
+        return pytest.param(Installation(name, ""), marks=pytest.mark.skip(reason=reason))
+    return pytest.param(found)
+
+
+def _current_installation(name: str) -> Installation | None:
+    program = shutil.which("qgis.bin") or shutil.which("qgis")
+    kept = tuple((key, os.environ[key]) for key in ("QGIS_PREFIX_PATH", "PYTHONPATH") if key in os.environ)
+    return Installation(name, program, kept) if program else None
+
+
+def _side_installation(side: Path) -> Installation | None:
+    if not (side / "env.sh").is_file():
+        return None
     names = ("QGIS_PREFIX_PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "PATH")
     command = f'. "$1"/env.sh; printf "%s\\n" {" ".join(f"${{{name}}}" for name in names)}; command -v qgis.bin'
     lines = subprocess.run(
         ["sh", "-c", command, "sh", str(side)], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    return Installation("side", lines[4], tuple(zip(names, lines[:4], strict=True)))
+    return Installation("3.40", lines[4], tuple(zip(names, lines[:4], strict=True)))
 
 
 class Desktop:
