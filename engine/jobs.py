@@ -74,7 +74,9 @@ JOBS: dict[str, Job] = {
             "engine.simulate.job:run",
             "Make a simulated Sentinel-1/Sentinel-2 scene with exact flood truth.",
         ),
-        Job("doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."),
+        Job(
+            "doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."
+        ),
     )
 }
 

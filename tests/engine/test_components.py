@@ -25,7 +25,9 @@ def whole(mask: np.ndarray, seeds: np.ndarray, areas: np.ndarray, min_area: floa
 
 
 @settings(max_examples=200, deadline=None)
-@given(data=st.data(), shape=shapes, cuts=st.lists(st.integers(1, 5), min_size=1, max_size=14), min_area=st.integers(0, 20))
+@given(
+    data=st.data(), shape=shapes, cuts=st.lists(st.integers(1, 5), min_size=1, max_size=14), min_area=st.integers(0, 20)
+)
 def test_any_cut_gives_the_components_of_the_whole(data, shape, cuts, min_area):
     mask = data.draw(hnp.arrays(bool, shape))
     seeds = data.draw(hnp.arrays(bool, shape))

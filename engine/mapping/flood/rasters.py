@@ -71,7 +71,7 @@ class RasterSink:
             self._reasons.close()
             names["excluded"] = "excluded.tif"
         else:
-            self._reasons.abort()
+            self._reasons.discard()
         return names
 
     def __enter__(self) -> RasterSink:
@@ -82,4 +82,4 @@ class RasterSink:
     ) -> None:
         if kind is not None:
             for writer in (self._flood, self._probability, self._reasons):
-                writer.abort()
+                writer.discard()

@@ -258,7 +258,7 @@ class Sentinel1Scene:
         direction = _tag(self.post.raster.tags, _PASS_TAGS)
         if not direction or self.grid.crs is None:
             return None
-        west, south, east, north = transform_bounds(self.grid.crs, "EPSG:4326", *self.grid.bounds)
+        _, south, _, north = transform_bounds(self.grid.crs, "EPSG:4326", *self.grid.bounds)
         return look_azimuth(direction, (south + north) / 2)
 
     def close(self) -> None:
