@@ -64,7 +64,7 @@ JOBS: dict[str, Job] = {
         ),
         Job(
             "evaluate-flood",
-            "engine.mapping.flood.evaluate:EvaluateFloodRequest",
+            "engine.mapping.flood.evaluate_request:EvaluateFloodRequest",
             "engine.mapping.flood.evaluate:run",
             "Score flood maps against labelled chips.",
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from engine.cli.lazy import Entry, LazyGroup
 from engine.cli.request_command import Layout, request_command
 from engine.errors import EngineError
-from engine.mapping.flood.evaluate import EvaluateFloodRequest
+from engine.mapping.flood.evaluate_request import EvaluateFloodRequest
 
 LAYOUT = Layout(
     job="evaluate-flood",

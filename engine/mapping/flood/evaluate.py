@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from engine.command_line import command_line
 from engine.errors import DamagedFileError, GridError, InputError, ModelError, ParameterError
@@ -19,8 +18,8 @@ from engine.mapping.flood.baselines import baseline_maps
 from engine.mapping.flood.chips import Chip, find_chips
 from engine.mapping.flood.classes import FLOOD, NOT_OBSERVED, REFERENCE_WATER, SET_ASIDE, WATER
 from engine.mapping.flood.detector import WaterDetector
+from engine.mapping.flood.evaluate_request import EvaluateFloodRequest, Sensors
 from engine.mapping.flood.methods import choose_detector, describe_model
-from engine.mapping.flood.request import Percent
 from engine.mapping.flood.scene import open_sentinel1
 from engine.metrics.bootstrap import pooled_estimate
 from engine.metrics.calibration import PercentCalibration
@@ -35,34 +34,7 @@ from engine.version import VERSION
 MIN_WATER_SHARE = 0.01
 """``mean_iou`` is over the chips with at least this share of water in their scored pixels."""
 
-Sensors = Literal["s1", "s2", "both"]
 Bools = NDArray[np.bool_]
-
-
-class EvaluateFloodRequest(BaseModel):
-    """Parameters of ``engine evaluate flood``; the field descriptions are its help texts; unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: str = Field(
-        description="Folder of NAME_S1.tif (VV, VH) with NAME_label.tif (1 water, 0 dry, -1 ignore), searched through "
-        "its sub-folders; or KIND:PATH[@SPLIT] with KIND folder or sen1floods11."
-    )
-    out: str | None = Field(None, description="JSON file for the figures; replaced if it exists.")
-    sensors: Sensors | None = Field(None, description="Sensors to map from; default: s1 where _S1 files exist.")
-    method: str = Field(
-        "auto", description="auto, threshold, or a model: a name from 'engine models list' or a folder."
-    )
-    probability: Percent = Field(50, description="Water where the probability is at least this per cent.")
-    min_area: float = Field(2000.0, ge=0, description="Smallest water body kept, in square metres.")
-    units: Unit | None = Field(
-        None, description="Unit of the chips: db, power or amplitude; default: found, or refused."
-    )
-    bands: str | None = Field(None, description="Band numbers where names are missing, for example VV=1,VH=2.")
-    compare: bool = Field(
-        False, description="Score plain thresholds beside it: global Otsu and fixed ones (-15 dB VV, -21 dB VH)."
-    )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps; used by models.")
 
 
 @dataclass(frozen=True)
