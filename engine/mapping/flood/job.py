@@ -241,7 +241,14 @@ def _inputs(request: FloodRequest, scene: Sentinel1Scene, reporter: Reporter) ->
                 "crs": grid.crs.to_string() if grid.crs else None,
                 "shape": list(grid.shape),
             }
+            if is_simulated(file):
+                facts[name]["simulated"] = True
     return facts
+
+
+def is_simulated(file: Sentinel1File) -> bool:
+    """Do the file's tags say that it was simulated?"""
+    return any("simulated" in f"{key} {value}".lower() for key, value in file.raster.tags.items())
 
 
 def _tags(
@@ -257,6 +264,6 @@ def _tags(
     }
     if observed_at:
         tags["ACQUIRED"] = observed_at
-    if "simulated" in " ".join(post.raster.tags.values()).lower():
+    if is_simulated(post):
         tags["SIMULATED"] = "yes"
     return tags
