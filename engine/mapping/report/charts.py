@@ -27,7 +27,7 @@ def draw_histograms(diagnostics: dict[str, Any], *, width_px: int) -> bytes | No
     from matplotlib.figure import Figure
 
     dpi = 160
-    figure = Figure(figsize=(width_px / dpi, 0.62 * width_px / dpi), dpi=dpi, facecolor="white")
+    figure = Figure(figsize=(width_px / dpi, 0.5 * width_px / dpi), dpi=dpi, facecolor="white")
     thresholds = diagnostics.get("thresholds") or {}
     for number, (pol, histogram) in enumerate(sorted(histograms.items(), reverse=True)):
         axes = figure.add_subplot(len(histograms), 1, number + 1)
@@ -56,8 +56,8 @@ def draw_histograms(diagnostics: dict[str, Any], *, width_px: int) -> bytes | No
         for spine in axes.spines.values():
             spine.set_linewidth(0.5)
     axes.set_xlabel("backscatter, dB", fontsize=6.5, color=INK)
-    figure.subplots_adjust(left=0.12, right=0.98, top=0.98, bottom=0.14, hspace=0.32)
-    return png(figure, colors=64)
+    figure.subplots_adjust(left=0.12, right=0.98, top=0.98, bottom=0.16, hspace=0.36)
+    return png(figure)
 
 
 def _core(edges: np.ndarray, share: np.ndarray) -> tuple[float, float]:

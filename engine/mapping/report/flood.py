@@ -151,7 +151,8 @@ def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
     for code, key in _CLASS_ORDER:
         color = UNSEEN if code == 255 else (236, 236, 232) if code == 0 else CLASS_COLORS[code][:3]
         if code in (0, 2, 255) or (area.get(key) or 0) > 0:
-            rows.append({"name": CLASS_NAMES[code], "color": _hex(color), "area": _figure(key, area)})
+            name = "excluded" if code == 254 else CLASS_NAMES[code]
+            rows.append({"name": name, "color": _hex(color), "area": _figure(key, area)})
     return rows
 
 
@@ -199,7 +200,7 @@ def _zones(zones: list[dict[str, Any]]) -> dict[str, Any]:
                 "high": _figure("flooded_high_m2", zone),
                 "observed": wording.percent_text(observed),
                 "unseen": observed is not None and observed <= 0,
-                "bar": _bar(zone, largest),
+                "bar": None if observed is not None and observed <= 0 else _bar(zone, largest),
             }
         )
     return {"rows": rows, "count": len(zones), "shown": len(rows)}

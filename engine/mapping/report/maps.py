@@ -56,19 +56,16 @@ def draw_map(picture: NDArray[np.uint8], grid: Grid, *, width_px: int) -> bytes:
     return png(figure)
 
 
-def png(figure: Figure, *, colors: int = 256) -> bytes:
-    """The figure as a compact PNG (a palette of at most ``colors`` colours)."""
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, colours exact."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    image = Image.fromarray(np.ascontiguousarray(pixels))
     stream = io.BytesIO()
-    image.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        stream, "PNG", optimize=True
-    )
+    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -214,5 +211,5 @@ def _north_arrow(axes: Axes, mesh: _Mesh, inches: float) -> None:
             "shrinkB": 0,
         },
     )
-    end = tip + direction * 0.24 * size
-    axes.text(*end, "N", fontsize=7.5, weight="bold", color=INK, ha="center", va="center", path_effects=_halo())
+    x, y = (float(v) for v in tip + direction * 0.24 * size)
+    axes.text(x, y, "N", fontsize=7.5, weight="bold", color=INK, ha="center", va="center", path_effects=_halo())
