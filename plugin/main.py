@@ -32,6 +32,7 @@ class SameScenePlugin(QObject):
         self.iface = iface
         self.registry = None
         self.provider = None
+        self.setup = None
         self.dock: SameSceneDock | None = None
         self.action: QAction | None = None
         self._options_factory = None
@@ -57,9 +58,11 @@ class SameScenePlugin(QObject):
         self.action.toggled.connect(self._toggled)
         self.iface.addToolBarIcon(self.action)
         self.iface.addPluginToRasterMenu("SameScene", self.action)
+        from .gui.engine_setup import EngineSetup
         from .gui.options_factory import SameSceneOptionsFactory
 
-        self._options_factory = SameSceneOptionsFactory()
+        self.setup = EngineSetup(self)
+        self._options_factory = SameSceneOptionsFactory(self.setup)
         self.iface.registerOptionsWidgetFactory(self._options_factory)
         if QgsSettings().value(_DOCK_OPEN, False, type=bool):
             QTimer.singleShot(0, self._show_again)
@@ -74,6 +77,8 @@ class SameScenePlugin(QObject):
             self.dock.setParent(None)
             self.dock.deleteLater()
             self.dock = None
+        if self.setup is not None:
+            self.setup.shut_down()
         if self._options_factory is not None:
             self.iface.unregisterOptionsWidgetFactory(self._options_factory)
             self._options_factory = None
@@ -91,7 +96,7 @@ class SameScenePlugin(QObject):
         if self.dock is None:
             from .gui.dock import SameSceneDock
 
-            self.dock = SameSceneDock(self.iface, self.registry)
+            self.dock = SameSceneDock(self.iface, self.registry, self.setup)
             self.iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
             self.dock.visibilityChanged.connect(self._dock_visibility)
         self.dock.show()

@@ -17,6 +17,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..engine_client.runs import CANCELLED, RunRegistry
 from .engine_banner import EngineBanner
+from .engine_setup import EngineSetup
 from .flood_form import FloodForm
 from .flood_run import FloodRun
 from .icons import icon, theme_icon
@@ -26,7 +27,7 @@ from .runs_panel import RunsPanel
 class SameSceneDock(QgsDockWidget):
     """SameScene's panel; made on first use, shut down by the plugin's unload."""
 
-    def __init__(self, iface, registry: RunRegistry) -> None:
+    def __init__(self, iface, registry: RunRegistry, setup: EngineSetup) -> None:
         super().__init__("SameScene", iface.mainWindow())
         self.setObjectName("SameSceneDock")
         self.setWindowIcon(icon("samescene"))
@@ -34,7 +35,7 @@ class SameSceneDock(QgsDockWidget):
         self._active: list[FloodRun] = []
         self.form = FloodForm(iface.mapCanvas())
         self.runs = RunsPanel(iface, registry)
-        self.banner = EngineBanner(iface)
+        self.banner = EngineBanner(iface, setup)
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -7,6 +7,7 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxL
 
 from ..engine_client.failure import EngineFailure
 from ..engine_client.locate import find_engine
+from .engine_setup import EngineSetup
 from .icons import theme_icon
 from .open_options import open_options
 
@@ -16,9 +17,12 @@ class EngineBanner(QFrame):
 
     state_changed = pyqtSignal()
 
-    def __init__(self, iface, parent: QWidget | None = None) -> None:
+    def __init__(self, iface, setup: EngineSetup, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._iface = iface
+        self._setup = setup
+        setup.ended.connect(self.refresh)
+        setup.changed.connect(self.refresh)
         self.engine_ready = True
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -49,15 +53,17 @@ class EngineBanner(QFrame):
         self._timer.timeout.connect(self.refresh)
         self.refresh()
 
-    def refresh(self) -> None:
+    def refresh(self, *_) -> None:
         """Look for the engine again."""
         before = self.engine_ready
         try:
             find_engine()
         except EngineFailure as failure:
             self.engine_ready = False
-            self.text.setText(failure.message)
+            setting_up = self._setup.running
+            self.text.setText(self.tr("The engine is being set up…") if setting_up else failure.message)
             self.text.setToolTip(failure.remedy)
+            self.button.setText(self.tr("Show progress…") if setting_up else self.tr("Set up the engine…"))
         else:
             self.engine_ready = True
         self.setVisible(not self.engine_ready)
@@ -71,6 +77,8 @@ class EngineBanner(QFrame):
     def shut_down(self) -> None:
         """Stop looking."""
         self._timer.stop()
+        self._setup.ended.disconnect(self.refresh)
+        self._setup.changed.disconnect(self.refresh)
 
     def _open(self) -> None:
         open_options(self._iface)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.gui import QgsOptionsWidgetFactory
 
+from .engine_setup import EngineSetup
 from .icons import icon
 
 PAGE_KEY = "samesceneOptions"
@@ -12,8 +13,9 @@ PAGE_KEY = "samesceneOptions"
 class SameSceneOptionsFactory(QgsOptionsWidgetFactory):
     """Settings ▸ Options ▸ SameScene."""
 
-    def __init__(self) -> None:
+    def __init__(self, setup: EngineSetup) -> None:
         super().__init__()
+        self._setup = setup
         self.setTitle("SameScene")
 
     def icon(self):
@@ -24,4 +26,4 @@ class SameSceneOptionsFactory(QgsOptionsWidgetFactory):
         """The page, made for one opening of the dialog."""
         from .options_page import SameSceneOptionsPage
 
-        return SameSceneOptionsPage(parent)
+        return SameSceneOptionsPage(self._setup, parent)
