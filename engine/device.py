@@ -1,4 +1,4 @@
-"""Where the arithmetic runs: processor, CUDA or Apple GPU, found without paying for a torch import where none is needed."""
+"""Where the arithmetic runs: processor, CUDA or Apple GPU, found without a torch import where none is needed."""
 
 from __future__ import annotations
 

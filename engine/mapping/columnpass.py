@@ -20,7 +20,7 @@ from engine.raster.grid import Window
 
 
 class Rows(NamedTuple):
-    """Finished rows: ``values`` (classes, rows, columns) on the host, to be read once ``ready`` (if any) has happened."""
+    """Finished rows: ``values`` (classes, rows, columns) on the host, readable once ``ready`` (if any) has happened."""
 
     window: Window
     values: Tensor

@@ -9,6 +9,7 @@ to a budget, past which the scene is done in block-aligned groups of columns.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Generator
 from typing import Any
 
@@ -110,7 +111,7 @@ class StreamingInference:
         if affordable >= width:
             return [(0, width)]
         cuts = blocks.col_cuts(0, width, at_most=max(s.tile, affordable))
-        return list(zip(cuts, cuts[1:], strict=False))
+        return list(itertools.pairwise(cuts))
 
     def facts(self) -> dict[str, Any]:
         """JSON-able facts of the last run: device, precision and why, tile, overlap, batch, tiles run and skipped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,9 +86,9 @@ class Blocks:
     def pieces(self, start: int, stop: int, left: int, right: int, *, bands: int) -> Iterator[Window]:
         """Windows of about :data:`READ_VALUES` that cover rows and columns: strip by strip, left to right."""
         rows = self.row_cuts(start, stop)
-        for top, bottom in zip(rows, rows[1:], strict=False):
+        for top, bottom in itertools.pairwise(rows):
             cols = self.col_cuts(left, right, at_most=max(1, READ_VALUES // (bands * (bottom - top))))
-            for west, east in zip(cols, cols[1:], strict=False):
+            for west, east in itertools.pairwise(cols):
                 yield Window(top, west, bottom - top, east - west)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ def fuse_batch_norm(network: nn.Module) -> nn.Module:
         ]
         if isinstance(module, nn.Sequential):
             names = list(children)
-            pairs += list(zip(names, names[1:], strict=False))
+            pairs += list(itertools.pairwise(names))
         for conv_name, norm_name in pairs:
             conv, norm = children[conv_name], children[norm_name]
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

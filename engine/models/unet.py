@@ -1,4 +1,4 @@
-"""U-Net decoder over the features of an encoder (Ronneberger et al. 2015), nearest upsampling, no transposed convolutions."""
+"""U-Net decoder over the features of an encoder (Ronneberger et al. 2015), with nearest upsampling."""
 
 from __future__ import annotations
 
