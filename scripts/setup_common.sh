@@ -63,13 +63,13 @@ is_debian_12() {
 debian_packages() {
     local why=$1 missing=() package
     shift
-    command -v dpkg-query >/dev/null || fail "$why needs these Debian packages or their like: $*. Install them, then run this again."
+    command -v dpkg-query >/dev/null || fail "missing for $why: what Debian packages as $*. Install it, then run this again."
     for package in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
-    is_debian_12 || fail "$why needs the packages ${missing[*]}; they are installed by themselves on Debian 12 only. Install them, then run this again."
-    [ "$(id -u)" = 0 ] || fail "$why needs the packages ${missing[*]}. Run as root, or: sudo apt-get install --no-install-recommends ${missing[*]}"
+    is_debian_12 || fail "missing for $why: ${missing[*]} (installed by themselves on Debian 12 only). Install them, then run this again."
+    [ "$(id -u)" = 0 ] || fail "missing for $why: ${missing[*]}. Run as root, or: sudo apt-get install --no-install-recommends ${missing[*]}"
     say "Installing Debian packages: ${missing[*]}"
     quietly apt-update apt-get -q update
     quietly apt-install env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
