@@ -1,0 +1,79 @@
+"""``engine models list|show|verify``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from engine.cli.console import Console
+from engine.cli.failure import report
+from engine.environment import drop_foreign_variables
+from engine.plainjson import dumps
+from engine.quiet import quiet_libraries
+
+_DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks and the warnings of libraries.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
+
+
+def _tell(work: Callable[[], list[str]], *, debug: bool) -> None:
+    """Print the lines that ``work`` gives and leave: 0, or 1 with one line on stderr."""
+    drop_foreign_variables()
+    quiet_libraries(debug=debug)
+    console = Console(debug=debug)
+    try:
+        lines = work()
+    except Exception as error:
+        sys.exit(report(error, console.err, debug=debug))
+    console.say(*lines)
+    sys.exit(0)
+
+
+@click.command("list")
+@_JSON
+@_DEBUG
+def list_command(as_json: bool, debug: bool) -> None:
+    """List the models that can be named: those that come with the engine and those in SAMESCENE_MODELS."""
+
+    def work() -> list[str]:
+        from engine.models.bundle import list_models
+
+        models = list_models()
+        if as_json:
+            return dumps([{"name": m.name, "folder": m.folder, "card": m.card} for m in models], indent=2).splitlines()
+        if not models:
+            return ["No model is installed. Flood maps need none: --method threshold."]
+        return [f"{m.name:<32}{m.card.task:<12}{', '.join(m.card.sensors):<10}{m.folder}" for m in models]
+
+    _tell(work, debug=debug)
+
+
+@click.command("show")
+@click.argument("model", metavar="MODEL")
+@_DEBUG
+def show_command(model: str, debug: bool) -> None:
+    """Print the card of MODEL, a name from 'engine models list' or a bundle folder, as JSON."""
+
+    def work() -> list[str]:
+        from engine.models.bundle import find_model
+
+        return dumps(find_model(model).card, indent=2).splitlines()
+
+    _tell(work, debug=debug)
+
+
+@click.command("verify")
+@click.argument("model", metavar="MODEL")
+@_DEBUG
+def verify_command(model: str, debug: bool) -> None:
+    """Check the files of MODEL: the card is valid, the weights are those it names and fit the network."""
+
+    def work() -> list[str]:
+        from engine.models.bundle import find_model
+
+        bundle = find_model(model)
+        bundle.verify()
+        return [f"{bundle.name}: card and weights are sound ({bundle.folder})."]
+
+    _tell(work, debug=debug)
