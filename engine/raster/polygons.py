@@ -92,16 +92,14 @@ class _Corners:
         )
 
 
-class StripPolygons:
+class RegionOutlines:
     """Polygonises strips of ``grid`` from the top; ``sink`` gets a :class:`PolygonBatch` whenever regions are done.
 
     ``codes`` are the classes that become polygons. Call :meth:`add` for full-width windows, contiguous from row 0,
     then :meth:`finish`. Memory is bounded by one strip and the outlines of the regions that are still open.
     """
 
-    def __init__(
-        self, grid: Grid, *, sink: Callable[[PolygonBatch], None], codes: Sequence[int] = (1, 2, 3)
-    ) -> None:
+    def __init__(self, grid: Grid, *, sink: Callable[[PolygonBatch], None], codes: Sequence[int] = (1, 2, 3)) -> None:
         self.grid, self._sink = grid, sink
         self._wanted = np.zeros(256, bool)
         self._wanted[list(codes)] = True
@@ -151,8 +149,13 @@ class StripPolygons:
         is_open[of_run[at_end]] = True
         number = np.where(is_open, np.cumsum(is_open) - 1, np.cumsum(~is_open) - 1)
         open_corner = is_open[corners.region]
+        code, pixels, area, probability_sum, known_sum = (values[is_open] for values in state)
         self._open = _Open(
-            *(values[is_open] for values in state),
+            code,
+            pixels,
+            area,
+            probability_sum,
+            known_sum,
             run_start=starts[at_end] - last,
             run_stop=stops[at_end] - last,
             run_region=number[of_run[at_end]],
@@ -193,7 +196,8 @@ class StripPolygons:
 
         def total(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.float64]:
             groups = np.concatenate([merged, of_run])
-            return np.bincount(groups, weights=np.concatenate([old, new]), minlength=count)
+            sums = np.bincount(groups, weights=np.concatenate([old, new]), minlength=count)
+            return np.asarray(sums, np.float64)
 
         code = np.zeros(count, np.uint8)
         code[merged] = before.code
@@ -267,7 +271,7 @@ def _label_image(
     height: int,
     width: int,
 ) -> NDArray[np.int32]:
-    """Region + 1 of every pixel, 0 for none: (height + 1, width + 2), the row above first, a column of 0 at each side."""
+    """Region + 1 of every pixel, 0 for none: (height + 1, width + 2), the row above first, zeros left and right."""
     labels = np.zeros((height + 1, width + 2), np.int32)
     for start, stop, region in zip(before.run_start, before.run_stop, merged[before.run_region], strict=True):
         labels[0, 1 + start : 1 + stop] = region + 1
