@@ -144,7 +144,6 @@ def _parameter(name: str, info: FieldInfo, layout: Layout) -> click.Parameter:
         multiple=many,
         required=info.is_required(),
         metavar=metavar,
-        default=None,
         help=_help(info),
     )
 
