@@ -1,0 +1,156 @@
+"""The card of a model bundle: what the model takes, what it gives, what it was trained on, how good it was measured."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from engine.models.resnet import EncoderName
+from engine.sensors import SENSORS
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BandInput(_Part):
+    """One input band: ``name`` as in :mod:`engine.sensors`, the unit of its values, and their mean and spread there."""
+
+    sensor: str
+    name: str
+    unit: Literal["db", "reflectance"]
+    mean: Finite
+    std: Positive
+
+    @model_validator(mode="after")
+    def _known(self) -> BandInput:
+        if self.sensor not in SENSORS:
+            raise ValueError(f"there is no sensor {self.sensor!r}; there are {', '.join(SENSORS)}")
+        names = [band.name for band in SENSORS[self.sensor].bands]
+        if self.name not in names:
+            raise ValueError(f"{SENSORS[self.sensor].title} has no band {self.name!r}; it has {', '.join(names)}")
+        return self
+
+
+class OutputClass(_Part):
+    """One class: ``value`` in the output raster (for flood 0 dry, 1 water), ``name`` for people."""
+
+    value: Annotated[int, Field(ge=0, le=255)]
+    name: Text
+
+
+class Network(_Part):
+    """What :class:`engine.models.segmenter.Segmenter` is built with, beside bands and classes."""
+
+    architecture: Literal["resnet-unet"] = "resnet-unet"
+    encoder: EncoderName = "resnet18"
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    validity: bool = False
+    """The network has one more input band, 1 where a pixel is valid."""
+
+
+class TrainingData(_Part):
+    """A data set that the weights were trained on; ``licence`` as its publisher states it."""
+
+    name: Text
+    licence: Text
+    attribution: str = ""
+    address: str = ""
+
+
+class Figure(_Part):
+    """A measured figure: ``value`` with its 95 % interval over ``n`` items of ``data``, which were not trained on."""
+
+    metric: Text
+    value: Finite
+    low: Finite
+    high: Finite
+    n: Annotated[int, Field(ge=1)]
+    data: Text
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Figure:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"the interval {self.low} to {self.high} does not hold the value {self.value}")
+        return self
+
+
+class Card(_Part):
+    """``card.json``. ``activation``: "sigmoid" with one class more than outputs (the last class's probability), or
+    "softmax" with one output per class; ``temperature`` divides the logits and makes the probabilities calibrated."""
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=NAME)]
+    title: Text
+    description: str = ""
+    licence: Text
+    task: Literal["flood", "landcover"]
+    bands: Annotated[tuple[BandInput, ...], Field(min_length=1)]
+    gsd_m: tuple[Positive, Positive]
+    classes: Annotated[tuple[OutputClass, ...], Field(min_length=2)]
+    activation: Literal["sigmoid", "softmax"]
+    temperature: Positive = 1.0
+    network: Network
+    tile: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = 512
+    overlap: Annotated[int, Field(ge=0)] = 64
+    trained_on: tuple[TrainingData, ...]
+    figures: tuple[Figure, ...] = ()
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    engine_version: Text
+
+    @field_validator("gsd_m")
+    @classmethod
+    def _gsd(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"the range {value[0]} to {value[1]} m is empty")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        for what, values in (
+            ("bands", [(b.sensor, b.name) for b in self.bands]),
+            ("class values", [c.value for c in self.classes]),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{what} stand more than once: {values}")
+        if self.overlap >= self.tile:
+            raise ValueError(f"overlap {self.overlap} is not smaller than tile {self.tile}")
+        if self.activation == "sigmoid" and len(self.classes) != 2:
+            raise ValueError(f"sigmoid needs 2 classes, found {len(self.classes)}")
+        if self.task == "flood" and {c.value for c in self.classes} != {0, 1}:
+            raise ValueError("a flood model needs the classes 0 (dry) and 1 (water)")
+        return self
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Keys of the sensors, in the order of the bands."""
+        return tuple(dict.fromkeys(band.sensor for band in self.bands))
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network."""
+        return 1 if self.activation == "sigmoid" else len(self.classes)
+
+    @property
+    def inputs(self) -> int:
+        """Input bands of the network, the validity band included."""
+        return len(self.bands) + (1 if self.network.validity else 0)
+
+
+def gsd_fits(card: Card, gsd_m: tuple[float, float], *, tolerance: float = 0.25) -> bool:
+    """True when both ground sampling distances (m) lie in the card's range, give or take ``tolerance`` of it."""
+    low, high = card.gsd_m
+    return all(math.isfinite(g) and low * (1 - tolerance) <= g <= high * (1 + tolerance) for g in gsd_m)
+
+
+def is_name(text: str) -> bool:
+    """True when ``text`` can be the name of a model (and not a path)."""
+    return re.fullmatch(NAME, text) is not None
