@@ -56,19 +56,25 @@ class WaterModel:
     (0) and land (1). ``fine_slope``, ``coarse_slope``: dB by which the odds change by a factor of e. ``isolated``:
     probability that a dark pixel far from confident water is water. ``vv_weight``: share of VV in the evidence where
     both polarisations are there: rough water is as bright as land in VV, rarely in VH. ``bound``: largest evidence
-    (log-odds, before weighting) of VV where VH is there too.
+    (log-odds, before weighting) of VV where VH is there too. ``clear_drop``, ``drop_slope``: a fall of backscatter
+    since the scene before that counts as confident water nearby, and the dB by which its odds change (5 dB as in
+    Microsoft's ai4g-flood). ``least_drop``, ``least_slope``: the fall below which dark now means dark before.
     """
 
     fine: int = 5
     coarse: int = 11
-    reach: int = 8
-    edge_drop: float = 3.5
+    reach: int = 4
+    edge_drop: float = 3.25
     seed_fraction: float = 0.25
     fine_slope: float = 0.8
     coarse_slope: float = 0.4
-    isolated: float = 0.3
+    isolated: float = 0.45
     vv_weight: float = 0.1
     bound: float = 4.0
+    clear_drop: float = 5.0
+    drop_slope: float = 1.0
+    least_drop: float = 2.0
+    least_slope: float = 0.5
 
     @property
     def halo(self) -> int:
@@ -100,11 +106,13 @@ def water_probability(
     levels: Mapping[str, ClassLevels],
     weights: Mapping[str, float],
     model: WaterModel,
+    drop: FloatArray | None = None,
 ) -> FloatArray:
     """P(water) 0..1, float32 (rows, columns), NaN exactly where no polarisation is finite.
 
     ``db_by_pol``: sigma0 in dB by polarisation, (rows, columns), NaN where missing; ``levels`` and ``weights`` (> 0)
-    for each of them. Pixels within ``model.halo`` of the array's rim see missing values beyond it.
+    for each of them; ``drop``: fall of backscatter since a scene before in dB (:func:`drop_db`), NaN where unknown.
+    Pixels within ``model.halo`` of the array's rim see missing values beyond it.
     """
     if not db_by_pol:
         raise ValueError("At least one polarisation is needed.")
@@ -126,5 +134,41 @@ def water_probability(
     np.divide(near, total, out=near, where=seen)
     near = np.where(seen, expit(near), 0)
     near = maximum_filter(near, size=2 * model.reach + 1, mode="constant", cval=0.0)
+    if drop is not None:
+        fallen = expit((drop - model.clear_drop) / model.drop_slope)
+        np.fmax(near, fallen, out=near)
     probability = expit(dark) * (model.isolated + (1 - model.isolated) * near)
     return np.where(seen, probability, math.nan).astype(np.float32)
+
+
+def drop_db(
+    now: Mapping[str, FloatArray],
+    before: Mapping[str, FloatArray],
+    *,
+    weights: Mapping[str, float],
+    model: WaterModel,
+) -> FloatArray:
+    """By how many dB the narrow-window mean fell from ``before`` to ``now``: the log-ratio, float32 (rows, columns).
+
+    Weighted mean over the polarisations that are finite in both; NaN where none is. ``weights`` (> 0) by polarisation.
+    """
+    shape = next(iter(now.values())).shape
+    fall, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for pol in now:
+        if pol in before:
+            change = fine_db(to_power(before[pol]), model) - fine_db(to_power(now[pol]), model)
+            known = np.isfinite(change)
+            fall += np.where(known, np.float32(weights[pol]) * change, 0)
+            total += np.where(known, np.float32(weights[pol]), 0)
+    return np.divide(fall, total, out=np.full(shape, np.nan, np.float32), where=total > 0)
+
+
+def lasting_water(p_before: FloatArray, p_now: FloatArray, drop: FloatArray, *, model: WaterModel) -> FloatArray:
+    """P(water before), told apart from flood by what did not change: float32, NaN where ``p_before`` is NaN.
+
+    What is dark now and did not fall since was as dark before: permanent water that wind had roughened, or tarmac and
+    sand that never were flooded; in either case not flood. So P(before) is at least P(now) · P(no fall).
+    """
+    same = expit((model.least_drop - drop) / model.least_slope)
+    lasting = np.fmax(p_before, p_now * same)
+    return np.where(np.isfinite(p_before), lasting, math.nan).astype(np.float32)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.flood.tiles import EDGES_DB, TileHistograms, collect_tiles
 from engine.raster.grid import Window
 from engine.sar.thresholds import Bimodality, kittler_illingworth, shrink
-from engine.sar.water import USUAL_LEVELS, ClassLevels, WaterModel, water_probability
+from engine.sar.water import USUAL_LEVELS, ClassLevels, WaterModel, drop_db, lasting_water, water_probability
 
 PLANES = {"VV": 0, "VH": 1}
 STRIP_ROWS = 512
@@ -101,7 +102,7 @@ class ThresholdDetector:
     model: WaterModel = field(default_factory=WaterModel)
     prior_tiles: float = 8.0
     test: Bimodality = field(default_factory=Bimodality)
-    grow: int = 12
+    grow: int = 20
     strip_rows: int = STRIP_ROWS
     _after: SceneLevels | None = field(default=None, init=False, repr=False)
     _before: SceneLevels | None = field(default=None, init=False, repr=False)
@@ -117,15 +118,38 @@ class ThresholdDetector:
         return self.grow
 
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
-        """See :class:`engine.mapping.flood.detector.WaterDetector`."""
+        """See :class:`engine.mapping.flood.detector.WaterDetector`.
+
+        With a scene before the event, a clear fall of backscatter stands for confident water nearby.
+        """
         self._before = None
-        self._after = self._learn(scene, scene.read, reporter.part(0.0, 0.2))
-        yield from self._strips(scene, scene.read, self._after, reporter.part(0.2, 1.0))
+        self._after = levels = self._learn(scene, scene.read, reporter.part(0.0, 0.2))
+
+        def water(now: FloatArray, before: FloatArray | None) -> FloatArray:
+            return self._probability(now, levels, self._drop(now, before, levels))
+
+        yield from self._strips(scene, water, reporter.part(0.2, 1.0))
 
     def probabilities_before(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
-        """The same of the scene before the event, with levels of its own."""
-        self._before = self._learn(scene, scene.read_before, reporter.part(0.0, 0.2))
-        yield from self._strips(scene, scene.read_before, self._before, reporter.part(0.2, 1.0))
+        """P(water before the event), with levels of that scene; what is dark now and did not fall counts as water.
+
+        So smooth dark ground (tarmac, sand) and water that wind had roughened are not mistaken for flood.
+        """
+        after = self._after or self._learn(scene, scene.read, reporter.part(0.0, 0.1))
+        self._after = after
+        self._before = past = self._learn(scene, scene.read_before, reporter.part(0.1, 0.2))
+
+        def water(now: FloatArray, before: FloatArray | None) -> FloatArray:
+            if before is None:
+                raise ValueError("There is no scene before the event.")
+            drop = self._drop(now, before, after)
+            if drop is None:
+                return self._probability(before, past)
+            return lasting_water(
+                self._probability(before, past), self._probability(now, after, drop), drop, model=self.model
+            )
+
+        yield from self._strips(scene, water, reporter.part(0.2, 1.0))
 
     def diagnostics(self) -> dict[str, Any]:
         """See :class:`engine.mapping.flood.detector.WaterDetector`; empty before the first run."""
@@ -153,36 +177,35 @@ class ThresholdDetector:
         return find_levels(tiles, model=self.model, prior_tiles=self.prior_tiles, test=self.test)
 
     def _strips(
-        self, scene: SceneReader, read: Callable[[Window], FloatArray], levels: SceneLevels, reporter: Reporter
+        self,
+        scene: SceneReader,
+        water: Callable[[FloatArray, FloatArray | None], FloatArray],
+        reporter: Reporter,
     ) -> Iterator[tuple[Window, FloatArray]]:
+        """Strips of ``water``, computed in blocks of columns with a halo, some at once."""
         halo = self.model.halo
         height, width = scene.grid.shape
         with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
-            for strip in scene.grid.strips(self.strip_rows):
-                core = strip.core
-                values = read(core.grow(halo))
+            for core, _ in scene.grid.strips(self.strip_rows):
+                outer = core.grow(halo)
+                now = scene.read(outer)
+                before = scene.read_before(outer) if scene.has_before else None
                 out = np.empty(core.shape, np.float32)
-
-                def fill(col: int, values: FloatArray = values, out: FloatArray = out) -> None:
-                    reporter.check()
-                    part = values[:, :, col : col + COLUMNS + 2 * halo]
-                    inner = out[:, col : col + COLUMNS]
-                    inner[...] = self._probability(part, levels)[
-                        halo : halo + inner.shape[0], halo : halo + inner.shape[1]
-                    ]
-
-                for _ in pool.map(fill, range(0, width, COLUMNS)):
+                work = partial(_fill_columns, water=water, now=now, before=before, halo=halo, out=out)
+                for _ in pool.map(work, range(0, width, COLUMNS)):
                     reporter.check()
                 yield core, out
                 reporter.progress(core.row_stop / height, "water", "Mapping water")
 
-    def _probability(self, values: FloatArray, levels: SceneLevels) -> FloatArray:
+    def _probability(self, values: FloatArray, levels: SceneLevels, drop: FloatArray | None = None) -> FloatArray:
         return water_probability(
-            {pol: values[PLANES[pol]] for pol in levels.findings},
-            levels=levels.levels,
-            weights=levels.weights,
-            model=self.model,
+            _by_pol(values, levels), levels=levels.levels, weights=levels.weights, model=self.model, drop=drop
         )
+
+    def _drop(self, now: FloatArray, before: FloatArray | None, levels: SceneLevels) -> FloatArray | None:
+        if before is None:
+            return None
+        return drop_db(_by_pol(now, levels), _by_pol(before, levels), weights=levels.weights, model=self.model)
 
     def _thresholds(self, scene: SceneLevels) -> dict[str, Any]:
         return {
@@ -199,3 +222,23 @@ class ThresholdDetector:
             }
             for pol, found in scene.findings.items()
         }
+
+
+def _by_pol(values: FloatArray, levels: SceneLevels) -> dict[str, FloatArray]:
+    return {pol: values[PLANES[pol]] for pol in levels.findings}
+
+
+def _fill_columns(
+    col: int,
+    *,
+    water: Callable[[FloatArray, FloatArray | None], FloatArray],
+    now: FloatArray,
+    before: FloatArray | None,
+    halo: int,
+    out: FloatArray,
+) -> None:
+    """Compute the columns from ``col`` on of a strip that was read with ``halo`` more on every side."""
+    columns = slice(col, col + COLUMNS + 2 * halo)
+    part = water(now[:, :, columns], None if before is None else before[:, :, columns])
+    inner = out[:, col : col + COLUMNS]
+    inner[...] = part[halo : halo + inner.shape[0], halo : halo + inner.shape[1]]
