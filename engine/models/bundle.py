@@ -194,7 +194,7 @@ def save_bundle(folder: str | os.PathLike[str], network: Segmenter, card: dict[s
 
 
 def model_folders() -> list[Path]:
-    """Folders that hold bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine."""
+    """Folders of bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine."""
     given = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
     return [*given, Path(__file__).resolve().parents[2] / "resources" / "models"]
 

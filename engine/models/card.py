@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from engine.models.resnet import EncoderName
+from engine.models.names import EncoderName
 from engine.sensors import SENSORS
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"

@@ -8,14 +8,12 @@ convolution where the number of bands differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from engine.errors import ModelError, ParameterError
-
-EncoderName = Literal["resnet18", "resnet34", "resnet50"]
+from engine.models.names import EncoderName
 
 _STAGES: dict[str, tuple[int, int, int, int]] = {
     "resnet18": (2, 2, 2, 2),

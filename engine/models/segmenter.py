@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.models.resnet import EncoderName, ResNet
+from engine.models.names import EncoderName
+from engine.models.resnet import ResNet
 from engine.models.unet import UNetDecoder
 
 
