@@ -86,9 +86,11 @@ class _Figures:
 def _map(
     request: FloodRequest, whole: Sentinel1Scene, detector: WaterDetector, folder: Path, reporter: Reporter
 ) -> tuple[_Figures, dict[str, str]]:
-    region = read_regions(request.aoi, crs=whole.grid.crs, what="area of interest") if request.aoi else None
+    region = (
+        read_regions(request.aoi, crs=whole.grid.crs, what="area of interest", grid=whole.grid) if request.aoi else None
+    )
     zones = (
-        read_regions(request.zones, crs=whole.grid.crs, what="zones", id_field=request.zone_field)
+        read_regions(request.zones, crs=whole.grid.crs, what="zones", id_field=request.zone_field, grid=whole.grid)
         if request.zones
         else None
     )

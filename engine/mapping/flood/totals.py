@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from engine.mapping.flood.classes import (
 )
 from engine.mapping.flood.pipeline import FloodStrip
 from engine.raster.grid import Grid, Window
-from engine.raster.vector import burn
+from engine.raster.vector import ZoneLayers
 
 LOW_CUT, HIGH_CUT = 80, 20
 """Per cent of probability from which a pixel counts in the low and in the high estimate of flooded area."""
@@ -95,18 +94,6 @@ class TotalsSink:
         }
 
 
-@dataclass
-class _Zone:
-    identifier: Any
-    geometry: Any
-    window: Window
-    total: float
-    observed: float = 0.0
-    best: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-
-
 class ZonesSink:
     """Adds up a map by zone; zones may overlap each other and reach over the scene's edge."""
 
@@ -114,40 +101,33 @@ class ZonesSink:
         self, grid: Grid, *, identifiers: Sequence[Any], geometries: Sequence[Any], totals: Sequence[float], cut: int
     ) -> None:
         """``geometries`` in the grid's CRS; ``totals``: geodesic m² of each whole zone."""
-        self._grid, self._cut = grid, cut
-        self.zones = [
-            _Zone(identifier, geometry, window_of_bounds(geometry.bounds, grid), total)
-            for identifier, geometry, total in zip(identifiers, geometries, totals, strict=True)
-        ]
+        self._cut, self._identifiers, self._totals = cut, tuple(identifiers), tuple(totals)
+        self._layers = ZoneLayers(geometries, grid)
+        self._observed, self._best, self._low, self._high = np.zeros((4, len(self._identifiers)))
 
     def add(self, strip: FloodStrip) -> None:
         """Add one strip."""
         best, low, high = flooded_estimates(strip, cut=self._cut)
         observed = (strip.codes != SET_ASIDE) & (strip.codes != NOT_OBSERVED)
         areas = np.broadcast_to(strip.areas, strip.codes.shape)
-        for zone in self.zones:
-            part = zone.window.intersect(strip.window)
-            if part.empty:
-                continue
-            here = part.within(strip.window)
-            inside = burn([zone.geometry], self._grid, part)
-            weight = np.where(inside, areas[here], 0.0)
-            zone.observed += float(weight[observed[here]].sum())
-            zone.best += float(weight[best[here]].sum())
-            zone.low += float(weight[low[here]].sum())
-            zone.high += float(weight[high[here]].sum())
+        for zone_of in self._layers.read(strip.window):
+            for total, mask in ((self._observed, observed), (self._best, best), (self._low, low), (self._high, high)):
+                chosen = mask & (zone_of >= 0)
+                total += np.bincount(zone_of[chosen], areas[chosen], len(total))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a zone, in the order given: the fields of layer ``zones``."""
         return [
             {
-                "zone_id": zone.identifier,
-                "flooded_best_m2": round(zone.best, 1),
-                "flooded_low_m2": round(zone.low, 1),
-                "flooded_high_m2": round(zone.high, 1),
-                "observed_percent": round(min(100.0, 100.0 * zone.observed / zone.total), 2) if zone.total > 0 else 0.0,
+                "zone_id": identifier,
+                "flooded_best_m2": round(float(self._best[i]), 1),
+                "flooded_low_m2": round(float(self._low[i]), 1),
+                "flooded_high_m2": round(float(self._high[i]), 1),
+                "observed_percent": round(min(100.0, 100.0 * float(self._observed[i]) / whole), 2)
+                if whole > 0
+                else 0.0,
             }
-            for zone in self.zones
+            for i, (identifier, whole) in enumerate(zip(self._identifiers, self._totals, strict=True))
         ]
 
 
