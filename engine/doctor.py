@@ -301,12 +301,23 @@ def device_checks() -> Iterator[Check]:
 
 def model_checks() -> Iterator[Check]:
     """Model bundles that can be named."""
-    from engine.models.bundle import list_models
+    from engine.models.bundle import list_models, load_bundle
 
     models = list_models()
     if not models:
         yield Check(area="Models", name="models", found="none; flood maps use thresholds, which need none")
     for model in models:
+        try:
+            load_bundle(model.folder).verify()
+        except EngineError as error:
+            yield Check(
+                area="Models",
+                name=model.name,
+                status="problem",
+                found=error.message,
+                remedy=error.remedy or "Remove it.",
+            )
+            continue
         yield Check(area="Models", name=model.name, found=str(model.folder))
 
 

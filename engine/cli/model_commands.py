@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 
 from engine.cli.console import Console
 from engine.cli.failure import report
 from engine.environment import drop_foreign_variables
+from engine.errors import EngineError
+from engine.models.bundle import KnownModel, find_model, list_models, load_bundle
 from engine.plainjson import dumps
 from engine.quiet import quiet_libraries
 
@@ -30,6 +33,16 @@ def _tell(work: Callable[[], list[str]], *, debug: bool) -> None:
     sys.exit(0)
 
 
+def _entry(model: KnownModel) -> dict[str, Any]:
+    """What the list tells of a bundle; one that is damaged is listed with what is wrong."""
+    entry: dict[str, Any] = {"name": model.name, "folder": model.folder, "task": None, "sensors": [], "error": None}
+    try:
+        card = load_bundle(model.folder).card
+    except EngineError as error:
+        return {**entry, "error": error.line}
+    return {**entry, "task": card.task, "sensors": list(card.sensors)}
+
+
 @click.command("list")
 @_JSON
 @_DEBUG
@@ -37,14 +50,15 @@ def list_command(as_json: bool, debug: bool) -> None:
     """List the models that can be named: those that come with the engine and those in SAMESCENE_MODELS."""
 
     def work() -> list[str]:
-        from engine.models.bundle import list_models
-
-        models = list_models()
+        found = [_entry(model) for model in list_models()]
         if as_json:
-            return dumps([{"name": m.name, "folder": m.folder, "card": m.card} for m in models], indent=2).splitlines()
-        if not models:
+            return dumps(found, indent=2).splitlines()
+        if not found:
             return ["No model is installed. Flood maps need none: --method threshold."]
-        return [f"{m.name:<32}{m.card.task:<12}{', '.join(m.card.sensors):<10}{m.folder}" for m in models]
+        return [
+            f"{one['name']:<28}{one['error'] or one['task'] + ' from ' + ', '.join(one['sensors'])}  ({one['folder']})"
+            for one in found
+        ]
 
     _tell(work, debug=debug)
 
@@ -56,8 +70,6 @@ def show_command(model: str, debug: bool) -> None:
     """Print the card of MODEL, a name from 'engine models list' or a bundle folder, as JSON."""
 
     def work() -> list[str]:
-        from engine.models.bundle import find_model
-
         return dumps(find_model(model).card, indent=2).splitlines()
 
     _tell(work, debug=debug)
@@ -70,10 +82,8 @@ def verify_command(model: str, debug: bool) -> None:
     """Check the files of MODEL: the card is valid, the weights are those it names and fit the network."""
 
     def work() -> list[str]:
-        from engine.models.bundle import find_model
-
         bundle = find_model(model)
-        bundle.verify()
+        bundle.network()
         return [f"{bundle.name}: card and weights are sound ({bundle.folder})."]
 
     _tell(work, debug=debug)
