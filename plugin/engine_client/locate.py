@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .environment import engine_environment
 from .failure import EngineFailure
 from .managed import managed_environments, read_marker
 from .process import EngineHello, EngineProcess
@@ -42,9 +43,9 @@ class EngineLocation:
         """The Python and where it comes from, for people."""
         return f"{self.python} ({ORIGIN_TITLES.get(self.origin, self.origin)})"
 
-    def process(self) -> EngineProcess:
-        """A client for this engine."""
-        return EngineProcess(str(self.python), self.worker_arguments)
+    def process(self, variables: Mapping[str, str] | None = None) -> EngineProcess:
+        """A client for this engine; ``variables`` (a proxy's) are added to its environment."""
+        return EngineProcess(str(self.python), self.worker_arguments, environment=engine_environment(variables))
 
 
 def find_engine(settings: EngineSettings | None = None) -> EngineLocation:

@@ -50,6 +50,15 @@ class EngineSettings:
         self._store.setValue(f"{GROUP}/wheels_folder", path.strip())
 
     @property
+    def base_python(self) -> str:
+        """The Python from which the managed environment is made; empty: found by itself."""
+        return self._text("base_python")
+
+    @base_python.setter
+    def base_python(self, path: str) -> None:
+        self._store.setValue(f"{GROUP}/base_python", path.strip())
+
+    @property
     def environments_folder(self) -> Path:
         """Where managed environments are made; outside the plugin, whose folder an update deletes.
 

@@ -16,6 +16,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..engine_client.command_line import engine_command
 from ..engine_client.failure import EngineCancelled, EngineFailure
 from ..engine_client.locate import EngineLocation, find_engine
+from ..engine_client.proxy import proxy_variables
 from ..engine_client.runs import RunRegistry
 from ..engine_client.settings import EngineSettings, plugin_root
 from .flood_checks import flood_faults
@@ -50,6 +51,8 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
         self._engine: EngineLocation | None = None
         self._run: PreparedRun | None = None
         self._result: dict[str, Any] | None = None
+        self._proxy: dict[str, str] = {}
+        self._load = True
 
     def createInstance(self):
         return FloodAlgorithm(self._registry)
@@ -112,6 +115,7 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
             self._run = FloodPreparation(self, parameters, context).prepare()
         except (EngineFailure, LayerFault) as failure:
             raise QgsProcessingException(str(failure)) from failure
+        self._proxy = proxy_variables()
         self._load = self.parameterAsBool(parameters, "LOAD_RESULTS", context)
         return True
 
@@ -129,7 +133,7 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
             watch.log(level, line)
         registry.start(run_id)
         try:
-            result = engine.process().run_job(
+            result = engine.process(self._proxy).run_job(
                 JOB, run.params, on_progress=watch.progress, on_log=watch.log, is_cancelled=watch.is_cancelled
             )
         except EngineCancelled as stop:

@@ -21,7 +21,7 @@ from qgis.core import (
     QgsVectorFileWriter,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QVariant
+from qgis.PyQt.QtCore import QMetaType, QVariant
 
 from ..compat import scoped
 from .layer_files import LayerFault
@@ -37,7 +37,8 @@ def copy_polygons(
     Feature ids stay (zones without a field are known by them); curves become lines. Raises LayerFault.
     """
     fields = QgsFields()
-    fields.append(QgsField("fid", QVariant.Type.LongLong))
+    long_long = scoped((QVariant, "Type.LongLong"), (QMetaType, "Type.LongLong"))  # Qt 5, Qt 6
+    fields.append(QgsField("fid", long_long))
     kept = [i for i, field in enumerate(source.fields()) if field.name().casefold() != "fid"]
     for index in kept:
         fields.append(source.fields().at(index))

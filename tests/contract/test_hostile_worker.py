@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from plugin.engine_client.failure import EngineCancelled, EngineFailure
 from plugin.engine_client.process import EngineProcess
 
