@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.raster.grid import Window
-from engine.simulate.noise import derive, fractal_noise, hash_integers, lattice_noise, uniform_of
+from engine.simulate.noise import derive, fractal_noise, hash_integers, lattice_noise, mix, uniform_of
 from engine.simulate.terrain import Ground
 
 FloatArray = NDArray[np.float32]
@@ -84,7 +84,7 @@ def make_landscape(
     if towns:
         settled = fractal_noise(derive(seed, "towns"), window, 256, 16, gain=0.6) + np.float32(0.1) * patch
         kind[(settled > 1.55) & (slope < 8) & (hand > 0.8) & (hand < 60)] = Kind.BUILT
-        gardens = (kind == Kind.BUILT) & (uniform_of(mix_town(seed, window), 0) < 0.22)
+        gardens = (kind == Kind.BUILT) & (uniform_of(town_blocks(seed, window), 0) < 0.22)
         kind[gardens] = Kind.GRASS
     flat = slope < 4
     for lot_row, lot_col, height, width in _lots(window, shape):
@@ -94,11 +94,14 @@ def make_landscape(
     return Landscape(kind, parcel, canopy, patch)
 
 
-def mix_town(seed: int, window: Window) -> NDArray[np.uint32]:
+def town_blocks(seed: int, window: Window) -> NDArray[np.uint32]:
     """Hashes of town blocks of 3 x 3 pixels: houses and gardens."""
-    rows = np.arange(window.row, window.row_stop)[:, None] // 3
-    cols = np.arange(window.col, window.col_stop)[None, :] // 3
-    return hash_integers(derive(seed, "houses"), rows, cols)
+    rows = np.arange(window.row, window.row_stop) // 3
+    cols = np.arange(window.col, window.col_stop) // 3
+    blocks = hash_integers(
+        derive(seed, "houses"), np.arange(rows[0], rows[-1] + 1)[:, None], np.arange(cols[0], cols[-1] + 1)[None, :]
+    )
+    return np.asarray(blocks[(rows - rows[0])[:, None], (cols - cols[0])[None, :]])
 
 
 def _parcels(seed: int, window: Window) -> NDArray[np.uint32]:
@@ -122,9 +125,10 @@ def _parcels(seed: int, window: Window) -> NDArray[np.uint32]:
     cos, sin = np.cos(angle), np.sin(angle)
     u = x * (cos / across)[region] + y * (sin / across)[region]
     iu = np.floor(u).astype(np.int32)
-    offset = uniform_of(hash_integers(derive(stream, 4), iu, region * 0 + keys.astype(np.int64)[region]), 0)
+    strip = mix(iu.view(np.uint32) * np.uint32(0x9E3779B1) ^ keys[region])
+    offset = uniform_of(strip, 0)
     v = y * (cos / along)[region] - x * (sin / along)[region] + offset
-    return hash_integers(derive(stream, 5), iu, np.floor(v).astype(np.int32), keys[region])
+    return mix(strip ^ np.floor(v).astype(np.int32).view(np.uint32) * np.uint32(0x85EBCA77))
 
 
 def _lots(window: Window, shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:

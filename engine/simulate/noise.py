@@ -1,8 +1,8 @@
 """Reproducible randomness: the value at a place depends on the seed and the place alone, never on how work is cut.
 
 Two kinds. *Lattice noise* hashes integer coordinates (any window, at once, equal to the crop of a larger one).
-*Block noise* draws from Philox, a counter-based generator, keyed by seed, stream and block: :data:`BLOCK` is the atom
-of every per-pixel random field, so a scene is the same whether it is made whole, in strips or in parallel.
+*Block noise* has a generator of its own for every seed, stream and block: :data:`BLOCK` is the atom of every per-pixel
+random field, so a scene is the same whether it is made whole, in strips or in parallel.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _SPLINE_GAIN = 315.0 / 151.0
 def mix(value: UIntArray) -> UIntArray:
     """A bijective hash of 32-bit integers (xor-shift-multiply, the finaliser of the "lowbias32" family)."""
     h = value ^ (value >> np.uint32(16))
-    h = h * np.uint32(0x7FEB352D)
-    h = h ^ (h >> np.uint32(15))
-    h = h * np.uint32(0x846CA68B)
-    return h ^ (h >> np.uint32(16))
+    h *= np.uint32(0x7FEB352D)
+    h ^= h >> np.uint32(15)
+    h *= np.uint32(0x846CA68B)
+    h ^= h >> np.uint32(16)
+    return h
 
 
 def hash_integers(seed: int, *coordinates: NDArray[np.integer]) -> UIntArray:
@@ -55,6 +56,7 @@ def normal_of(h: UIntArray) -> FloatArray:
     return (np.asarray(total, np.float32) - np.float32(510.0)) * np.float32(1 / 147.8)
 
 
+@lru_cache(maxsize=4096)
 def derive(seed: int, *streams: int | str) -> int:
     """A 62-bit seed for an independent stream named by numbers and words."""
     state = np.uint32(0x243F6A88)
@@ -69,13 +71,17 @@ def derive(seed: int, *streams: int | str) -> int:
     return (int(high[0]) << 30) ^ int(low[0])
 
 
-@lru_cache(maxsize=256)
 def _spline_weights(start: int, size: int, period: int) -> tuple[int, FloatArray]:
     """First node and the (size, nodes) matrix that spreads nodes of a uniform cubic B-spline over pixels.
 
     Pixel i has its centre at (i + 0.5) / period nodes; node n weighs on pixels within two periods.
     """
-    position = (np.arange(start, start + size, dtype=np.float64) + 0.5) / period
+    return start // period - 1, _spline_matrix(start % period, size, period)
+
+
+@lru_cache(maxsize=64)
+def _spline_matrix(phase: int, size: int, period: int) -> FloatArray:
+    position = (np.arange(phase, phase + size, dtype=np.float64) + 0.5) / period
     base = np.floor(position).astype(np.int64)
     t = position - base
     taps = (
@@ -84,23 +90,25 @@ def _spline_weights(start: int, size: int, period: int) -> tuple[int, FloatArray
         (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
         t**3 / 6,
     )
-    first = int(base[0]) - 1
-    matrix = np.zeros((size, int(base[-1]) + 3 - first), np.float32)
+    matrix = np.zeros((size, int(base[-1]) + 4), np.float32)
     rows = np.arange(size)
     for k, tap in enumerate(taps):
-        matrix[rows, base - 1 + k - first] = tap
+        matrix[rows, base + k] = tap
     matrix.setflags(write=False)
-    return first, matrix
+    return matrix
 
 
 def spread(nodes: FloatArray, origin: tuple[int, int], window: Window, period: int) -> FloatArray:
     """A smooth (C2) surface over ``window`` from values on nodes ``period`` pixels apart.
 
-    ``nodes[r, c]`` stands at node (origin row + r, origin column + c); it must reach one node beyond the window's.
+    ``nodes[r, c]`` stands at node (origin row + r, origin column + c); it must reach two nodes beyond the
+    window; ValueError otherwise.
     """
     r0, down = _spline_weights(window.row, window.height, period)
     c0, across = _spline_weights(window.col, window.width, period)
     r, c = r0 - origin[0], c0 - origin[1]
+    if r < 0 or c < 0 or r + down.shape[1] > nodes.shape[0] or c + across.shape[1] > nodes.shape[1]:
+        raise ValueError(f"{window} reaches beyond the nodes of the surface.")
     part = nodes[r : r + down.shape[1], c : c + across.shape[1]]
     return np.asarray((down @ part) @ across.T, np.float32)
 
@@ -129,7 +137,20 @@ def fractal_noise(seed: int, window: Window, longest: int, shortest: int, *, gai
     return total / np.float32(math.sqrt(power)) if power else total
 
 
+def exceeded_by(
+    seed: int, shape: tuple[int, int], longest: int, shortest: int, *, share: float, gain: float = 0.5
+) -> float:
+    """The value that :func:`fractal_noise` exceeds on ``share`` of a scene of ``shape`` (height, width).
+
+    Looked up on every 16th pixel (fewer steps where ``shortest`` is less), where it is the very same field.
+    """
+    stride = min(16, shortest)
+    rows, cols = -(-shape[0] // stride), -(-shape[1] // stride)
+    sample = fractal_noise(seed, Window(0, 0, rows, cols), longest // stride, shortest // stride, gain=gain)
+    return float(np.quantile(sample, 1 - share))
+
+
 def block_normals(seed: int, block: tuple[int, int], shape: tuple[int, int]) -> FloatArray:
     """Independent standard normals of a block: the same for a seed and block whatever is asked before or after."""
-    bits = np.random.Philox(key=seed & 0x7FFFFFFFFFFFFFFF, counter=[0, 0, block[0], block[1]])
+    bits = np.random.SFC64(np.random.SeedSequence([seed & 0xFFFFFFFF, seed >> 32, *block]))
     return np.random.Generator(bits).standard_normal(shape, dtype=np.float32)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.raster.grid import Window
 from engine.simulate.landscape import Kind, Landscape
-from engine.simulate.noise import block_normals, derive, fractal_noise, uniform_of
+from engine.simulate.noise import block_normals, derive, exceeded_by, fractal_noise, uniform_of
 from engine.simulate.radar import blur
 
 FloatArray = NDArray[np.float32]
@@ -40,12 +40,19 @@ _SHADOW_ROWS, _SHADOW_COLS = -22, 34
 _SHADOW_DEPTH = np.float32(0.6)
 
 
-def cloud_cover(seed: int, window: Window, share: float) -> FloatArray:
-    """Opacity of clouds 0..1 over a window; about ``share`` of the scene has more than a half."""
+def cloud_level(seed: int, shape: tuple[int, int], share: float) -> float:
+    """The level of the cloud field above which ``share`` of a scene of ``shape`` lies; infinite for none."""
     if share <= 0:
+        return math.inf
+    return exceeded_by(derive(seed, "clouds"), shape, 256, 8, share=share, gain=0.6)
+
+
+def cloud_cover(seed: int, window: Window, level: float) -> FloatArray:
+    """Opacity of clouds 0..1 over a window: half of it where the cloud field is at ``level``."""
+    if math.isinf(level):
         return np.zeros(window.shape, np.float32)
     field = fractal_noise(derive(seed, "clouds"), window, 256, 8, gain=0.6)
-    return np.clip((field - np.float32(NormalDist().inv_cdf(1 - share))) / np.float32(0.3) + np.float32(0.5), 0, 1)
+    return np.clip((field - np.float32(level)) / np.float32(0.3) + np.float32(0.5), 0, 1)
 
 
 def reflectance(
@@ -56,7 +63,7 @@ def reflectance(
     *,
     open_water: FloatArray,
     shade: FloatArray,
-    clouds: float,
+    cloud_level: float,
 ) -> NDArray[np.uint16]:
     """(12, height − 2, width − 2) reflectance × 10,000, 0 kept for nodata (values from 1).
 
@@ -66,8 +73,8 @@ def reflectance(
     green = np.where(land.kind == Kind.CROP, uniform_of(land.parcel, 2) * np.float32(0.9), np.float32(1))
     bright = shade * (1 + np.float32(0.10) * land.patch)
     inner = window.grow(-1)
-    cover = cloud_cover(seed, inner, clouds)
-    dark = 1 - _SHADOW_DEPTH * cloud_cover(seed, inner.shift(-_SHADOW_ROWS, -_SHADOW_COLS), clouds)
+    cover = cloud_cover(seed, inner, cloud_level)
+    dark = 1 - _SHADOW_DEPTH * cloud_cover(seed, inner.shift(-_SHADOW_ROWS, -_SHADOW_COLS), cloud_level)
     out = np.empty((len(BANDS), *inner.shape), np.uint16)
     for k in range(len(BANDS)):
         value = _REFLECTANCE[:, k][land.kind]

@@ -18,8 +18,8 @@ FloatArray = NDArray[np.float32]
 
 # sigma0 at 38 degrees in dB:   water forest shrub  grass  crop  built  rock   sand  tarmac wetland
 _MEAN_DB = {
-    "VV": np.array([-21.5, -8.2, -9.5, -11.3, -10.8, -5.0, -8.5, -18.5, -19.0, -9.6], np.float32),
-    "VH": np.array([-30.0, -13.9, -15.7, -18.6, -17.9, -12.5, -15.5, -27.5, -27.0, -16.8], np.float32),
+    "VV": np.array([-20.6, -8.2, -9.5, -11.3, -10.8, -5.0, -8.5, -18.5, -19.0, -9.6], np.float32),
+    "VH": np.array([-29.0, -13.9, -15.7, -18.6, -17.9, -12.5, -15.5, -27.5, -27.0, -16.8], np.float32),
 }
 # Spread of the mean within a kind (dB, one standard deviation) over patches of tens of metres to a few hundred.
 _PATCH_DB = np.array([0.5, 0.6, 0.9, 0.9, 0.7, 1.2, 1.5, 1.0, 0.6, 1.0], np.float32)
@@ -32,9 +32,11 @@ _TREND_DB = {
     "VV": np.array([-0.35, -0.1, -0.12, -0.14, -0.14, -0.08, -0.14, -0.22, -0.25, -0.13], np.float32),
     "VH": np.array([-0.12, -0.1, -0.11, -0.12, -0.12, -0.08, -0.12, -0.15, -0.15, -0.11], np.float32),
 }
+# Lone bright targets on open land.
+_TARGET_DB = np.array([0, 0, 7, 9, 9, 0, 0, 0, 0, 0], np.float32)
 WIND_DB = {"VV": 9.0, "VH": 3.0}
 """What wind adds to smooth water: fresh wind brings VV up to land's level and VH hardly."""
-_NOISE_DB = {"VV": -30.5, "VH": -31.5}
+_NOISE_DB = {"VV": -33.0, "VH": -33.5}
 _FLOOR_POWER = 2e-5
 SWATH_M = 250_000.0
 NEAR_DEG, FAR_DEG = 30.5, 46.0
@@ -47,25 +49,38 @@ def incidence_deg(columns: NDArray[np.integer], width: int, gsd: float) -> Float
     return (NEAR_DEG + (FAR_DEG - NEAR_DEG) * np.clip(metres / SWATH_M, 0, 1)).astype(np.float32)
 
 
-def backscatter(
-    pol: str,
-    kind: ByteArray,
-    *,
-    parcel: NDArray[np.uint32],
-    patch: FloatArray,
-    grain: FloatArray,
-    incidence: FloatArray,
-    date: int,
-) -> FloatArray:
-    """Mean linear sigma0 of dry ground and calm water before speckle, for polarisation ``VV`` or ``VH``.
+def texture(kind: ByteArray, patch: FloatArray, grain: FloatArray) -> FloatArray:
+    """dB around the mean of a kind, common to both polarisations and dates: patches, pixels, lone bright targets.
 
-    ``grain`` is standard normal; ``incidence`` one value per column; ``date`` 0 before, 1 after the event.
+    ``patch`` and ``grain`` are standard normal, smooth and white. One open pixel in 400 is a farm, a mast, a tree.
     """
-    db = _MEAN_DB[pol][kind] + _PATCH_DB[kind] * patch + _GRAIN_DB[kind] * grain
-    # Byte 0 of a parcel's hash is its mean state, bytes 1 and 2 what the dates differ by.
+    db = _PATCH_DB[kind] * patch + _GRAIN_DB[kind] * grain
+    db += _TARGET_DB[kind] * (grain > np.float32(2.8))
+    return np.asarray(db, np.float32)
+
+
+def field_state(kind: ByteArray, parcel: NDArray[np.uint32], date: int) -> FloatArray:
+    """dB by which a field differs from its kind at a date (0 before, 1 after the event), for VV."""
+    # Byte 0 of a parcel's hash is its lasting state, bytes 1 and 2 what the dates differ by.
     state = 0.75 * uniform_of(parcel, 0) + 0.6 * uniform_of(parcel, 1 + date) - np.float32(0.675)
-    db += (3.6 if pol == "VV" else 4.0) * _PARCEL_DB[kind] * state
-    db += _TREND_DB[pol][kind] * (incidence - 38)[None, :]
+    return np.asarray(np.float32(3.6) * _PARCEL_DB[kind] * state, np.float32)
+
+
+def mean_db(pol: str, kind: ByteArray, incidence: FloatArray) -> FloatArray:
+    """Mean sigma0 in dB by kind and incidence (one value per column), for polarisation ``VV`` or ``VH``."""
+    table = _MEAN_DB[pol][:, None] + _TREND_DB[pol][:, None] * (incidence - 38)[None, :]
+    columns = np.arange(kind.shape[1], dtype=np.int32)[None, :]
+    return np.asarray(table.ravel().take(kind.astype(np.int32) * np.int32(kind.shape[1]) + columns), np.float32)
+
+
+def water_power(pol: str, patch: FloatArray, incidence: FloatArray) -> FloatArray:
+    """Linear sigma0 of calm open water."""
+    db = _MEAN_DB[pol][0] + _TREND_DB[pol][0] * (incidence - 38)[None, :] + _PATCH_DB[0] * patch
+    return to_power(np.asarray(db, np.float32))
+
+
+def to_power(db: FloatArray) -> FloatArray:
+    """Linear power of dB."""
     return np.exp(db * np.float32(_DB))
 
 

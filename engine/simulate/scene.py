@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ from engine.errors import GridError
 from engine.raster.grid import Grid, Window
 from engine.simulate import radar
 from engine.simulate.landscape import WORLDCOVER, Landscape, make_landscape
-from engine.simulate.noise import BLOCK, block_normals, derive, fractal_noise
-from engine.simulate.optics import reflectance
+from engine.simulate.noise import BLOCK, block_normals, derive, exceeded_by, fractal_noise
+from engine.simulate.optics import cloud_level, reflectance
 from engine.simulate.request import SceneSettings
-from engine.simulate.terrain import Ground, Terrain, hidden_columns, radar_shadow
+from engine.simulate.terrain import STEP, Ground, Terrain, hidden_columns, radar_shadow
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
@@ -81,6 +80,11 @@ class SimulatedScene:
         self.grid = scene_grid(settings)
         self._seed = derive(settings.seed, "scene")
         self.terrain = Terrain(self._seed, settings.height, settings.width, gsd=settings.gsd, relief=settings.relief)
+        shape = self.grid.shape
+        self._cloud_level = cloud_level(self._seed, shape, settings.clouds)
+        self._wind_levels = [
+            exceeded_by(derive(self._seed, "wind", date), shape, 128, 16, share=settings.wind) for date in (0, 1)
+        ]
         self._shadow_halo = hidden_columns(settings.relief, settings.gsd)
 
     def blocks(self) -> Iterator[Window]:
@@ -104,7 +108,8 @@ class SimulatedScene:
         makes = self.settings.makes
         place = (block.row // BLOCK, block.col // BLOCK)
         outer = block.grow(1)
-        halo = self._shadow_halo
+        # Nothing outside the scene casts a shadow into it.
+        halo = outer.col - max(outer.col - self._shadow_halo, -STEP)
         wide = Window(outer.row, outer.col - halo, outer.height, outer.width + halo)
         seen = self.terrain.ground(wide)
         ground = Ground(*(np.ascontiguousarray(values[:, halo:]) for values in seen))
@@ -126,8 +131,13 @@ class SimulatedScene:
             gain = radar.slope_gain(height, angles[halo:], self.settings.gsd)
             gain[permanent] = 1
             gain[shadow] = 0
+            grain = block_normals(derive(self._seed, "grain"), place, (BLOCK + 2, BLOCK + 2))
+            spots = radar.texture(land.kind, land.patch, grain[: outer.height, : outer.width])
+            base = [radar.mean_db(pol, land.kind, angles[halo:]) + spots for pol in POLARISATIONS]
             for date, name in enumerate(("before", "after")):
-                image = self._image(place, outer, land, gain, angles[halo:], flood if date else None, hidden, date)
+                image = self._image(
+                    place, outer, land, base, gain, angles[halo:], flood if date else None, hidden, date
+                )
                 image[:, ~swaths[date]] = np.nan
                 setattr(result, name, image)
         if "s2" in makes:
@@ -138,7 +148,7 @@ class SimulatedScene:
                 land,
                 open_water=flood * (1 - hidden),
                 shade=_sunlight(height, self.settings.gsd),
-                clouds=self.settings.clouds,
+                cloud_level=self._cloud_level,
             )
         if "landcover" in makes:
             result.landcover = WORLDCOVER[land.kind[inner]]
@@ -163,33 +173,28 @@ class SimulatedScene:
         place: tuple[int, int],
         outer: Window,
         land: Landscape,
+        base: list[FloatArray],
         gain: FloatArray,
         angles: FloatArray,
         flood: NDArray[np.bool_] | None,
         hidden: FloatArray,
         date: int,
     ) -> FloatArray:
-        """(2, h, w) dB of one date; ``flood`` None before the event."""
+        """(2, h, w) dB of one date. ``base``: dB by polarisation without the date's state; ``flood`` None before."""
         seed, looks = self._seed, self.settings.looks
-        full = (BLOCK + 2, BLOCK + 2)
-        grain = block_normals(derive(seed, "grain"), place, full)[: outer.height, : outer.width]
         rough = self._rough(outer, date)
-        water_kind = np.zeros(outer.shape, np.uint8)
+        state = radar.field_state(land.kind, land.parcel, date)
         image = np.empty((2, outer.height - 2, outer.width - 2), np.float32)
+        wet = land.kind == 0
+        if flood is not None:
+            wet |= flood & (hidden < 0.5)
         for k, pol in enumerate(POLARISATIONS):
-            power = radar.backscatter(
-                pol, land.kind, parcel=land.parcel, patch=land.patch, grain=grain, incidence=angles, date=date
-            )
-            wet = land.kind == 0
+            power = radar.to_power(base[k] + state)
             if flood is not None and flood.any():
-                water = radar.backscatter(
-                    pol, water_kind, parcel=land.parcel, patch=land.patch, grain=grain, incidence=angles, date=date
-                )
-                drowned = radar.flooded(pol, power, water, hidden)
-                power = np.where(flood, drowned, power)
-                wet = wet | (flood & (hidden < 0.5))
+                water = radar.water_power(pol, land.patch, angles)
+                power = np.where(flood, radar.flooded(pol, power, water, hidden), power)
             if rough is not None:
-                power *= np.where(wet, np.exp(rough * np.float32(radar.WIND_DB[pol] * 0.2302585)), np.float32(1))
+                power = np.where(wet, power * radar.to_power(rough * np.float32(radar.WIND_DB[pol])), power)
             smooth = radar.blur(power * gain)
             shimmer = radar.speckle(derive(seed, "speckle", date, k), place, smooth.shape, size=BLOCK, looks=looks)
             image[k] = radar.measure(pol, smooth, shimmer, angles[1:-1])
@@ -197,11 +202,10 @@ class SimulatedScene:
 
     def _rough(self, window: Window, date: int) -> FloatArray | None:
         """How much wind roughens water, 0..1, in patches of a kilometre or so; None without wind."""
-        share = self.settings.wind
-        if share <= 0:
+        if self.settings.wind <= 0:
             return None
         field = fractal_noise(derive(self._seed, "wind", date), window, 128, 16)
-        return np.clip((field - np.float32(NormalDist().inv_cdf(1 - share))) / np.float32(0.2) + np.float32(0.5), 0, 1)
+        return np.clip((field - np.float32(self._wind_levels[date])) / np.float32(0.2) + np.float32(0.5), 0, 1)
 
     def _swath(self, window: Window, date: int) -> NDArray[np.bool_]:
         """Where the sensor looked: everywhere, or between slanted edges that differ a little between the dates."""

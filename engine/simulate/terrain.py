@@ -162,7 +162,7 @@ def radar_shadow(height: FloatArray, incidence_deg: FloatArray, *, gsd: float, h
     """Where terrain to the left hides the ground from a radar that looks from left to right.
 
     ``height`` (m) has ``halo`` more columns on the left than the answer; ``incidence_deg`` is one value per column of
-    ``height``. A pixel is hidden when some point on its left is above the ray: h(x') − h(x) > (x − x') / tan(incidence).
+    ``height``. A pixel is hidden when a point on its left is above the ray: h(x') − h(x) > (x − x') / tan(incidence).
     """
     across = (np.arange(height.shape[1], dtype=np.float32) * np.float32(gsd))[None, :]
     ray = height + across / np.tan(np.radians(float(np.mean(incidence_deg))))
