@@ -17,8 +17,8 @@ from rasterio.enums import Resampling
 
 from engine.mapping.flood.classes import CLASS_COLORS, CLASS_NAMES, NOT_OBSERVED
 from engine.mapping.report.pictures import backscatter_rgb, class_rgb
-from engine.sensors import Unit
 from engine.sar.radiometry import to_db
+from engine.sensors import Unit
 
 SIZE = 1100
 AREA_KEYS = {1: "reference_water", 2: "flood", 3: "water", 254: "excluded"}
@@ -52,7 +52,8 @@ def main(folder: Path, picture: Path) -> None:
     unit = 1000.0 if crs.is_projected else 1.0
     extent = [0, (bounds.right - bounds.left) / unit, 0, (bounds.top - bounds.bottom) / unit]
     plt.rcParams |= {"font.size": 9, "axes.titlesize": 10}
-    drawing, axes = plt.subplots(1, 2, figsize=(13, 6.9), constrained_layout=True, sharex=True, sharey=True)
+    drawing, axes = plt.subplots(1, 2, figsize=(13, 7.2), sharex=True, sharey=True)
+    drawing.subplots_adjust(left=0.04, right=0.985, bottom=0.06, top=0.9, wspace=0.05)
     observed = f" of {figures['observed_at']}" if figures.get("observed_at") else ""
     axes[0].imshow(radar, extent=extent, interpolation="nearest")
     axes[0].set_title(f"Sentinel-1{observed}: VV, VH, VV/VH")
