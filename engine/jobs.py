@@ -32,7 +32,7 @@ class Job:
 
         model = _load(self.request)
         try:
-            return model(**params)  # type: ignore[no-any-return]
+            return model(**params)
         except ValidationError as error:
             faults = []
             for fault in error.errors():
@@ -45,7 +45,7 @@ class Job:
 
     def run(self, request: BaseModel, reporter: Reporter) -> dict[str, Any]:
         """Do the job; raises EngineError, Cancelled among them."""
-        return _load(self.function)(request, reporter)  # type: ignore[no-any-return]
+        return _load(self.function)(request, reporter)
 
 
 def _load(where: str) -> Any:

@@ -39,7 +39,7 @@ def mapped(scene, tmp_path_factory):
         "flood",
         post=scene / "after_S1.tif",
         before=scene / "before_S1.tif",
-        #DEM dem=scene / "dem.tif",
+        dem=scene / "dem.tif",
         zones=scene / "zones.gpkg",
         out=out,
     )
@@ -117,7 +117,9 @@ def test_the_map_finds_the_simulated_flood(mapped, scene):
     out, _ = mapped
     flood, _ = read(out / "flood.tif")
     truth, _ = read(scene / "flood_truth.tif")
-    scored = (truth != 255) & (flood != 255)
+    cover, _ = read(scene / "landcover.tif")
+    # Water under trees cannot be seen at C band: the simulation hides it, and no map should be blamed for it.
+    scored = (truth != 255) & (flood != 255) & (cover != 10)
     confusion = Confusion.of(mapped=np.isin(flood, (1, 2, 3)), truth=np.isin(truth, (1, 2)), scored=scored)
     assert confusion.iou > 0.6
     changed = Confusion.of(mapped=flood == 2, truth=truth == 2, scored=scored)
@@ -146,7 +148,8 @@ def test_zones_add_up(mapped, scene):
     assert (table["flooded_low_m2"] <= table["flooded_best_m2"]).all()
     assert (table["flooded_best_m2"] <= table["flooded_high_m2"]).all()
     assert ((table["observed_percent"] >= 0) & (table["observed_percent"] <= 100)).all()
-    assert table["flooded_best_m2"].sum() <= result["figures"]["flooded_best_m2"] * (1 + 1e-9)
+    # Each figure is rounded to 0.1 m².
+    assert table["flooded_best_m2"].sum() <= result["figures"]["flooded_best_m2"] + 1
     assert len(result["figures"]["zones"]) == len(table["zone_id"])
 
 

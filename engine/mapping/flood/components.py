@@ -39,7 +39,7 @@ class StripComponents:
         inside = np.flatnonzero(mask)
         of_pixel = labels.ravel()[inside]
         weights = np.broadcast_to(areas, mask.shape)[mask]
-        self._areas.append(np.bincount(of_pixel, weights, count + 1)[1:])
+        self._areas.append(np.bincount(of_pixel, weights, count + 1)[1:].astype(np.float64))
         seeded = np.zeros(count + 1, bool)
         seeded[of_pixel[seeds.ravel()[inside]]] = True
         self._seeded.append(seeded[1:])

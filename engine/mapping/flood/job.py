@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,7 +19,7 @@ from engine.events import Reporter
 from engine.mapping.flood.classes import CLASS_NAMES, FLOOD, REFERENCE_WATER, WATER
 from engine.mapping.flood.detector import WaterDetector
 from engine.mapping.flood.methods import choose_detector, describe_model
-from engine.mapping.flood.pipeline import FloodStrip, WaterRule, map_water
+from engine.mapping.flood.pipeline import FloodSink, FloodStrip, WaterRule, map_water
 from engine.mapping.flood.preview import PreviewSink
 from engine.mapping.flood.rasters import RasterSink
 from engine.mapping.flood.request import FloodRequest
@@ -104,18 +105,21 @@ def _map(
     totals = TotalsSink(cut=request.probability)
     preview = PreviewSink(scene)
     zone_sink = _zone_sink(zones, scene, request) if zones is not None else None
-    with Surroundings.open(
-        scene.grid,
-        reference_water=request.reference_water,
-        dem=request.dem,
-        hand=request.hand,
-        region=list(region.geometries) if region is not None else [],
-        look=scene.look_azimuth,
-        max_hand=request.max_hand,
-        max_slope=request.max_slope,
-        folder=folder,
-        reporter=reporter.part(0.02, 0.08),
-    ) as surroundings:
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".work-") as work,
+        Surroundings.open(
+            scene.grid,
+            reference_water=request.reference_water,
+            dem=request.dem,
+            hand=request.hand,
+            region=list(region.geometries) if region is not None else [],
+            look=scene.look_azimuth,
+            max_hand=request.max_hand,
+            max_slope=request.max_slope,
+            folder=Path(work),
+            reporter=reporter.part(0.02, 0.08),
+        ) as surroundings,
+    ):
         polygons = StripPolygons(
             scene.grid,
             path=folder / "flood.gpkg",
@@ -124,14 +128,20 @@ def _map(
         )
         tags = _tags(request, whole.post, detector, observed_at)
         with RasterSink(folder, scene.grid, tags=tags) as rasters, polygons:
-            sinks = [rasters, _PolygonSink(polygons), totals, preview, *([zone_sink] if zone_sink else [])]
+            sinks: list[FloodSink] = [
+                rasters,
+                _PolygonSink(polygons),
+                totals,
+                preview,
+                *([zone_sink] if zone_sink else []),
+            ]
             map_water(
                 scene,
                 detector,
                 surroundings,
                 rule=WaterRule(cut=request.probability, min_area=request.min_area),
                 sinks=sinks,
-                folder=folder,
+                folder=Path(work),
                 reporter=reporter.part(0.08, 0.85),
             )
             reporter.progress(0.86, "polygons", "Joining polygons")
@@ -191,7 +201,7 @@ def _zone_sink(zones: Regions, scene: Sentinel1Scene, request: FloodRequest) -> 
     return ZonesSink(
         scene.grid,
         identifiers=zones.ids,
-        geometries=zones.geometries,
+        geometries=list(zones.geometries),
         totals=[polygon_area_m2(geometry, scene.grid.crs) for geometry in zones.geometries],
         cut=request.probability,
     )

@@ -41,7 +41,7 @@ class RowSpool:
         """(rows, width) of the window's rows; they must have been written."""
         self._file.seek(window.row * self._width)
         out = np.empty((window.height, self._width), np.uint8)
-        if self._file.readinto(out.data) != out.size:  # type: ignore[attr-defined]
+        if self._file.readinto(out.data) != out.size:
             raise ValueError(f"Rows {window.row}..{window.row_stop} were not written to the spool.")
         return out
 

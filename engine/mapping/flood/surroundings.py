@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from engine.errors import DamagedFileError, MissingExtraError, UnitsError
 from engine.events import Reporter
 from engine.mapping.flood.classes import HIGH, SHADOW, STEEP
+from engine.raster.drainage import hand_raster
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
-from engine.raster.terrain import hand_raster, slope_degrees
+from engine.raster.terrain import slope_degrees
 from engine.raster.vector import burn
 from engine.sar.shadow import radar_shadow, shadow_reach
 

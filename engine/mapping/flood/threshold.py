@@ -102,7 +102,7 @@ class ThresholdDetector:
     model: WaterModel = field(default_factory=WaterModel)
     prior_tiles: float = 8.0
     test: Bimodality = field(default_factory=Bimodality)
-    grow: int = 20
+    grow: int = 10
     strip_rows: int = STRIP_ROWS
     _after: SceneLevels | None = field(default=None, init=False, repr=False)
     _before: SceneLevels | None = field(default=None, init=False, repr=False)
