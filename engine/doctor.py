@@ -42,7 +42,7 @@ BASE = {
 """Distribution → lowest version; a test compares it with pyproject.toml (absent when QGIS runs the bundled source)."""
 
 EXTRAS = {
-    "terrain": {"pysheds": "0.4"},
+    "terrain": {"pyflwdir": "0.5.10"},
     "dask": {"dask": "2024.8", "distributed": "2024.8"},
     "export": {"onnx": "1.16", "onnxruntime": "1.18"},
 }
