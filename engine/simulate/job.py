@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +18,12 @@ from engine.events import Reporter
 from engine.outputs import ResultFolder
 from engine.raster.gdal import thread_count
 from engine.raster.grid import Grid, Window
-from engine.raster.write import CogWriter
 from engine.simulate.districts import area_of_interest, districts
-from engine.simulate.landscape import WORLDCOVER_CLASSES
+from engine.simulate.files import NOTE, iso, raster_files
 from engine.simulate.noise import BLOCK
-from engine.simulate.optics import BANDS
 from engine.simulate.request import SceneRequest, parse_time
-from engine.simulate.scene import POLARISATIONS, SceneArrays, SimulatedScene
+from engine.simulate.scene import SceneArrays, SimulatedScene
 from engine.version import VERSION
-
-NOTE = "SIMULATED: computed by SameScene, no real observation."
 
 
 def run(request: SceneRequest, reporter: Reporter) -> dict[str, Any]:
@@ -40,7 +35,7 @@ def run(request: SceneRequest, reporter: Reporter) -> dict[str, Any]:
         files = raster_files(request)
         counts = _Counts()
         with ExitStack() as stack:
-            writers = {f.name: stack.enter_context(f.writer(results.path, scene.grid)) for f in files}
+            writers = {f.name: stack.enter_context(f.writer(results.path, scene.grid, request)) for f in files}
             for strip, arrays in _strips(scene, reporter.part(0.02, 0.75)):
                 for file in files:
                     writers[file.name].write(strip, file.of(arrays))
@@ -66,8 +61,8 @@ def run(request: SceneRequest, reporter: Reporter) -> dict[str, Any]:
             "device": "cpu",
             "warnings": list(reporter.warnings),
             "figures": {
-                "observed_at": _iso(parse_time(request.observed_at)),
-                "before_observed_at": _iso(request.before_time),
+                "observed_at": iso(parse_time(request.observed_at)),
+                "before_observed_at": iso(request.before_time),
                 "crs": scene.grid.crs.to_string() if scene.grid.crs else None,
                 "shape": list(scene.grid.shape),
                 **counts.figures(),
@@ -78,137 +73,6 @@ def run(request: SceneRequest, reporter: Reporter) -> dict[str, Any]:
         results.commit()
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(Path(request.out).absolute())}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RasterFile:
-    """One raster of the scene: key in ``outputs``, file name, the field of SceneArrays behind it, how it is stored."""
-
-    key: str
-    name: str
-    field: str
-    dtype: str
-    nodata: float | None
-    bands: tuple[str, ...]
-    tags: dict[str, str]
-    colors: dict[int, tuple[int, int, int, int]] | None = None
-    classes: dict[int, str] | None = None
-    overviews: Literal["mode", "nearest", "average"] = "nearest"
-
-    def writer(self, folder: Path, grid: Grid) -> CogWriter:
-        """The writer of this file in ``folder``."""
-        return CogWriter(
-            folder / self.name,
-            grid,
-            dtype=self.dtype,
-            nodata=self.nodata,
-            band_names=self.bands,
-            colors=self.colors,
-            class_names=self.classes,
-            tags=self.tags,
-            overview_resampling=self.overviews,
-        )
-
-    def of(self, arrays: SceneArrays) -> Any:
-        """This file's pixels among ``arrays``."""
-        return getattr(arrays, self.field)
-
-
-def raster_files(request: SceneRequest) -> list[RasterFile]:
-    """The rasters that ``request`` asks for."""
-    common = {
-        "SIMULATED": "yes",
-        "DATASET": "SameScene simulated scene",
-        "TIFFTAG_IMAGEDESCRIPTION": NOTE,
-        "TIFFTAG_SOFTWARE": f"SameScene engine {VERSION}",
-        "SEED": str(request.seed),
-    }
-    before, after = _iso(request.before_time), _iso(parse_time(request.observed_at))
-    radar = {
-        **common,
-        "UNITS": "dB",
-        "VALUES": "sigma0 in decibel",
-        "ORBIT_DIRECTION": "ASCENDING",
-        "RELATIVE_ORBIT": "44",
-        "LOOKS": str(request.looks),
-    }
-    water = {0: (0, 0, 0, 0), 1: (31, 78, 158, 255)}
-    truth = {0: (245, 243, 238, 0), 1: (31, 78, 158, 255), 2: (232, 89, 12, 255), 255: (0, 0, 0, 0)}
-    label = {"dtype": "int16", "nodata": None, "bands": ("label",)}
-    words = "-1 ignore (water under plants or between houses, or not observed), 0 not water, 1 water"
-    makes = request.makes
-    files: list[RasterFile] = []
-    if "s1" in makes:
-        one = {"dtype": "float32", "nodata": float("nan"), "bands": POLARISATIONS, "overviews": "average"}
-        files += [
-            RasterFile(
-                key="before_s1", name="before_S1.tif", field="before", tags={**radar, "ACQUIRED": before}, **one
-            ),  # type: ignore[arg-type]
-            RasterFile(key="after_s1", name="after_S1.tif", field="after", tags={**radar, "ACQUIRED": after}, **one),  # type: ignore[arg-type]
-        ]
-    if "s2" in makes:
-        files.append(
-            RasterFile(
-                key="after_s2", name="after_S2.tif", field="optical", dtype="uint16", nodata=0, bands=BANDS,
-                tags={**common, "ACQUIRED": after, "UNITS": "reflectance x 10000", "LEVEL": "L2A"}, overviews="average",
-            )
-        )  # fmt: skip
-    if "landcover" in makes:
-        files.append(
-            RasterFile(
-                key="landcover", name="landcover.tif", field="landcover", dtype="uint8", nodata=255,
-                bands=("landcover",),
-                tags={**common, "VALUES": "ESA WorldCover codes"}, overviews="mode",
-                colors={c: rgba for c, (_, rgba) in WORLDCOVER_CLASSES.items()},
-                classes={c: title for c, (title, _) in WORLDCOVER_CLASSES.items()},
-            )
-        )  # fmt: skip
-    if "dem" in makes:
-        files.append(
-            RasterFile(
-                key="dem", name="dem.tif", field="dem", dtype="float32", nodata=-9999.0, bands=("height",),
-                tags={**common, "UNITS": "m"}, overviews="average",
-            )
-        )  # fmt: skip
-    if "water" in makes:
-        files.append(
-            RasterFile(
-                key="reference_water", name="reference_water.tif", field="reference_water", dtype="uint8", nodata=255,
-                bands=("permanent water",), tags=common, colors=water, classes={0: "land", 1: "permanent water"},
-            )
-        )  # fmt: skip
-    if "truth" in makes:
-        files += [
-            RasterFile(
-                key="flood_truth", name="flood_truth.tif", field="flood_truth", dtype="uint8", nodata=255,
-                bands=("flood truth",), tags={**common, "ACQUIRED": after}, colors=truth,
-                classes={0: "dry land", 1: "permanent water", 2: "flood", 255: "not observed"},
-            ),
-            RasterFile(
-                key="excluded_truth", name="excluded_truth.tif", field="excluded_truth", dtype="uint8", nodata=255,
-                bands=("excluded truth",), tags=common, colors={0: (0, 0, 0, 0), 1: (74, 20, 140, 255)},
-                classes={0: "seen by the radar", 1: "radar shadow", 255: "not observed"},
-            ),
-        ]  # fmt: skip
-    if "labels" in makes:
-        tags = {**common, "VALUES": words}
-        files += [
-            RasterFile(
-                key="before_label",
-                name="before_label.tif",
-                field="before_label",
-                tags={**tags, "ACQUIRED": before},
-                **label,
-            ),  # type: ignore[arg-type]
-            RasterFile(
-                key="after_label",
-                name="after_label.tif",
-                field="after_label",
-                tags={**tags, "ACQUIRED": after},
-                **label,
-            ),  # type: ignore[arg-type]
-        ]
-    return files
 
 
 def _strips(scene: SimulatedScene, reporter: Reporter) -> Iterator[tuple[Window, SceneArrays]]:
@@ -278,28 +142,12 @@ def _write_vectors(folder: Path, seed: int, grid: Grid) -> dict[str, str]:
     return {"zones": "zones.gpkg", "aoi": "aoi.gpkg"}
 
 
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-_MEANING = {
-    "before_s1": "Sentinel-1 before the event: VV, VH, sigma0 in dB",
-    "after_s1": "Sentinel-1 during the event: VV, VH, sigma0 in dB",
-    "after_s2": "Sentinel-2 Level-2A during the event: 12 bands, reflectance x 10000",
-    "landcover": "land cover before the event, ESA WorldCover codes",
-    "dem": "height of ground or permanent water in metres",
-    "reference_water": "1 permanent water, 0 land",
-    "flood_truth": "0 dry, 1 permanent water, 2 flood (under plants and between houses too), 255 not observed",
-    "excluded_truth": "1 radar shadow, 0 seen, 255 not observed",
-    "before_label": "1 water, 0 dry, -1 ignore; scores a map of before_S1.tif",
-    "after_label": "1 water, 0 dry, -1 ignore (hidden water); scores a map of after_S1.tif",
-    "zones": "districts for reports",
-    "aoi": "an area of interest",
-}
+_VECTORS = {"zones.gpkg": "districts for reports", "aoi.gpkg": "an area of interest"}
 
 
 def _readme(request: SceneRequest, outputs: dict[str, str]) -> str:
-    rows = "\n".join(f"{name:22}{_MEANING[key]}" for key, name in outputs.items())
+    meanings = {**{file.name: file.meaning for file in raster_files(request)}, **_VECTORS}
+    rows = "\n".join(f"{name:22}{meanings[name]}" for name in outputs.values())
     command = command_line("simulate scene", request, positional=())
     return (
         f"{NOTE}\n\nRivers, fields, towns, flood, dates and places in this folder are invented: this is no map.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -197,8 +198,9 @@ def _paint(
     value: Kind,
     centre: tuple[float, float],
     reach: float,
-    inside,
-) -> None:  # type: ignore[no-untyped-def]
+    inside: Callable[[FloatArray, FloatArray, Window], NDArray[np.bool_]],
+) -> None:
+    """Set ``kind`` where ``inside`` (offsets in rows and columns from ``centre``, their window) and ``dry`` hold."""
     row, col, size = math.floor(centre[0] - reach), math.floor(centre[1] - reach), math.ceil(2 * reach) + 1
     box = Window(row, col, size, size).intersect(window)
     if box.empty:

@@ -17,7 +17,8 @@ from engine.errors import Cancelled, OutputError
 from engine.events import CancelToken, Event, Progress, Reporter
 from engine.jobs import find_job
 from engine.simulate.districts import area_of_interest, districts
-from engine.simulate.job import _strips, raster_files, run
+from engine.simulate.files import raster_files
+from engine.simulate.job import _strips, run
 from engine.simulate.request import SceneRequest
 from engine.simulate.scene import SimulatedScene, simulate_scene
 
@@ -53,7 +54,7 @@ def test_streamed_files_equal_the_scene_in_memory(folder: Path) -> None:
             pixels = made.read()
             assert made.transform == grid.transform and made.crs == grid.crs
             assert made.descriptions == file.bands
-        expected = getattr(arrays, file.field)
+        expected = getattr(arrays, file.source)
         np.testing.assert_array_equal(pixels, expected if expected.ndim == 3 else expected[None], err_msg=file.name)
 
 
