@@ -12,6 +12,7 @@ _TAGS = ("ACQUIRED", "ACQUISITION_TIME", "ACQUISITION_DATETIME", "ACQUISITIONDAT
 _TAGS_MORE = ("SENSING_TIME", "DATETIME", "START_TIME", "START_DATETIME", "ACQUISITION_DATE")
 # S1A_IW_GRDH_1SDV_20211223T051122_…, s1b-iw-grd-vv-20211223t051122-…
 _PRODUCT = re.compile(r"s1[a-d][-_].*?[-_](\d{8})t(\d{6})[-_.z]", re.IGNORECASE)
+_MEASUREMENT = re.compile(r"s1[a-d]-[a-z0-9]{2}-(grd|slc)-[vh]{2}-[^/\\]*$", re.IGNORECASE)
 _ISO = re.compile(
     r"^(\d{4})[-:/](\d{2})[-:/](\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$"
 )
@@ -47,6 +48,11 @@ def parse_time(text: str) -> Acquired | None:
         return Acquired(datetime.fromisoformat(iso).astimezone(timezone.utc), hour is None)
     except (ValueError, OverflowError):
         return None
+
+
+def is_measurement(path: str) -> bool:
+    """True when the path is named as the measurement files inside a Sentinel-1 product are (s1a-iw-grd-vv-…)."""
+    return _MEASUREMENT.search(path) is not None
 
 
 def find_acquired(tags: Mapping[str, str], path: str) -> Acquired | None:

@@ -25,6 +25,7 @@ _FOREIGN = (
 _CACHE_BYTES = 192 * 1024 * 1024
 _HTTP = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no guessing of sidecar files over the network
+    "GDAL_NUM_THREADS": "1",  # threads that fetch print their failures to stderr, and the network is the limit anyway
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "60",
     "GDAL_HTTP_LOW_SPEED_TIME": "15",

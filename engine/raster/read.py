@@ -24,7 +24,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
 from engine.errors import BandError, DamagedFileError, EngineError, GridError, InputError, MissingFileError
-from engine.raster.acquired import Acquired, find_acquired
+from engine.raster.acquired import Acquired, find_acquired, is_measurement
 from engine.raster.gdal import gdal_options, is_url, no_georeference_is_fine, shown
 from engine.raster.grid import Grid, Window
 
@@ -152,7 +152,9 @@ class FileRaster(Raster):
 
     def __init__(self, source: Any, *, path: str, what: str, remote: bool) -> None:
         count = source.count
-        if count > 1 and source.colorinterp[-1] == ColorInterp.alpha:
+        # GDAL itself takes an alpha band for a mask only beside one or three bands.
+        self._alpha = count if count > 1 and source.colorinterp[-1] == ColorInterp.alpha else None
+        if self._alpha:
             count -= 1
         names = tuple(_band_name(source, b) for b in range(1, count + 1))
         note = ""
@@ -161,6 +163,8 @@ class FileRaster(Raster):
             note = f", only {len(source.gcps[0])} ground control points (a product in radar geometry)"
         elif crs is None and source.rpcs is not None:
             note = ", only a sensor model (RPC)"
+        elif crs is None and is_measurement(path):
+            note = " (a Sentinel-1 measurement in radar geometry)"
         super().__init__(
             path=path,
             what=what,
@@ -176,7 +180,8 @@ class FileRaster(Raster):
         self._source = source
         self._scales, self._offsets = tuple(source.scales), tuple(source.offsets)
         self._masked = tuple(
-            bool({MaskFlags.per_dataset, MaskFlags.alpha} & set(source.mask_flag_enums[b])) for b in range(count)
+            MaskFlags.per_dataset in source.mask_flag_enums[b] and MaskFlags.alpha not in source.mask_flag_enums[b]
+            for b in range(count)
         )
 
     def close(self) -> None:
@@ -191,11 +196,14 @@ class FileRaster(Raster):
             with gdal_options(remote=self.remote):
                 raw = self._source.read(list(bands), window=place)
                 masks = self._source.read_masks(masked, window=place) if masked else None
+                alpha = self._source.read(self._alpha, window=place) if self._alpha else None
         except _FAILURES as error:
             raise self._unreadable(window, bands, error) from error
         out = np.empty(raw.shape, np.float32) if raw.dtype != np.float32 else raw
         for i, band in enumerate(bands):
             self._fill(out[i], raw[i], band, None if masks is None or band not in masked else masks[masked.index(band)])
+        if alpha is not None:
+            out[:, alpha == 0] = np.nan
         return out
 
     def _fill(self, out: FloatArray, raw: NDArray[Any], band: int, mask: NDArray[np.uint8] | None) -> None:
@@ -253,7 +261,7 @@ def open_raster(path: str | os.PathLike[str], *, what: str = "raster") -> Raster
     except _FAILURES as error:
         if isinstance(error, EngineError):
             raise
-        if remote and _answers_nothing(error):
+        if remote and _answers_nothing(error, text):
             raise MissingFileError(
                 f"{name}: the {what} cannot be reached ({reason(error)}).",
                 remedy="Check the address and the network connection.",
@@ -275,17 +283,18 @@ def reason(error: BaseException) -> str:
 
 def _check_local(path: Path, name: str, what: str) -> None:
     try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise DamagedFileError(f"{name}: the {what} is an empty file.", remedy="Copy or download the file again.")
-        exists = path.exists()
-        if exists and path.is_file():
+        exists, file = path.exists(), path.is_file()
+        size = path.stat().st_size if file else -1
+        if file:
             with path.open("rb"):
                 pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or error
         raise MissingFileError(f"{name}: the {what} cannot be opened: {why}.", remedy="Check the path.") from error
     if not exists:
         raise MissingFileError(f"{name}: the {what} does not exist.", remedy="Check the path.")
+    if size == 0:
+        raise DamagedFileError(f"{name}: the {what} is an empty file.", remedy="Copy or download the file again.")
 
 
 def _check_header(source: Any, name: str, what: str) -> None:
@@ -321,9 +330,11 @@ def _fresh(text: str, remote: bool) -> dict[str, str]:
     return {"CPL_VSIL_CURL_NON_CACHED": f"/vsicurl/{text.partition('?')[0]}"} if remote else {}
 
 
-def _answers_nothing(error: BaseException) -> bool:
-    words = str(error).lower() + reason(error).lower()
-    return any(w in words for w in ("http", "curl", "does not exist", "resolve", "connect", "timed out", "timeout"))
+def _answers_nothing(error: BaseException, address: str) -> bool:
+    words = f"{error} {reason(error)}".replace(address, "").lower()
+    return any(
+        w in words for w in ("http", "curl error", "does not exist", "resolve", "connect", "timed out", "timeout")
+    )
 
 
 def _numpy_name(dtype: str) -> str:
