@@ -1,5 +1,6 @@
 """Inside QGIS: install the plugin from the repository that the test serves, map a flood by clicks, uninstall it."""
 
+import contextlib
 import json
 import os
 import sys
@@ -51,6 +52,15 @@ def traces() -> dict:
         "loaded": NAME in qgis.utils.plugins,
         "modules": sorted(m for m in sys.modules if m.split(".")[0] == NAME),
     }
+
+
+def live_workers() -> list:
+    """The scripts of the worker processes that run now and belong to this profile (Linux)."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [word for word in line.read_bytes().decode(errors="replace").split("\0") if "worker_main" in word]
+    return [path for path in found if path.startswith(str(plugins_folder()))]
 
 
 def use_only_our_repository(address: str) -> None:
@@ -115,7 +125,9 @@ def steps(w):
     click(dock.run_button)
     registry = w.plugin.registry
     yield w.until(lambda: registry.runs(), 10, "the run was listed")
-    yield w.until(lambda: not registry.active(), 150, "the run ended")
+    workers = set()
+    yield w.until(lambda: workers.update(live_workers()) or not registry.active(), 150, "the run ended")
+    w.result["workers"] = sorted(workers)
     run = registry.runs()[0]
     w.result["run"] = {"state": run.state, "error": run.error, "out": run.out, "log": list(run.log)[-20:]}
     tree = QgsProject.instance().layerTreeRoot()

@@ -125,6 +125,8 @@ def test_install_use_and_uninstall(qgis, tmp_path, repository, scene, engine_pyt
     assert not answer["banner_with_engine"]
 
     assert answer["run"]["state"] == "done", answer["run"]
+    worker = desktop.plugins / "samescene" / "engine" / "worker_main.py"
+    assert answer["workers"] == [str(worker)], "the engine's source is the installed one"
     for name in ("flood.tif", "water_probability.tif", "flood.gpkg", "report.html", "result.json"):
         assert (out / name).is_file(), name
     assert sorted(path.name for path in out.parent.iterdir()) == ["flood"]
