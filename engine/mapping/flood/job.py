@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.command_line import command_line
-from engine.errors import GridError, ParameterError, RegionError
+from engine.errors import ParameterError, RegionError
 from engine.events import Reporter
 from engine.mapping.flood.classes import CLASS_NAMES, FLOOD, REFERENCE_WATER, WATER
 from engine.mapping.flood.detector import WaterDetector
@@ -43,11 +43,7 @@ def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
     detector = choose_detector(request.method, device=request.device, reporter=reporter)
     with ResultFolder(request.out, overwrite=request.overwrite) as results:
         with Sentinel1Scene.open(request.post, before=request.before, bands=request.bands, unit=request.units) as whole:
-            if whole.grid.crs is None:
-                raise GridError(
-                    f"{request.post}: the scene has no CRS, so no area and no place can be told.",
-                    remedy="Georeference it (for example with gdal_edit or gdalwarp).",
-                )
+            whole.post.raster.require_crs()
             figures, outputs = _map(request, whole, detector, results.path, reporter)
             result: dict[str, Any] = {
                 "job": "flood",
