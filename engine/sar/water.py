@@ -56,9 +56,9 @@ class WaterModel:
     (0) and land (1). ``fine_slope``, ``coarse_slope``: dB by which the odds change by a factor of e. ``isolated``:
     probability that a dark pixel far from confident water is water. ``vv_weight``: share of VV in the evidence where
     both polarisations are there: rough water is as bright as land in VV, rarely in VH. ``bound``: largest evidence
-    (log-odds, before weighting) of VV where VH is there too. ``clear_drop``, ``drop_slope``: a fall of backscatter
-    since the scene before that counts as confident water nearby, and the dB by which its odds change (5 dB as in
-    Microsoft's ai4g-flood). ``least_drop``, ``least_slope``: the fall below which dark now means dark before.
+    (log-odds, before weighting) of VV where VH is there too. ``least_drop``, ``least_slope``: the fall of backscatter
+    since a scene before below which dark now means dark before, and the dB by which its odds change; ``most_drop``,
+    ``most_slope``: the fall above which water now cannot have been water before (wind moves VH by some 3 dB).
     """
 
     fine: int = 5
@@ -68,13 +68,13 @@ class WaterModel:
     seed_fraction: float = 0.25
     fine_slope: float = 0.8
     coarse_slope: float = 0.4
-    isolated: float = 0.45
+    isolated: float = 0.15
     vv_weight: float = 0.1
     bound: float = 4.0
-    clear_drop: float = 5.0
-    drop_slope: float = 1.0
     least_drop: float = 2.0
     least_slope: float = 0.5
+    most_drop: float = 6.0
+    most_slope: float = 0.8
 
     @property
     def halo(self) -> int:
@@ -106,13 +106,11 @@ def water_probability(
     levels: Mapping[str, ClassLevels],
     weights: Mapping[str, float],
     model: WaterModel,
-    drop: FloatArray | None = None,
 ) -> FloatArray:
     """P(water) 0..1, float32 (rows, columns), NaN exactly where no polarisation is finite.
 
     ``db_by_pol``: sigma0 in dB by polarisation, (rows, columns), NaN where missing; ``levels`` and ``weights`` (> 0)
-    for each of them; ``drop``: fall of backscatter since a scene before in dB (:func:`drop_db`), NaN where unknown.
-    Pixels within ``model.halo`` of the array's rim see missing values beyond it.
+    for each of them. Pixels within ``model.halo`` of the array's rim see missing values beyond it.
     """
     if not db_by_pol:
         raise ValueError("At least one polarisation is needed.")
@@ -134,9 +132,6 @@ def water_probability(
     np.divide(near, total, out=near, where=seen)
     near = np.where(seen, expit(near), 0)
     near = maximum_filter(near, size=2 * model.reach + 1, mode="constant", cval=0.0)
-    if drop is not None:
-        fallen = expit((drop - model.clear_drop) / model.drop_slope)
-        np.fmax(near, fallen, out=near)
     probability = expit(dark) * (model.isolated + (1 - model.isolated) * near)
     return np.where(seen, probability, math.nan).astype(np.float32)
 
@@ -167,8 +162,15 @@ def lasting_water(p_before: FloatArray, p_now: FloatArray, drop: FloatArray, *, 
     """P(water before), told apart from flood by what did not change: float32, NaN where ``p_before`` is NaN.
 
     What is dark now and did not fall since was as dark before: permanent water that wind had roughened, or tarmac and
-    sand that never were flooded; in either case not flood. So P(before) is at least P(now) · P(no fall).
+    sand that never were flooded; in either case not flood. So P(before) is at least P(now) · P(no fall). What fell far
+    and is dark now was brighter than water: a wet field, a shore. So P(before) is lowered by P(far fall) · P(now). Its
+    odds are cubed first: a weak trace of water, which grows into water where it touches some, must not hide a flood.
     """
     same = expit((model.least_drop - drop) / model.least_slope)
-    lasting = np.fmax(p_before, p_now * same)
+    far = expit((drop - model.most_drop) / model.most_slope)
+    # Where the fall is not known (NaN) both bounds are absent.
+    least = np.nan_to_num(p_now * same, nan=0.0)
+    most = 1 - np.nan_to_num(p_now * far, nan=0.0)
+    sharp = p_before**3 / (p_before**3 + (1 - p_before) ** 3)
+    lasting = np.maximum(sharp * most, least)
     return np.where(np.isfinite(p_before), lasting, math.nan).astype(np.float32)

@@ -16,17 +16,23 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.events import Reporter
 from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.flood.tiles import EDGES_DB, TileHistograms, collect_tiles
 from engine.raster.grid import Window
-from engine.sar.thresholds import Bimodality, kittler_illingworth, shrink
+from engine.sar.thresholds import Bimodality, Split, kittler_illingworth, shrink
 from engine.sar.water import USUAL_LEVELS, ClassLevels, WaterModel, drop_db, lasting_water, water_probability
 
 PLANES = {"VV": 0, "VH": 1}
 STRIP_ROWS = 512
 COLUMNS = 2048
+PLAUSIBLE_DB = 5.0
+"""How far from the usual levels (dB) the two modes of a tile may lie to count as water and land."""
+
+Work = Callable[[tuple[slice, slice, slice]], FloatArray]
+"""Gives the result of some columns of a strip that has been read."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def find_levels(tiles: TileHistograms, *, model: WaterModel, prior_tiles: float,
     passed, splits, seen = {}, {}, {}
     for pol, counts in tiles.counts.items():
         splits[pol] = kittler_illingworth(counts, EDGES_DB)
-        passed[pol] = test.passes(splits[pol])
+        passed[pol] = test.passes(splits[pol]) & _plausible(splits[pol], USUAL_LEVELS[pol])
         seen[pol] = int((counts.sum(axis=1) > 0).sum())
     either = int(np.logical_or.reduce(list(passed.values())).sum()) if passed else 0
     findings = {}
@@ -89,6 +95,15 @@ def find_levels(tiles: TileHistograms, *, model: WaterModel, prior_tiles: float,
         for pol, f in findings.items()
     }
     return SceneLevels(scaled, tiles)
+
+
+def _plausible(split: Split, usual: ClassLevels) -> NDArray[np.bool_]:
+    """Modes near the usual levels: forest and bare fields are two modes as well, but not land and water."""
+    with np.errstate(invalid="ignore"):
+        plausible: NDArray[np.bool_] = (np.abs(split.low_mean - usual.water_db) <= PLAUSIBLE_DB) & (
+            np.abs(split.high_mean - usual.land_db) <= PLAUSIBLE_DB
+        )
+    return plausible
 
 
 @dataclass
@@ -118,15 +133,13 @@ class ThresholdDetector:
         return self.grow
 
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
-        """See :class:`engine.mapping.flood.detector.WaterDetector`.
-
-        With a scene before the event, a clear fall of backscatter stands for confident water nearby.
-        """
+        """See :class:`engine.mapping.flood.detector.WaterDetector`; the scene before the event plays no part."""
         self._before = None
         self._after = levels = self._learn(scene, scene.read, reporter.part(0.0, 0.2))
 
-        def water(now: FloatArray, before: FloatArray | None) -> FloatArray:
-            return self._probability(now, levels, self._drop(now, before, levels))
+        def water(outer: Window) -> Work:
+            now = scene.read(outer)
+            return lambda columns: self._probability(now[columns], levels)
 
         yield from self._strips(scene, water, reporter.part(0.2, 1.0))
 
@@ -139,15 +152,9 @@ class ThresholdDetector:
         self._after = after
         self._before = past = self._learn(scene, scene.read_before, reporter.part(0.1, 0.2))
 
-        def water(now: FloatArray, before: FloatArray | None) -> FloatArray:
-            if before is None:
-                raise ValueError("There is no scene before the event.")
-            drop = self._drop(now, before, after)
-            if drop is None:
-                return self._probability(before, past)
-            return lasting_water(
-                self._probability(before, past), self._probability(now, after, drop), drop, model=self.model
-            )
+        def water(outer: Window) -> Work:
+            now, before = scene.read(outer), scene.read_before(outer)
+            return lambda columns: self._lasting(now[columns], before[columns], after, past)
 
         yield from self._strips(scene, water, reporter.part(0.2, 1.0))
 
@@ -177,35 +184,29 @@ class ThresholdDetector:
         return find_levels(tiles, model=self.model, prior_tiles=self.prior_tiles, test=self.test)
 
     def _strips(
-        self,
-        scene: SceneReader,
-        water: Callable[[FloatArray, FloatArray | None], FloatArray],
-        reporter: Reporter,
+        self, scene: SceneReader, water: Callable[[Window], Work], reporter: Reporter
     ) -> Iterator[tuple[Window, FloatArray]]:
-        """Strips of ``water``, computed in blocks of columns with a halo, some at once."""
+        """Strips of what ``water`` gives for a window with halo, computed in blocks of columns, some at once."""
         halo = self.model.halo
         height, width = scene.grid.shape
         with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
             for core, _ in scene.grid.strips(self.strip_rows):
-                outer = core.grow(halo)
-                now = scene.read(outer)
-                before = scene.read_before(outer) if scene.has_before else None
                 out = np.empty(core.shape, np.float32)
-                work = partial(_fill_columns, water=water, now=now, before=before, halo=halo, out=out)
-                for _ in pool.map(work, range(0, width, COLUMNS)):
+                fill = partial(_fill_columns, work=water(core.grow(halo)), halo=halo, out=out)
+                for _ in pool.map(fill, range(0, width, COLUMNS)):
                     reporter.check()
                 yield core, out
                 reporter.progress(core.row_stop / height, "water", "Mapping water")
 
-    def _probability(self, values: FloatArray, levels: SceneLevels, drop: FloatArray | None = None) -> FloatArray:
+    def _probability(self, values: FloatArray, levels: SceneLevels) -> FloatArray:
         return water_probability(
-            _by_pol(values, levels), levels=levels.levels, weights=levels.weights, model=self.model, drop=drop
+            _by_pol(values, levels), levels=levels.levels, weights=levels.weights, model=self.model
         )
 
-    def _drop(self, now: FloatArray, before: FloatArray | None, levels: SceneLevels) -> FloatArray | None:
-        if before is None:
-            return None
-        return drop_db(_by_pol(now, levels), _by_pol(before, levels), weights=levels.weights, model=self.model)
+    def _lasting(self, now: FloatArray, before: FloatArray, after: SceneLevels, past: SceneLevels) -> FloatArray:
+        drop = drop_db(_by_pol(now, after), _by_pol(before, after), weights=after.weights, model=self.model)
+        p_before, p_now = self._probability(before, past), self._probability(now, after)
+        return lasting_water(p_before, p_now, drop, model=self.model)
 
     def _thresholds(self, scene: SceneLevels) -> dict[str, Any]:
         return {
@@ -228,17 +229,8 @@ def _by_pol(values: FloatArray, levels: SceneLevels) -> dict[str, FloatArray]:
     return {pol: values[PLANES[pol]] for pol in levels.findings}
 
 
-def _fill_columns(
-    col: int,
-    *,
-    water: Callable[[FloatArray, FloatArray | None], FloatArray],
-    now: FloatArray,
-    before: FloatArray | None,
-    halo: int,
-    out: FloatArray,
-) -> None:
-    """Compute the columns from ``col`` on of a strip that was read with ``halo`` more on every side."""
-    columns = slice(col, col + COLUMNS + 2 * halo)
-    part = water(now[:, :, columns], None if before is None else before[:, :, columns])
+def _fill_columns(col: int, *, work: Work, halo: int, out: FloatArray) -> None:
+    """Compute the columns from ``col`` on of a strip whose input has ``halo`` more on every side."""
+    part = work((slice(None), slice(None), slice(col, col + COLUMNS + 2 * halo)))
     inner = out[:, col : col + COLUMNS]
     inner[...] = part[halo : halo + inner.shape[0], halo : halo + inner.shape[1]]
