@@ -6,6 +6,7 @@ error, a crash of QGIS), the folder is removed, at once or by the next attempt.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +22,8 @@ from .pip_progress import PipProgress, count_requirements
 from .programs import run_program
 from .settings import EngineSettings, environment_python, lock_key
 
-NEEDED_BYTES = 2_000_000_000
+# On Linux the index's torch brings the CUDA libraries: 2.7 GB of wheels, which unpack to more than twice that.
+NEEDED_BYTES = 10_000_000_000 if sys.platform.startswith("linux") else 2_000_000_000
 DROPPED_PIP = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_CONSTRAINT")
 
 Doctor = Callable[[EngineLocation], dict[str, Any]]
