@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCsException,
@@ -16,13 +17,16 @@ from qgis.core import (
     QgsProcessingOutputLayerDefinition,
     QgsRasterLayer,
     QgsRectangle,
+    QgsWkbTypes,
 )
 from qgis.PyQt.QtCore import QDateTime, Qt
 
+from ..compat import scoped
 from .flood_parameters import RASTERS
 from .flood_request import WHAT, FloodPreparation, is_address, is_given
 from .layer_files import raster_fault
 
+_POLYGON = scoped((Qgis, "GeometryType.Polygon"), (QgsWkbTypes, "GeometryType.PolygonGeometry"))
 BANDS_PATTERN = re.compile(r"^(VV|VH)\s*=\s*([1-9]\d*)$", re.IGNORECASE)
 
 
@@ -78,7 +82,9 @@ def _area_faults(algorithm, parameters, context, look: FloodPreparation, post) -
             if algorithm.parameterAsSource(parameters, name, context) is None:
                 yield f"{WHAT[name]}: the layer or file cannot be opened as polygons."
             continue
-        if not layer.crs().isValid():
+        if layer.geometryType() != _POLYGON:
+            yield f"{WHAT[name]}: the layer '{layer.name()}' has no polygons. Choose a polygon layer."
+        elif not layer.crs().isValid():
             yield f"{WHAT[name]}: the layer '{layer.name()}' has no CRS. Set it in the layer's properties."
         elif name == "AOI_LAYER" and post is not None and not _meet(post, layer.extent(), layer.crs(), context):
             yield f"{WHAT[name]}: the layer '{layer.name()}' lies outside the scene '{post.name()}'."

@@ -124,7 +124,7 @@ class FloodPreparation:
         transforms = self._context.transformContext()
         box = degrees_of(rectangle, crs, transforms)
         if box is not None:
-            return ",".join(f"{n:.9g}" for n in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
+            return ",".join(_degrees(n) for n in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
         path = self._temp("area_of_interest.gpkg")
         write_rectangle(rectangle, crs, path, context=transforms)
         self._note("info", f"Area of interest: the extent in {crs.authid()} is handed over as {path}.")
@@ -191,3 +191,8 @@ class FloodPreparation:
         layer = self.raster_layer("POST")
         name = layer.name() if layer is not None else str(self._parameters["POST"]).rsplit("/", 1)[-1]
         return f"Flood – {name}"
+
+
+def _degrees(value: float) -> str:
+    """To about a millimetre on the ground, without needless zeros."""
+    return f"{value:.8f}".rstrip("0").rstrip(".")

@@ -124,14 +124,15 @@ def vector_needs_copy(layer: QgsVectorLayer, value: Any, *, field: str = "") -> 
     path = Path(str(parts.get("path", "")))
     if set(parts) - {"path", "layerName", "layerId"} or not path.exists():
         return "a source that is not a plain file"
-    if len(layer.dataProvider().subLayers()) > 1:
+    if not parts.get("layerName") and len(QgsProviderRegistry.instance().querySublayers(str(path))) > 1:
         return f"one of several layers of {path.name}"
     return ""
 
 
 def vector_file(layer: QgsVectorLayer) -> str:
-    """The path of a layer for which :func:`vector_needs_copy` has no reason."""
-    return str(_uri_parts(layer)["path"])
+    """What the engine is given for a layer for which :func:`vector_needs_copy` has no reason."""
+    parts = _uri_parts(layer)
+    return f"{parts['path']}|layername={parts['layerName']}" if parts.get("layerName") else str(parts["path"])
 
 
 def _uri_parts(layer: QgsMapLayer) -> dict[str, Any]:
@@ -139,8 +140,7 @@ def _uri_parts(layer: QgsMapLayer) -> dict[str, Any]:
 
 
 def _plain(source: str) -> str:
-    address = source[len("/vsicurl/") :] if source.startswith("/vsicurl/http") else source
-    return address
+    return source[len("/vsicurl/") :] if source.startswith("/vsicurl/http") else source
 
 
 def _stem(layer: QgsMapLayer) -> str:

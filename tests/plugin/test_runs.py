@@ -114,7 +114,9 @@ def test_settings_of_another_release_do_no_harm(store, stored):
 
 def test_signals_from_threads_reach_slots_in_their_own_thread(registry):
     class Listener(QObject):
-        threads: list = []
+        def __init__(self):
+            super().__init__()
+            self.threads = []
 
         def hear(self, run_id):
             self.threads.append(QThread.currentThread() is self.thread())

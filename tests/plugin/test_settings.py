@@ -38,7 +38,7 @@ def settings(tmp_path, qgis_app, monkeypatch):
 
 
 def test_the_order_is_setting_variable_managed_checkout(settings, tmp_path, monkeypatch):
-    with pytest.raises(EngineFailure, match="not set up yet.*Set up engine") as caught:
+    with pytest.raises(EngineFailure, match=r"not set up yet.*Set up engine") as caught:
         find_engine(settings)
     assert caught.value.kind == "no-engine"
     own = touch(environment_python(settings.root / ".venv-engine"))
@@ -61,7 +61,7 @@ def test_the_order_is_setting_variable_managed_checkout(settings, tmp_path, monk
 def test_a_choice_that_is_not_there_is_never_passed_over(settings, monkeypatch):
     touch(environment_python(settings.root / ".venv-engine"))
     monkeypatch.setenv("SAMESCENE_ENGINE_PYTHON", "/nowhere/named")
-    with pytest.raises(EngineFailure, match="variable SAMESCENE_ENGINE_PYTHON.*/nowhere/named"):
+    with pytest.raises(EngineFailure, match=r"variable SAMESCENE_ENGINE_PYTHON.*/nowhere/named"):
         find_engine(settings)
     settings.engine_python = "/nowhere/chosen"
     with pytest.raises(EngineFailure, match="/nowhere/chosen"):
@@ -144,9 +144,11 @@ def test_what_is_no_event_is_none(line):
 
 
 def test_what_belongs_to_qgis_is_dropped_and_the_rest_stays():
-    dropped = """PYTHONHOME PYTHONPATH pythonexecutable __PYVENV_LAUNCHER__ VIRTUAL_ENV CONDA_PREFIX CONDA_DEFAULT_ENV PROJ_LIB
+    dropped = """PYTHONHOME PYTHONPATH pythonexecutable __PYVENV_LAUNCHER__ VIRTUAL_ENV CONDA_PREFIX
+    CONDA_DEFAULT_ENV PROJ_LIB
     PROJ_DATA GDAL_DATA GDAL_DRIVER_PATH GDAL_PAM_PROXY_DIR OGR_SKIP LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH
-    DYLD_INSERT_LIBRARIES QT_PLUGIN_PATH QT_QPA_PLATFORM QML2_IMPORT_PATH QML_IMPORT_PATH OSGEO4W_ROOT GISBASE GRASS_PROJSHARE"""
+    DYLD_INSERT_LIBRARIES QT_PLUGIN_PATH QT_QPA_PLATFORM QML2_IMPORT_PATH QML_IMPORT_PATH OSGEO4W_ROOT GISBASE
+    GRASS_PROJSHARE"""
     assert all(is_dropped(name) for name in dropped.split())
     kept = (
         "PATH",
