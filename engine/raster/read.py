@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,7 @@ Resampling = Literal["nearest", "bilinear", "average"]
 # The ground at 1 m is 40 million pixels around: a larger side is a damaged header, and would ask for endless memory.
 MAX_SIDE = 50_000_000
 MAX_BANDS = 4096
+_CLOSE_WAIT_S = 0.5
 _BAND_NAME_TAGS = ("BandName", "band_name", "BAND_NAME", "long_name", "NETCDF_VARNAME", "POLARISATION", "POLARIZATION")
 _FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError, OverflowError)
 
@@ -178,6 +180,9 @@ class FileRaster(Raster):
             georeference_note=note,
         )
         self._source = source
+        # Inference reads ahead in a thread of its own; a file closed in the middle of a read ends the process.
+        self._reading = threading.Lock()
+        self._given_up = False
         self._scales, self._offsets = tuple(source.scales), tuple(source.offsets)
         self._masked = tuple(
             MaskFlags.per_dataset in source.mask_flag_enums[b] and MaskFlags.alpha not in source.mask_flag_enums[b]
@@ -185,6 +190,15 @@ class FileRaster(Raster):
         )
 
     def close(self) -> None:
+        if not self._reading.acquire(timeout=_CLOSE_WAIT_S):
+            self._given_up = True  # a cancelled read that hangs in the network: it closes the file when it returns
+            return
+        try:
+            self._close()
+        finally:
+            self._reading.release()
+
+    def _close(self) -> None:
         # The whole was read or a failure was reported by then: GDAL's complaints on closing tell nothing new.
         with gdal_options(remote=self.remote), contextlib.suppress(RasterioError, CPLE_BaseError):
             self._source.close()
@@ -193,12 +207,15 @@ class FileRaster(Raster):
         place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         masked = [band for band in bands if self._masked[band - 1]]
         try:
-            with gdal_options(remote=self.remote):
+            with self._reading, gdal_options(remote=self.remote):
                 raw = self._source.read(list(bands), window=place)
                 masks = self._source.read_masks(masked, window=place) if masked else None
                 alpha = self._source.read(self._alpha, window=place) if self._alpha else None
         except _FAILURES as error:
             raise self._unreadable(window, bands, error) from error
+        finally:
+            if self._given_up:
+                self._close()
         out = np.empty(raw.shape, np.float32) if raw.dtype != np.float32 else raw
         for i, band in enumerate(bands):
             self._fill(out[i], raw[i], band, None if masks is None or band not in masked else masks[masked.index(band)])

@@ -423,3 +423,32 @@ def test_shared_scenes_have_the_nodata_that_is_documented() -> None:
         assert 0.26 < np.isnan(values).mean() < 0.28
         assert np.nanmax(values) < 30
         assert not (values == 0).any()
+
+
+def test_a_file_closed_while_another_thread_reads_is_closed_after_that_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=64, width=64, count=1, dtype="float32") as target:
+        target.write(np.ones((1, 64, 64), np.float32))
+    raster = open_raster(path)
+    source = raster._source  # type: ignore[attr-defined]
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def read(self, *args: object, **options: object) -> object:
+            started.set()
+            go_on.wait(10)
+            return source.read(*args, **options)
+
+        def close(self) -> None:
+            source.close()
+
+    raster._source = Slow()  # type: ignore[attr-defined]
+    got = []
+    thread = threading.Thread(target=lambda: got.append(raster.read(Window(0, 0, 64, 64))))
+    thread.start()
+    started.wait(10)
+    raster.close()
+    assert not source.closed, "closed in the middle of a read"
+    go_on.set()
+    thread.join(10)
+    assert source.closed and float(got[0].sum()) == 64 * 64
