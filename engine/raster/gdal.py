@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import warnings
 from collections.abc import Iterator
@@ -81,6 +83,22 @@ def no_georeference_is_fine() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
+
+
+def silence_libtiff() -> None:
+    """Stop libtiff's own writing to stderr in the wheels' build; GDAL's messages do not pass there and still arrive.
+
+    On a full disk GDAL's file layer calls libtiff's global error handler, whose default prints past every redirection
+    of GDAL's messages. Where libtiff is linked in otherwise, nothing happens.
+    """
+    spec = find_spec("rasterio")
+    if spec is None or not spec.origin:
+        return
+    root = Path(spec.origin).parent
+    for library in (*root.parent.glob("rasterio.libs/libtiff*"), *root.glob(".dylibs/libtiff*")):
+        # Without the function, or not loadable: the messages stay, no more is lost.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:

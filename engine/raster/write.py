@@ -28,7 +28,7 @@ from rasterio.errors import RasterioError
 
 from engine.errors import GridError, OutputError
 from engine.outputs import explain_os_error, sync
-from engine.raster.gdal import gdal_options, no_georeference_is_fine, thread_count
+from engine.raster.gdal import gdal_options, no_georeference_is_fine, silence_libtiff, thread_count
 from engine.raster.grid import Grid, Window
 from engine.raster.rawfile import RawFile
 from engine.raster.read import reason
@@ -36,6 +36,7 @@ from engine.raster.read import reason
 OverviewResampling = Literal["mode", "nearest", "average"]
 Color = tuple[int, int, int, int]
 _BLOCK = 512
+_CACHE_BYTES = 64 * 1024 * 1024
 _GDAL_TYPES = {
     "uint8": "Byte",
     "uint16": "UInt16",
@@ -120,8 +121,10 @@ class CogWriter:
         try:
             with self._reporting():
                 self._file.close()
+                silence_libtiff()
                 self._view.write_text(self._vrt(), encoding="utf-8")
-                with gdal_options(GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE="ALL"), no_georeference_is_fine():
+                options = {"GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE": "ALL", "GDAL_CACHEMAX": _CACHE_BYTES}
+                with gdal_options(**options), no_georeference_is_fine():
                     rasterio.shutil.copy(self._view, self._cog, driver="COG", **self._cog_options())
                 self._check_whole()
                 if self._classes:
@@ -220,7 +223,7 @@ class CogWriter:
                 yield
             if logged:
                 raise self._failure(logged[0])
-        except (RasterioError, CPLE_BaseError) as error:
+        except (RasterioError, CPLE_BaseError, SystemError) as error:
             raise self._failure(reason(error)) from error
         except OSError as error:
             raise explain_os_error(error, self.path) from error
