@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qgis.gui import QgsDockWidget
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -33,6 +33,7 @@ class SameSceneDock(QgsDockWidget):
         self.setWindowIcon(icon("samescene"))
         self._iface = iface
         self._active: list[FloodRun] = []
+        self._checked = False
         self.form = FloodForm(iface.mapCanvas())
         self.runs = RunsPanel(iface, registry)
         self.banner = EngineBanner(iface, setup)
@@ -49,7 +50,6 @@ class SameSceneDock(QgsDockWidget):
         self.run_button.clicked.connect(self.start)
         self.banner.state_changed.connect(self._form_changed)
         self.form.restore()
-        self._checked = False
         self._form_changed()
 
     def _lay_out(self) -> None:
@@ -107,11 +107,12 @@ class SameSceneDock(QgsDockWidget):
             return None
         self._say("", "")
         self._checked = False
-        self.form.save()
         self._active.append(run)
-        run.ended.connect(lambda ok, results: self._ended(run, ok, results))
-        run.start()
+        run.ended.connect(lambda ok, outputs: self._ended(run, ok, outputs))
         self.tabs.setCurrentWidget(self.runs)
+        # Each in its own turn of the event loop, so that the window is not blocked by their sum.
+        QTimer.singleShot(0, run.start)
+        QTimer.singleShot(0, self.form.save)
         return run
 
     def _ended(self, run: FloodRun, successful: bool, outputs: dict) -> None:

@@ -31,6 +31,7 @@ class FloodForm(QWidget):
     def __init__(self, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._suggested = ""
+        self._zones_layer = None
         self.scene = LayerPicker(RASTER, title=self.tr("Scene after the event"), optional=False, parent=self)
         self.before = LayerPicker(RASTER, title=self.tr("Scene before the event"), parent=self)
         self.water = LayerPicker(RASTER, title=self.tr("Reference water"), parent=self)
@@ -138,7 +139,8 @@ class FloodForm(QWidget):
         self.out.setFilePath(self._suggested)
 
     def _zones_changed(self) -> None:
-        self.zone_field.setLayer(polygon_layer(self.zones))
+        self._zones_layer = polygon_layer(self.zones)  # kept: the field box does not own it
+        self.zone_field.setLayer(self._zones_layer)
         self.changed.emit()
 
     def parameters(self) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class FloodRun(QObject):
         return "" if ok else message
 
     def start(self) -> None:
-        """Hand the run to QGIS's task manager."""
+        """Hand the run to QGIS's task manager; nothing when it was cancelled before."""
+        if self.feedback.isCanceled():
+            return
         self.task = QgsProcessingAlgRunnerTask(self.algorithm, self.parameters, self.context, self.feedback)
         self.task.executed.connect(self._executed)
         QgsApplication.taskManager().addTask(self.task)

@@ -31,7 +31,7 @@ class LayerPicker(QWidget):
             self.combo.setAllowEmptyLayer(True, self.tr("Not used"))
         self.combo.setShowCrs(False)
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.combo.setMinimumContentsLength(12)
+        self.combo.setMinimumContentsLength(8)
         self.button = QToolButton(self)
         self.button.setIcon(theme_icon("mActionFileOpen.svg"))
         self.button.setIconSize(QSize(16, 16))
@@ -68,7 +68,10 @@ class LayerPicker(QWidget):
 
     def set_layer(self, layer: QgsMapLayer | None) -> None:
         """Choose a layer of the project, or nothing."""
-        self.combo.setLayer(layer)
+        if layer is None:
+            self.combo.setCurrentIndex(0)  # setLayer(None) leaves a chosen file as it is
+        else:
+            self.combo.setLayer(layer)
 
     def set_path(self, path: str) -> None:
         """Choose a file; a layer of the project with that source is preferred."""

@@ -112,9 +112,8 @@ class SameSceneOptionsPage(QgsOptionsPageWidget):
         about = QLabel(
             self.tr(
                 "“Set up engine” makes a Python environment in {} and installs the engine's packages at fixed, "
-                "checked versions from the Python Package Index (pypi.org): about 0.4 GB to download, 1.5 GB "
-                "on the disk (Linux, with CUDA: 3 and 8 GB). QGIS's own Python is not touched. "
-                "QGIS's proxy settings are used."
+                "checked versions from the Python Package Index (pypi.org): about 0.4 GB to download, 1.5 GB on the "
+                "disk (Linux, with CUDA: 3 and 8 GB). QGIS's own Python is not touched. QGIS's proxy settings are used."
             ).format(self._settings.environments_folder)
         )
         about.setWordWrap(True)

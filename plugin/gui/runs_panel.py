@@ -21,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..engine_client.runs import DONE, RunRecord, RunRegistry
+from ..engine_client.runs import DONE, KEPT_LINES, RunRecord, RunRegistry
 from ..layers.results import run_layers
 from .icons import theme_icon
 from .result_loader import ResultLoader
@@ -35,6 +35,7 @@ class RunsPanel(QWidget):
     def __init__(self, iface, registry: RunRegistry, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._iface, self._registry = iface, registry
+        self._logged_lines = 0
         self.model = RunsModel(registry, self)
         self.list = QListView()
         self.list.setModel(self.model)
@@ -158,8 +159,12 @@ class RunsPanel(QWidget):
         record = self.newest_of(folder)
         title = record.title if record is not None else folder
         areas = ((record.result or {}).get("figures") or {}).get("area_m2") or {} if record is not None else {}
-        flooded = (areas.get("flood") or 0) + (areas.get("water") or 0)
-        text = self.tr("{}: {:.2f} km² of water that is not reference water.").format(title, flooded / 1e6)
+        flooded, water = areas.get("flood") or 0, areas.get("water") or 0
+        if water and not flooded:
+            text = self.tr("{}: {:.2f} km² of water (no reference to tell flood by).")
+        else:
+            text = self.tr("{}: {:.2f} km² flooded.")
+        text = text.format(title, (flooded + water) / 1e6)
         bar = self._iface.messageBar()
         item = bar.createMessage("SameScene", text)
         if record is not None and record.report:
@@ -188,8 +193,10 @@ class RunsPanel(QWidget):
 
     def _show_selected(self, *_) -> None:
         record = self.record()
-        self.log.setPlainText("\n".join(_log_line(*entry) for entry in record.log) if record is not None else "")
-        self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
+        self._logged_lines = 0
+        self.log.clear()
+        if record is not None:
+            self._show_log(record.id)
         if record is not None and record.out:
             self.threshold.set_folder(record.out)
         self._show_buttons()
@@ -209,10 +216,22 @@ class RunsPanel(QWidget):
         self.copy.setEnabled(record is not None)
         self.remove.setEnabled(record is not None and record.is_finished)
 
-    def _logged(self, run_id: str, level: str, line: str) -> None:
+    def _logged(self, run_id: str, _level: str, _line: str) -> None:
         record = self.record()
         if record is not None and record.id == run_id:
-            self.log.appendPlainText(_log_line(level, line))
+            self._show_log(run_id)
+
+    def _show_log(self, run_id: str) -> None:
+        # Lines are read from the registry, not from the signal: one that was queued when the run was selected is there
+        # already.
+        record = self._registry.run(run_id)
+        lines = record.log if record is not None else ()
+        if len(lines) >= KEPT_LINES:  # the oldest fall out: show all anew
+            self._logged_lines = 0
+            self.log.clear()
+        for entry in lines[self._logged_lines :]:
+            self.log.appendPlainText(_log_line(*entry))
+        self._logged_lines = len(lines)
 
     def _layer_changed(self, layer) -> None:
         self.threshold.follow_layer(layer)

@@ -101,9 +101,11 @@ class ThresholdBar(QGroupBox):
         if self._view is None:
             text = self.tr("Choose a finished run whose layers are loaded.")
         elif percent == self._view.run_percent:
-            text = self.tr("The result as it was made, at {} %.").format(percent)
+            text = self.tr("The result as it was made, at {}\u00a0%.").format(percent)
         else:
-            text = self.tr("Every pixel of {} % and more; the run took {} %.").format(percent, self._view.run_percent)
+            text = self.tr("Every pixel of {}\u00a0% and more; the run took {}\u00a0%.").format(
+                percent, self._view.run_percent
+            )
         self.note.setText(text)
         self.reset.setEnabled(self._view is not None and percent != self._view.run_percent)
 

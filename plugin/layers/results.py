@@ -11,7 +11,9 @@ from typing import Any
 from qgis.core import (
     QgsLayerTree,
     QgsLayerTreeGroup,
+    QgsLayerTreeLayer,
     QgsMapLayer,
+    QgsMapLayerLegendUtils,
     QgsProcessingContext,
     QgsProcessingLayerPostProcessorInterface,
     QgsProject,
@@ -206,8 +208,20 @@ def _place(layer: QgsMapLayer, item: LayerToLoad, project: QgsProject) -> None:
         if ranks.get(role, len(ranks)) < item.order:
             above = position + 1
     clone = node.clone()
+    _leave_out_of_legend(layer, clone, item.role)
     group.insertChildNode(above, clone)
     old_parent = node.parent()
     old_parent.removeChildNode(node)
     clone.setItemVisibilityChecked(item.visible)
     clone.setExpanded(item.role in ("flood", "zones"))
+
+
+def _leave_out_of_legend(layer: QgsMapLayer, node: QgsLayerTreeLayer, role: str) -> None:
+    """Hide legend rows that tell nothing: the band's name, and "below" the threshold."""
+    if role in ("flood", "excluded"):
+        rows = list(range(1, 1 + len(layer.renderer().classes())))
+    elif role == "probability":
+        rows = [2]
+    else:
+        return
+    QgsMapLayerLegendUtils.setLegendNodeOrder(node, rows)

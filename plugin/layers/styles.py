@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
-    QgsClassificationJenks,
     QgsFillSymbol,
     QgsGraduatedSymbolRenderer,
     QgsMapLayer,
@@ -15,6 +14,7 @@ from qgis.core import (
     QgsPalLayerSettings,
     QgsRasterLayer,
     QgsRendererCategory,
+    QgsRendererRange,
     QgsSingleSymbolRenderer,
     QgsTextBufferSettings,
     QgsTextFormat,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .results import LayerToLoad
 
 _KM2 = '"flooded_best_m2" / 1e6'
+_ZONE_COLORS = ("#FFFFFF", "#FFD2AE", "#FFA566", "#E8590C", "#9C3A06")
+_ZONE_ALPHA = 55
 _ALIASES = {
     "class": "Class",
     "area_m2": "Area (m²)",
@@ -59,7 +61,7 @@ def style_layer(layer: QgsMapLayer, role: str, result: dict[str, Any]) -> None:
     elif role == "polygons":
         _outline_by_class(layer, shown)
     elif role == "zones":
-        _grade_by_area(layer)
+        _grade_by_area(layer, result.get("figures", {}).get("zones") or [])
 
 
 def _palette(layer: QgsRasterLayer, entries: list[tuple[int, str, str]]) -> None:
@@ -86,30 +88,19 @@ def _outline(color: str) -> QgsFillSymbol:
     )
 
 
-def _grade_by_area(layer: QgsVectorLayer) -> None:
+def _grade_by_area(layer: QgsVectorLayer, rows: list[dict[str, Any]]) -> None:
     symbol = QgsFillSymbol.createSimple(
         {"color": "255,255,255,0", "outline_color": "#495057", "outline_width": "0.4", "joinstyle": "round"}
     )
-    index = layer.fields().lookupField("flooded_best_m2")
-    distinct = len(layer.uniqueValues(index, 6)) if index >= 0 else 0
-    if distinct > 1:
-        renderer = QgsGraduatedSymbolRenderer(_KM2)
-        renderer.setSourceSymbol(symbol)
-        renderer.setClassificationMethod(QgsClassificationJenks())
-        renderer.classificationMethod().setLabelFormat("%1 – %2 km² flooded")
-        renderer.classificationMethod().setLabelPrecision(2)
-        renderer.updateClasses(layer, min(5, distinct))
-        colors = ("#FFF1E6", "#FFD2AE", "#FFA566", "#E8590C", "#9C3A06")
-        last = max(1, len(renderer.ranges()) - 1)
-        for number in range(len(renderer.ranges())):
-            fill = symbol.clone()
-            color = QColor(colors[round(number * (len(colors) - 1) / last)])
-            color.setAlpha(90)
-            fill.setColor(color)
-            renderer.updateRangeSymbol(number, fill)
-        layer.setRenderer(renderer)
-    else:
-        layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+    ranges = []
+    breaks = area_breaks([row["flooded_best_m2"] for row in rows if row.get("flooded_best_m2") is not None])
+    for number, (low, high) in enumerate(zip(breaks, breaks[1:])):  # noqa: B905, RUF007 - Python 3.9
+        fill = symbol.clone()
+        color = QColor(_ZONE_COLORS[round(number * (len(_ZONE_COLORS) - 1) / max(1, len(breaks) - 2))])
+        color.setAlpha(_ZONE_ALPHA)  # light, so that the flood map below keeps its colours
+        fill.setColor(color)
+        ranges.append(QgsRendererRange(low, high, fill, f"{low:.2f} – {high:.2f} km² flooded"))
+    layer.setRenderer(QgsGraduatedSymbolRenderer(_KM2, ranges) if ranges else QgsSingleSymbolRenderer(symbol))
     _label(layer)
     _aliases(layer)
     layer.setDisplayExpression("\"zone_id\" || ', ' || format_number(" + _KM2 + ", 2) || ' km² flooded'")
@@ -142,6 +133,15 @@ def _aliases(layer: QgsVectorLayer) -> None:
         index = layer.fields().lookupField(field)
         if index >= 0:
             layer.setFieldAlias(index, alias)
+
+
+def area_breaks(areas_m2: list[float], *, classes: int = 5) -> list[float]:
+    """Limits in km² of at most ``classes`` classes with about as many zones in each; empty for one distinct area."""
+    areas = sorted({round(area / 1e6, 6) for area in areas_m2})
+    if len(areas) < 2:
+        return []
+    count = min(classes, len(areas) - 1)
+    return [areas[round(number * (len(areas) - 1) / count)] for number in range(count + 1)]
 
 
 def save_default_styles(items: list[LayerToLoad], result: dict[str, Any]) -> list[str]:

@@ -26,11 +26,9 @@ LIVE_CLASSES = (FLOOD, WATER)
 def threshold_renderer(layer: QgsRasterLayer, percent: int, color: str) -> QgsSingleBandPseudoColorRenderer:
     """A renderer of a per cent layer: transparent below ``percent`` (0–100) and where nodata, else ``color``."""
     ramp = QgsColorRampShader(0, 100, None, QgsColorRampShader.Type.Discrete)
-    items = []
-    if percent > 0:
-        items.append(QgsColorRampShader.ColorRampItem(percent - 0.5, QColor(0, 0, 0, 0), f"below {percent} %"))
-    items.append(QgsColorRampShader.ColorRampItem(float("inf"), QColor(color), f"{percent} % and more"))
-    ramp.setColorRampItemList(items)
+    below = QgsColorRampShader.ColorRampItem(percent - 0.5, QColor(0, 0, 0, 0), f"below {percent} %")
+    above = QgsColorRampShader.ColorRampItem(float("inf"), QColor(color), f"{percent} % and more")
+    ramp.setColorRampItemList([below, above])
     shader = QgsRasterShader(0, 100)
     shader.setRasterShaderFunction(ramp)
     renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, shader)
@@ -47,7 +45,7 @@ def layer_threshold(layer: QgsRasterLayer) -> int | None:
     if not isinstance(ramp, QgsColorRampShader):
         return None
     items = ramp.colorRampItemList()
-    return round(items[0].value + 0.5) if len(items) == 2 else 0
+    return round(items[0].value + 0.5) if len(items) == 2 else None
 
 
 class ThresholdView:
@@ -129,5 +127,6 @@ def _hide_classes(layer: QgsRasterLayer, values: tuple[int, ...]) -> None:
 
 
 def _repaint(layer: QgsRasterLayer) -> None:
+    layer.legendChanged.emit()
     layer.triggerRepaint()
     layer.emitStyleChanged()

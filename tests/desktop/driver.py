@@ -141,6 +141,7 @@ class Desktop:
                     "answer": str(answer),
                     "pictures": str(self.pictures),
                     "arguments": arguments or {},
+                    "dump_after": max(5.0, timeout - 10),
                 }
             )
         )
@@ -169,7 +170,6 @@ class Desktop:
                 try:
                     code = process.wait(timeout)
                 except subprocess.TimeoutExpired:
-                    display.grab(self.pictures / f"{script.stem}-timeout.png")
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                     pytest.fail(f"{script.name}: QGIS did not end within {timeout:g} s.\n{_tail(log)}")
@@ -213,11 +213,6 @@ class Display:
             pytest.fail("Xvfb did not start.")
         self.name = f":{number}"
         return self
-
-    def grab(self, path: Path) -> None:
-        """A picture of the whole display, where ImageMagick is there to take it."""
-        if shutil.which("import"):
-            subprocess.run(["import", "-display", self.name, "-window", "root", str(path)], check=False, timeout=20)
 
     def __exit__(self, *_) -> None:
         self._process.terminate()

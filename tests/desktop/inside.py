@@ -2,9 +2,7 @@
 
 A script writes a generator of steps and starts it::
 
-    import json, os, sys
-    with open(os.environ["SAMESCENE_DESKTOP_JOB"]) as job:
-        sys.path.insert(0, json.load(job)["helpers"])
+    sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())["helpers"])
     from inside import Window, play
 
     def steps(w):
@@ -20,12 +18,15 @@ The window is 1440 x 900. Whatever happens, the answer is written and QGIS left 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import sys
 import time
 import traceback
 from pathlib import Path
 
+import qgis.utils
 from qgis.core import Qgis, QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtWidgets import QApplication
@@ -39,7 +40,10 @@ class Window:
         self.job = json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())
         self.arguments = self.job["arguments"]
         self.result: dict = {"qgis": Qgis.QGIS_VERSION}
+        # When the window hangs, the log tells where.
+        faulthandler.dump_traceback_later(self.job["dump_after"], file=sys.__stderr__)
         self.iface = iface
+        qgis.utils.showException = self._exception
 
     @property
     def plugin(self):
@@ -67,6 +71,10 @@ class Window:
     def heartbeat(self) -> Heartbeat:
         """A running measure of how long the event loop is ever blocked."""
         return Heartbeat()
+
+    def _exception(self, kind, value, trace, message="", *_args, **_kwargs) -> None:
+        # QGIS would show a dialog and wait for ever.
+        self.leave(f"{message} {''.join(traceback.format_exception(kind, value, trace))}")
 
     def leave(self, error: str = "") -> None:
         """Write the answer and end QGIS at once."""

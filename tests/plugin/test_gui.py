@@ -89,6 +89,15 @@ def fresh_settings(qgis_app, monkeypatch):
     QgsSettings().remove("samescene")
 
 
+@pytest.fixture(autouse=True)
+def faults_in_slots(monkeypatch):
+    """An exception in a slot fails the test; PyQt would only print it."""
+    seen = []
+    monkeypatch.setattr("sys.excepthook", lambda *fault: seen.append(fault))
+    yield
+    assert seen == []
+
+
 @pytest.fixture
 def registry(qgis_app):
     return RunRegistry()
@@ -134,6 +143,9 @@ def test_picker_gives_layer_id_or_path_and_keeps_both_apart(iface, scene, tmp_pa
     assert seen[-1] == str(other)
     picker.set_path(scene.source())
     assert picker.value() == scene.id()
+    picker.set_layer(None)
+    assert picker.value() is None
+    picker.set_path(str(other))
     picker.set_layer(None)
     assert picker.value() is None
 
@@ -384,6 +396,16 @@ def test_without_engine_the_dock_opens_and_says_what_to_do(iface, registry, prov
     dock.banner.refresh()
     assert dock.banner.isHidden() and dock.run_button.isEnabled()
     dock.shut_down()
+
+
+def test_the_dock_opens_with_what_was_remembered(iface, registry, provider, scene):
+    dock = SameSceneDock(iface, registry, EngineSetup())
+    dock.form.scene.set_layer(scene)
+    dock.shut_down()
+    again = SameSceneDock(iface, registry, EngineSetup())
+    assert again.form.scene.layer() == scene
+    assert again.message.text() == ""
+    again.shut_down()
 
 
 def test_run_complains_in_the_dock_only_after_it_was_pressed(iface, registry, provider, tmp_path):

@@ -34,7 +34,7 @@ from plugin.layers.results import (
     results_to_load,
     run_layers,
 )
-from plugin.layers.styles import save_default_styles
+from plugin.layers.styles import area_breaks, save_default_styles
 from plugin.layers.threshold import ThresholdView, layer_threshold
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +105,7 @@ def make_result(tmp_path):
             outputs["excluded"] = "excluded.tif"
         _geopackage(folder / "flood.gpkg", zones=zones)
         pixels = {"dry": 4, "reference_water": 1, "flood": 4, "water": 1, "excluded": 1, "not_observed": 1}
+        zone_rows = [{"zone_id": f"Zone {n}", "flooded_best_m2": 2e6 * n} for n in range(3)] if zones else []
         result = {
             "job": "flood",
             "outputs": outputs,
@@ -117,7 +118,7 @@ def make_result(tmp_path):
             "engine_version": "0.1.0",
             "command": "engine flood /data/Spain_7370579_S1.tif -o out",
             "warnings": ["The scene <is> small."],
-            "figures": {"observed_at": observed_at, "method": "threshold", "pixels": pixels, "zones": []},
+            "figures": {"observed_at": observed_at, "method": "threshold", "pixels": pixels, "zones": zone_rows},
         }
         (folder / "result.json").write_text(json.dumps(result))
         return folder
@@ -221,7 +222,20 @@ def test_polygons_are_outlined_by_class_and_zones_graded(make_result):
     assert isinstance(zones.renderer(), QgsGraduatedSymbolRenderer)
     assert zones.labelsEnabled()
     assert zones.attributeDisplayName(zones.fields().lookupField("flooded_best_m2")) == "Flooded, best estimate (m²)"
-    assert len(zones.renderer().ranges()) >= 2
+    assert [(r.lowerValue(), r.upperValue()) for r in zones.renderer().ranges()] == [(0, 2), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("areas", "breaks"),
+    [
+        ([], []),
+        ([5e6, 5e6], []),
+        ([2.6e6, 0.16e6, 0.94e6, 0.95e6], [0.16, 0.94, 0.95, 2.6]),
+        ([n * 1e6 for n in range(100)], [0, 20, 40, 59, 79, 99]),
+    ],
+)
+def test_zone_classes_rise_and_cover_every_zone(areas, breaks):
+    assert area_breaks(areas) == pytest.approx(breaks)
 
 
 def test_time_range_is_the_acquisition(make_result):

@@ -1,0 +1,241 @@
+"""Inside QGIS: a flood run clicked through in the dock; layers, slider, identify, cancel, unload."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())["helpers"])
+
+import qgis.utils
+from inside import play
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.gui import QgsMapToolIdentify
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtWidgets import QDockWidget
+from qgis.utils import iface
+
+
+def click(widget):
+    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+
+def steps(w):
+    arguments, result = w.arguments, w.result
+    out = Path(arguments["out"])
+    registry = w.plugin.registry
+    result["action_at_start"] = w.plugin.action.isChecked()
+    w.plugin.action.trigger()
+    yield w.until(lambda: w.plugin.dock is not None and w.plugin.dock.isVisible(), 5, "the dock")
+    dock = w.dock()
+    result["banner"] = dock.banner.isVisible()
+    layer = QgsRasterLayer(arguments["scene"], Path(arguments["scene"]).stem)
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    iface.mapCanvas().setExtent(layer.extent())
+    dock.form.scene.set_layer(layer)
+    result["suggested"] = dock.form.out.filePath()
+    dock.form.out.setFilePath(str(out / "flood"))
+    if arguments.get("zones"):
+        dock.form.zones.set_path(arguments["zones"])
+        dock.form.zone_field.setField("name")
+        dock.form.zones_box.setCollapsed(False)
+    yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the scene on the canvas")
+    yield 1.0
+    w.picture("1-form")
+
+    heartbeat = w.heartbeat()
+    click(dock.run_button)
+    yield w.until(lambda: registry.runs(), 10, "the run in the list")
+    yield w.until(lambda: registry.runs()[0].fraction > 0.1 or registry.runs()[0].is_finished, 60, "progress")
+    result["gap_until_progress_ms"] = heartbeat.worst_ms
+    w.picture("2-running")
+    heartbeat.reset()  # taking a picture blocks the window, not the run
+    yield w.until(lambda: registry.runs()[0].is_finished, 120, "the end of the run")
+    record = registry.runs()[0]
+    result["state"], result["error"] = record.state, record.error
+    result["run_log"] = [list(entry) for entry in record.log]
+    if record.state != "done":
+        w.picture("failure")
+        raise RuntimeError(f"the run ended as {record.state}: {record.error}")
+    yield w.until(lambda: len(dock.runs.threshold.folder) and dock.runs.threshold._view is not None, 20, "the layers")
+    result["gap_ms"], result["gaps"] = heartbeat.worst_ms, heartbeat.gaps
+    yield w.until(lambda: not iface.mapCanvas().isDrawing(), 30, "the canvas")
+    result["gap_drawing_ms"] = heartbeat.stop()
+    yield 0.5
+    w.picture("3-result")
+
+    group = QgsProject.instance().layerTreeRoot().children()[0]
+    result["group"] = group.name()
+    result["tree"] = [[node.name(), node.itemVisibilityChecked()] for node in group.children()]
+    model = iface.layerTreeView().layerTreeModel()
+    result["legend"] = {
+        node.layer().customProperty("samescene/role"): [
+            legend.data(Qt.ItemDataRole.DisplayRole) for legend in model.layerLegendNodes(node)
+        ]
+        for node in group.findLayers()
+    }
+    layers = {node.layer().customProperty("samescene/role"): node.layer() for node in group.findLayers()}
+    result["temporal"] = {
+        role: [
+            item.temporalProperties().isActive(),
+            item.temporalProperties().fixedTemporalRange().begin().toUTC().toString(Qt.DateFormat.ISODate),
+        ]
+        for role, item in layers.items()
+    }
+    result["titles"] = {role: item.metadata().title() for role, item in layers.items()}
+    result["history"] = layers["flood"].metadata().history()
+    result["message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
+
+    yield from identify(w, layers)
+    yield from slide(w, dock, layers)
+    yield from cancel(w, dock, registry, out, arguments["large_scene"])
+    yield from unload(w)
+
+
+def identify(w, layers):
+    """What the identify tool tells at the middle of the first polygon, of polygons and flood map."""
+    feature = next(layers["polygons"].getFeatures())
+    point = feature.geometry().pointOnSurface().asPoint()
+    canvas = iface.mapCanvas()
+    tool = QgsMapToolIdentify(canvas)
+    pixel = canvas.getCoordinateTransform().transform(point)
+    found = tool.identify(
+        int(pixel.x()),
+        int(pixel.y()),
+        [layers["polygons"], layers["flood"]],
+        QgsMapToolIdentify.IdentifyMode.TopDownAll,
+    )
+    w.result["identify"] = [
+        [
+            item.mLayer.customProperty("samescene/role"),
+            {**item.mAttributes, **item.mDerivedAttributes},
+            item.mFeature.attribute("class") if isinstance(item.mLayer, QgsVectorLayer) else None,
+        ]
+        for item in found
+    ]
+    yield 0.1
+
+
+def slide(w, dock, layers):
+    """Pixels of the flood colours on the canvas at the run's threshold and at others."""
+    canvas, bar = iface.mapCanvas(), dock.runs.threshold
+
+    root = QgsProject.instance().layerTreeRoot()
+    for role in ("zones", "polygons"):  # what is drawn over the map would change its colours
+        root.findLayer(layers[role].id()).setItemVisibilityChecked(False)
+
+    def colored():
+        image = canvas.grab().toImage()
+        wanted = [QColor("#E8590C"), QColor("#2FA4E7")]
+        count = 0
+        for y in range(0, image.height(), 2):
+            for x in range(0, image.width(), 2):
+                color = image.pixelColor(x, y)
+                count += any(
+                    max(abs(color.red() - c.red()), abs(color.green() - c.green()), abs(color.blue() - c.blue())) < 12
+                    for c in wanted
+                )
+        return count
+
+    counts = {}
+    for percent in (bar._view.run_percent, 95, 5, bar._view.run_percent):
+        started = time.monotonic()
+        bar.slider.setValue(percent)
+        w.result.setdefault("slider_blocks_ms", []).append(round((time.monotonic() - started) * 1000, 1))
+        yield 0.3
+        yield w.until(lambda: not canvas.isDrawing(), 30, "the canvas after the slider")
+        yield 0.2
+        counts.setdefault(str(percent), []).append(colored())
+        if percent == 5:
+            w.picture("4-slider")
+            w.result["legend_live"] = [
+                legend.data(Qt.ItemDataRole.DisplayRole)
+                for legend in iface.layerTreeView()
+                .layerTreeModel()
+                .layerLegendNodes(root.findLayer(layers["probability"].id()))
+            ]
+    w.result["slider"] = counts
+    w.result["slider_note"] = bar.note.text()
+
+
+def cancel(w, dock, registry, out, scene):
+    """Cancel from the dock in the middle of a run of a large scene."""
+    layer = QgsRasterLayer(scene, "large")
+    QgsProject.instance().addMapLayer(layer, False)
+    dock.tabs.setCurrentIndex(0)
+    dock.form.scene.set_layer(layer)
+    dock.form.zones.set_layer(None)
+    dock.form.out.setFilePath(str(out / "cancelled"))
+    w.result["cancel_s"] = []
+    for fraction in (0.0, 0.02, 0.3):
+        runs = len(registry.runs())
+        click(dock.run_button)
+        yield w.until(lambda n=runs: len(registry.runs()) > n, 10, "the second run")
+        yield w.until(lambda: dock.runs.record().id == registry.runs()[0].id, 5, "the run selected")
+        yield w.until(lambda f=fraction: registry.runs()[0].fraction >= f, 60, "its progress")
+        if fraction == 0.02:
+            w.picture("5-before-cancel")
+        started = time.monotonic()
+        click(dock.runs.cancel)
+        yield w.until(lambda: registry.runs()[0].is_finished, 10, "the end of the cancelled run")
+        w.result["cancel_s"].append(round(time.monotonic() - started, 2))
+        w.result.setdefault("cancelled_as", []).append(registry.runs()[0].state)
+        yield 0.3
+        w.result.setdefault("left", []).extend(p.name for p in out.iterdir() if "cancelled" in p.name)
+        w.result.setdefault("children", []).extend(engine_children())
+        dock.form.out.setFilePath(str(out / "cancelled"))
+        dock.tabs.setCurrentIndex(0)
+    dock.tabs.setCurrentIndex(1)
+    yield 0.3
+    w.picture("6-cancelled")
+
+
+def engine_children():
+    """Command lines of child processes of this QGIS that run an engine."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if parent == str(os.getpid()) and "worker" in line:
+                found.append(line)
+    return found
+
+
+def unload(w):
+    """Load and unload the plugin five times; what is left of it, and how long loading takes."""
+    times = []
+    for _ in range(5):
+        qgis.utils.unloadPlugin("samescene")
+        yield 0.2
+        started = time.perf_counter()
+        qgis.utils.loadPlugin("samescene")
+        qgis.utils.startPlugin("samescene")
+        times.append(round(time.perf_counter() - started, 4))
+        yield 0.2
+    w.result["load_s"] = times
+    w.dock()
+    yield 0.5
+    qgis.utils.unloadPlugin("samescene")
+    yield 0.5
+    main = iface.mainWindow()
+    w.result["left_docks"] = [
+        d.objectName() for d in main.findChildren(QDockWidget) if "amescene" in d.objectName().lower()
+    ]
+    w.result["left_actions"] = [a.text() for a in main.findChildren(type(iface.actionPan())) if "SameScene" in a.text()]
+    w.result["left_provider"] = QgsApplication.processingRegistry().providerById("samescene") is not None
+    w.result["left_modules"] = [  # QGIS leaves the empty packages
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("samescene") and not str(module.__file__).endswith("__init__.py")
+    ]
+
+
+play(steps)

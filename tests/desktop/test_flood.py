@@ -1,0 +1,172 @@
+"""A flood run clicked through in a real QGIS window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from driver import ROOT, Desktop, installations
+from osgeo import gdal, ogr, osr
+
+gdal.UseExceptions()
+SCENE = ROOT.parent / "shared" / "data" / "flood" / "train" / "Spain_7370579_S1.tif"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Path:
+    """A real scene where there is one, else a made one of the same size: dark water in brighter land."""
+    if SCENE.is_file():
+        return SCENE
+    return made_scene(tmp_path_factory.mktemp("scene") / "Made_S1.tif")
+
+
+def made_scene(path: Path) -> Path:
+    """512 x 512 pixels in dB: land at −8 and −14, a lake at −20 and −26, with speckle of 4 looks."""
+    import numpy as np
+
+    random = np.random.default_rng(1)
+    rows, cols = np.mgrid[:512, :512]
+    water = (rows - 250) ** 2 + (cols - 260) ** 2 < 140**2
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32630)
+    made = gdal.GetDriverByName("GTiff").Create(str(path), 512, 512, 2, gdal.GDT_Float32, ["TILED=YES"])
+    made.SetGeoTransform((500000, 10, 0, 4400000, 0, -10))
+    made.SetProjection(reference.ExportToWkt())
+    made.SetMetadata({"ACQUIRED": "2019-09-17T06:03:00Z", "UNITS": "dB"})
+    for band, (name, land, lake) in enumerate((("VV", -8, -20), ("VH", -14, -26)), 1):
+        values = np.where(water, lake, land) + 10 * np.log10(random.gamma(4, 1 / 4, water.shape))
+        made.GetRasterBand(band).SetDescription(name)
+        made.GetRasterBand(band).WriteArray(values.astype(np.float32))
+    made = None
+    return path
+
+
+@pytest.fixture(scope="module")
+def large_scene(scene, tmp_path_factory) -> Path:
+    """The scene blown up to 6000 x 6000: long enough a run to be cancelled."""
+    path = tmp_path_factory.mktemp("large") / "large_S1.tif"
+    gdal.Translate(
+        str(path), str(scene), width=6000, height=6000, creationOptions=["TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1"]
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def zones(scene, tmp_path_factory) -> Path:
+    """The scene's four quarters, named."""
+    raster = gdal.Open(str(scene))
+    x, dx, _, y, _, dy = raster.GetGeoTransform()
+    path = tmp_path_factory.mktemp("zones") / "districts.gpkg"
+    made = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
+    layer = made.CreateLayer("districts", osr.SpatialReference(raster.GetProjection()), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("name", ogr.OFTString))
+    half_x, half_y = dx * raster.RasterXSize / 2, dy * raster.RasterYSize / 2
+    for name, column, row in (("North West", 0, 0), ("North East", 1, 0), ("South West", 0, 1), ("South East", 1, 1)):
+        left, top = x + column * half_x, y + row * half_y
+        ring = ((left, top), (left + half_x, top), (left + half_x, top + half_y), (left, top + half_y), (left, top))
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("name", name)
+        text = ", ".join(f"{px} {py}" for px, py in ring)
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON(({text}))"))
+        layer.CreateFeature(feature)
+    made = None
+    return path
+
+
+@pytest.fixture(scope="module", params=installations(), ids=str)
+def answer(request, scene, large_scene, zones, tmp_path_factory) -> dict:
+    """What the script saw in the window; one run of QGIS for all tests of this module."""
+    folder = tmp_path_factory.mktemp("desktop")
+    desktop = Desktop(request.param, folder)
+    desktop.link_plugin()
+    (folder / "results").mkdir()
+    arguments = {
+        "scene": str(scene),
+        "large_scene": str(large_scene),
+        "zones": str(zones),
+        "out": str(folder / "results"),
+    }
+    result = desktop.run("script_flood.py", arguments=arguments, timeout=120)
+    result["folder"] = folder
+    return result
+
+
+def test_the_button_shows_the_dock_and_the_run_ends_well(answer):
+    assert answer["action_at_start"] is False
+    assert answer["banner"] is False
+    assert answer["state"] == "done", answer["run_log"]
+    assert any(line.startswith("engine flood ") for _, line in answer["run_log"])
+    made = json.loads((answer["folder"] / "results" / "flood" / "result.json").read_text())
+    assert (
+        f"{(made['figures']['area_m2']['flood'] + made['figures']['area_m2']['water']) / 1e6:.2f} km²"
+        in answer["message"]
+    )
+
+
+def test_layers_are_grouped_named_and_ordered(answer, scene):
+    name = scene.stem.replace("_S1", "")
+    assert answer["group"].startswith(f"SameScene – Flood {name}")
+    titles = [title for title, _ in answer["tree"]]
+    order = ["Flooded area by zone", "Water polygons", "Flood", "Water probability"]
+    assert [next(o for o in order if t.startswith(o)) for t in titles if not t.startswith("Set aside")] == order
+    assert all(name in title for title in titles)
+    assert [shown for _, shown in answer["tree"]][:4] == [True, True, True, False]
+
+
+def test_legend_names_classes_and_shows_no_empty_one(answer):
+    made = json.loads((answer["folder"] / "results" / "flood" / "result.json").read_text())
+    counts = made["figures"]["pixels"]
+    keys = {"flood": "flood", "reference_water": "reference water", "water": "water (no reference)",
+            "excluded": "set aside"}  # fmt: skip
+    shown = [text for text in answer["legend"]["flood"] if text in keys.values()]
+    assert sorted(shown) == sorted(name for key, name in keys.items() if counts[key])
+    assert any("km² flooded" in str(text) for text in answer["legend"]["zones"])
+    assert any("50 % and more" in str(text) for text in answer["legend"]["probability"])
+
+
+def test_time_and_metadata(answer):
+    made = json.loads((answer["folder"] / "results" / "flood" / "result.json").read_text())
+    observed = made["figures"]["observed_at"]
+    for active, begin in answer["temporal"].values():
+        assert active == bool(observed)
+        assert not observed or begin.startswith(observed[:10])
+    assert answer["titles"]["flood"].startswith("Flood ")
+    assert any(line.startswith("Command: engine flood ") for line in answer["history"])
+
+
+def test_identify_tells_class_and_value(answer):
+    by_role = {role: (attributes, name) for role, attributes, name in answer["identify"]}
+    name = by_role["polygons"][1]
+    assert name in ("flood", "reference water", "water (no reference)")
+    values = [str(v) for v in by_role["flood"][0].values()]
+    code = {"reference water": "1", "flood": "2", "water (no reference)": "3"}[name]
+    assert code in values or name in values, values
+
+
+def test_the_slider_changes_the_map_at_once_and_back(answer):
+    run, high, low = (answer["slider"][key] for key in ("50", "95", "5"))
+    assert low[0] > run[0] > high[0]
+    assert run[0] == run[1], "back at the run's threshold the map is the result again"
+    assert max(answer["slider_blocks_ms"]) < 100
+    assert answer["legend_live"] == ["5 % and more"]
+
+
+def test_the_window_is_never_blocked(answer):
+    assert answer["gap_until_progress_ms"] < 100, answer
+    assert answer["gap_ms"] < 100, answer["gaps"]
+
+
+def test_cancel_answers_within_two_seconds_and_leaves_nothing(answer):
+    assert answer["cancelled_as"] == ["cancelled"] * 3
+    assert max(answer["cancel_s"]) < 2.0, answer["cancel_s"]
+    assert answer["left"] == []
+    assert answer["children"] == []
+
+
+def test_loading_is_quick_and_unloading_leaves_nothing(answer):
+    assert min(answer["load_s"]) < 0.3, answer["load_s"]
+    assert answer["left_docks"] == []
+    assert answer["left_actions"] == []
+    assert answer["left_provider"] is False
+    assert answer["left_modules"] == []
