@@ -24,4 +24,4 @@ def fingerprint(path: str, reporter: Reporter) -> dict[str, Any]:
                 reporter.check()
     except OSError:  # a value such as W,S,E,N may be no legal path
         return {"path": path, "sha256": None}
-    return {"path": str(file.absolute()), "sha256": digest.hexdigest()}
+    return {"path": str(file.resolve()), "sha256": digest.hexdigest()}
