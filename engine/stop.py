@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from engine.leftovers import Leftovers
 
-GRACE_S = 1.4
+GRACE_S = 1.2
 """How long a job may take to notice a cancel before the process is ended: cancel has to answer within 2 s."""
 
 

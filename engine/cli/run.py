@@ -106,7 +106,6 @@ def run_job(
         failure = verdict(result)
     code = 0 if failure is None else report(failure, console.err, debug=debug)
     console.out.flush()
+    if code == exit_code(Cancelled()):
+        stop.end_process(code)  # what libraries do at exit may take longer than a cancel may
     sys.exit(code)
-
-
-__all__ = ["Summary", "Verdict", "exit_code", "run_job"]
