@@ -127,7 +127,7 @@ class ColumnPass:
     def _gather(self, values: Tensor, tiles: list[int]) -> Tensor:
         tile = self._settings.tile
         if self._batch is None:
-            shape = (self._batch_size, values.shape[0], tile, tile)
+            shape = (min(self._batch_size, len(self._starts)), values.shape[0], tile, tile)
             self._batch = torch.empty(shape, device=self._device, memory_format=self._network.layout)
         for place, index in enumerate(tiles):
             start = self._starts[index]

@@ -8,7 +8,6 @@ to a budget, past which the scene is done in block-aligned groups of columns.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Generator
 from typing import Any
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from engine.device import Device, choose_device
+from engine.errors import DeviceError
 from engine.events import Reporter
 from engine.mapping.background import Background
 from engine.mapping.columnpass import ColumnPass, Rows
-from engine.mapping.network import PreparedNetwork
+from engine.mapping.network import PreparedNetwork, out_of_memory
 from engine.mapping.settings import InferenceSettings
 from engine.mapping.source import Blocks, RasterSource, Source
 from engine.raster.grid import Window
@@ -80,8 +80,7 @@ class StreamingInference:
             one = ColumnPass(self.network, self.settings, source, columns=columns, batch=self.batch)
             self._passes.append(one)
             results: Background[Rows] = Background(one.run, depth=1, name="samescene-inference")
-            with contextlib.ExitStack() as stack:
-                stack.callback(results.close, wait_s=1.0)
+            try:
                 while (rows := results.get(reporter.check)) is not None:
                     if rows.ready is not None:
                         rows.ready.synchronize()
@@ -94,6 +93,19 @@ class StreamingInference:
                     del values
                     done += window.height * window.width
                     reporter.progress(done / (grid.height * grid.width), "inference", f"{window.row_stop:,} rows")
+            except RuntimeError as error:
+                if out_of_memory(error):
+                    raise self._too_little_memory(grid.width) from error
+                raise
+            finally:
+                results.close(wait_s=1.0)
+
+    def _too_little_memory(self, width: int) -> DeviceError:
+        return DeviceError(
+            f"{self.device} has too little memory for rows of {width} pixels in batches of {self.batch} tiles of "
+            f"{self.settings.tile} x {self.settings.tile} pixels.",
+            remedy="Free some memory, map a smaller area of interest, or use --device cpu.",
+        )
 
     def column_groups(self, source: Source) -> list[tuple[int, int]]:
         """First and last + 1 column of every group, block-aligned; one group where the budget allows the full width."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.device import Device, has_bfloat16
-from engine.errors import DeviceError, ModelError
+from engine.errors import ModelError
 from engine.mapping.background import Stopped
 from engine.models.segmenter import fuse_batch_norm
 
@@ -83,19 +83,15 @@ class PreparedNetwork:
         """(batch, bands, rows, columns) float32 on the device → (batch, classes, rows, columns) logits of some float.
 
         ``prove`` False keeps a batch without real values out of the proof of the precision. Raises ModelError when
-        the network refuses the input or answers another size, DeviceError when memory runs out.
+        the network refuses the input or answers another size; what :func:`out_of_memory` knows passes as it is.
         """
         try:
             if self._proofs_left and prove:
                 return self._prove(batch)
             return self._checked(self._run(batch, self._dtype), batch)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{self.device} has too little memory for batches of {batch.shape[0]} tiles of {batch.shape[2]} x "
-                f"{batch.shape[3]} pixels.",
-                remedy="Use a smaller batch or tile, or --device cpu.",
-            ) from error
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             raise ModelError(
                 f"The network failed on an input of {tuple(batch.shape)} on {self.device}: {error}."
             ) from error
@@ -126,6 +122,11 @@ class PreparedNetwork:
         else:
             self.reason = f"equal enough: {measured}"
         return exact
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """True for torch's errors of a GPU or a processor that has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def compare_logits(exact: Tensor, reduced: Tensor, *, activation: Activation) -> tuple[float, float, float]:
