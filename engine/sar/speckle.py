@@ -29,15 +29,18 @@ def boxcar(power: NDArray[np.floating], size: int) -> FloatArray:
     if size < 1 or size % 2 == 0:
         raise ValueError(f"The window's side must be odd and positive, not {size}.")
     valid = np.isfinite(power)
-    filled = np.where(valid, power, 0).astype(np.float64)
-    if size == 1:
-        return np.where(valid, filled, np.nan).astype(np.float32)
-    total = uniform_filter(filled, size, mode="constant")
-    share = uniform_filter(valid.astype(np.float64), size, mode="constant")
-    # Running sums leave ±1e-16 where there is nothing; a valid centre has a share of at least 1 / size².
-    mean = np.divide(total, share, out=np.full_like(total, np.nan), where=valid)
-    np.maximum(mean, 0, out=mean)
-    return mean.astype(np.float32)
+    filled = np.where(valid, power, 0).astype(np.float32)
+    # The filter sums each line in double precision; running sums leave about 1e-16 of the largest value as noise.
+    mean = uniform_filter(filled, size, mode="constant")
+    if valid.all():
+        across, down = (uniform_filter1d(np.ones(n, np.float32), size, mode="constant") for n in power.shape[::-1])
+        mean /= across[None, :]
+        mean /= down[:, None]
+    else:
+        share = uniform_filter(valid.astype(np.float32), size, mode="constant")
+        np.divide(mean, share, out=mean, where=valid)
+        mean[~valid] = np.nan
+    return np.maximum(mean, 0, out=mean)
 
 
 def estimate_looks(power: NDArray[np.floating], *, size: int = _SIDE) -> float:

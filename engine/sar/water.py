@@ -2,12 +2,13 @@
 
 Smooth open water reflects the beam away; the echo left in VH lies near the noise of the instrument. One threshold
 cannot serve both questions that matter. *Is there water at all?* needs a strict level, met by the mean over a wide
-window, or dry fields and sand are taken for water. *How far does it reach?* needs a lenient level on a narrow window: a
-pixel half water, half land holds half of the land's power, 3 dB below it. So the probability is a product,
+window (or a stricter one in a narrow window), or dry fields and sand are taken for water. *How far does it reach?*
+needs a lenient level in a narrow window: a pixel half water, half land holds half of the land's power, 3 dB below it.
+So the probability is a product,
 
     P(water) = dark · (isolated + (1 − isolated) · near),
 
-``dark`` from the narrow window against the edge level, ``near`` from the wide window against the seed level, taken as
+``dark`` from the narrow window against the edge level, ``near`` from both windows against the seed levels, taken as
 the largest within ``reach`` pixels. Edge and seed levels follow from the scene's land and water levels. This is the
 two-threshold idea of hysteresis (Canny 1986) and of region growing in flood mapping (Martinis et al. 2015; Chini et al.
 2017) as a probability with bounded support, so that strips of a scene need only a halo.
@@ -53,22 +54,24 @@ class WaterModel:
 
     ``fine``, ``coarse``: sides of the windows (pixels, odd). ``reach``: how far confident water is looked for (pixels).
     ``edge_drop``: the edge level lies this far (dB) below land. ``seed_fraction``: the seed level's place between water
-    (0) and land (1). ``fine_slope``, ``coarse_slope``: dB by which the odds change by a factor of e. ``isolated``:
-    probability that a dark pixel far from confident water is water. ``vv_weight``: share of VV in the evidence where
-    both polarisations are there: rough water is as bright as land in VV, rarely in VH. ``bound``: largest evidence
-    (log-odds, before weighting) of VV where VH is there too. ``least_drop``, ``least_slope``: the fall of backscatter
-    since a scene before below which dark now means dark before, and the dB by which its odds change; ``most_drop``,
-    ``most_slope``: the fall above which water now cannot have been water before (wind moves VH by some 3 dB).
+    (0) and land (1); ``narrow_fraction``: the same for the narrow window, which alone sees rivers. ``fine_slope``,
+    ``coarse_slope``: dB by which the odds change by a factor of e. ``isolated``: probability that a dark pixel far from
+    confident water is water. ``vv_weight``: share of VV in the evidence where both polarisations are there: rough water
+    is as bright as land in VV, rarely in VH. ``bound``: largest evidence (log-odds, before weighting) of VV where VH is
+    there too. ``least_drop``, ``least_slope``: the fall of backscatter since a scene before below which dark now means
+    dark before, and the dB by which its odds change; ``most_drop``, ``most_slope``: the fall above which water now
+    cannot have been water before (wind moves VH by some 3 dB).
     """
 
     fine: int = 5
     coarse: int = 11
     reach: int = 4
-    edge_drop: float = 3.25
+    edge_drop: float = 3.0
     seed_fraction: float = 0.25
-    fine_slope: float = 0.8
+    narrow_fraction: float = -0.05
+    fine_slope: float = 0.5
     coarse_slope: float = 0.4
-    isolated: float = 0.15
+    isolated: float = 0.1
     vv_weight: float = 0.1
     bound: float = 4.0
     least_drop: float = 2.0
@@ -88,6 +91,10 @@ class WaterModel:
     def seed_db(self, levels: ClassLevels) -> float:
         """Level of the wide window below which water is confident."""
         return levels.water_db + self.seed_fraction * (levels.land_db - levels.water_db)
+
+    def narrow_seed_db(self, levels: ClassLevels) -> float:
+        """Level of the narrow window below which water is confident: as dark as calm water itself."""
+        return levels.water_db + self.narrow_fraction * (levels.land_db - levels.water_db)
 
 
 def fine_db(power: FloatArray, model: WaterModel) -> FloatArray:
@@ -114,23 +121,25 @@ def water_probability(
     """
     if not db_by_pol:
         raise ValueError("At least one polarisation is needed.")
-    dark, near, total = (np.zeros(next(iter(db_by_pol.values())).shape, np.float32) for _ in range(3))
+    shape = next(iter(db_by_pol.values())).shape
+    dark, wide, narrow, total = (np.zeros(shape, np.float32) for _ in range(4))
     for pol, db in db_by_pol.items():
-        power = to_power(db)
-        fine = (model.edge_db(levels[pol]) - fine_db(power, model)) / model.fine_slope
-        coarse = (model.seed_db(levels[pol]) - _mean_db(power, model.coarse)) / model.coarse_slope
-        if pol == "VV" and "VH" in db_by_pol:
-            np.clip(fine, -model.bound, model.bound, out=fine)
-            np.clip(coarse, -model.bound, model.bound, out=coarse)
-        known = np.isfinite(fine)
-        weight = np.float32(weights[pol])
+        power, level, weight = to_power(db), levels[pol], np.float32(weights[pol])
+        mean, wide_mean = fine_db(power, model), _mean_db(power, model.coarse)
+        known = np.isfinite(mean)
         total += np.where(known, weight, 0)
-        dark += np.where(known, weight * fine, 0)
-        near += np.where(known, weight * coarse, 0)
+        bound = model.bound if pol == "VV" and "VH" in db_by_pol else math.inf
+        for out, threshold, values, slope in (
+            (dark, model.edge_db(level), mean, model.fine_slope),
+            (wide, model.seed_db(level), wide_mean, model.coarse_slope),
+            (narrow, model.narrow_seed_db(level), mean, model.coarse_slope),
+        ):
+            evidence = np.clip((np.float32(threshold) - values) / np.float32(slope), -bound, bound)
+            out += np.where(known, weight * evidence, 0)
     seen = total > 0
-    np.divide(dark, total, out=dark, where=seen)
-    np.divide(near, total, out=near, where=seen)
-    near = np.where(seen, expit(near), 0)
+    for evidence in (dark, wide, narrow):
+        np.divide(evidence, total, out=evidence, where=seen)
+    near = np.where(seen, expit(np.maximum(wide, narrow)), np.float32(0))
     near = maximum_filter(near, size=2 * model.reach + 1, mode="constant", cval=0.0)
     probability = expit(dark) * (model.isolated + (1 - model.isolated) * near)
     return np.where(seen, probability, math.nan).astype(np.float32)
