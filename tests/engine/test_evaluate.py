@@ -124,6 +124,7 @@ def test_every_pixel_is_counted_as_the_contract_says(tmp_path_factory, truth, co
     assert item["recall"] == ratio(tp, tp + fn)
     assert item["water_share"] == ratio(tp + fn, n)
     assert item["excluded_share"] == ratio(excluded, n)
+    assert item["false_alarm_share"] == ratio(fp, n)
 
 
 def test_the_pool_is_the_summed_matrix_and_mean_iou_leaves_dry_chips_out(tmp_path, maps):

@@ -60,6 +60,7 @@ class _Score:
         n = self.map.n
         item: dict[str, Any] = {"name": self.name, "n": n, **self.map.figures()}
         item["water_share"] = self.map.positive_share
+        item["false_alarm_share"] = self.map.fp / n if n else None
         item["excluded_share"] = self.excluded / n if n else None
         if self.baselines:
             item["baselines"] = {
