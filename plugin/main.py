@@ -57,7 +57,7 @@ class SameScenePlugin(QObject):
         self.action.setStatusTip(tr("Show or hide the SameScene panel"))
         self.action.toggled.connect(self._toggled)
         self.iface.addToolBarIcon(self.action)
-        self.iface.addPluginToRasterMenu("SameScene", self.action)
+        self.iface.rasterMenu().addAction(self.action)
         from .gui.engine_setup import EngineSetup
         from .gui.options_factory import SameSceneOptionsFactory
 
@@ -83,7 +83,7 @@ class SameScenePlugin(QObject):
             self.iface.unregisterOptionsWidgetFactory(self._options_factory)
             self._options_factory = None
         if self.action is not None:
-            self.iface.removePluginRasterMenu("SameScene", self.action)
+            self.iface.rasterMenu().removeAction(self.action)
             self.iface.removeToolBarIcon(self.action)
             self.action.deleteLater()
             self.action = None

@@ -48,6 +48,7 @@ class SameSceneDock(QgsDockWidget):
         self._lay_out()
         self.form.changed.connect(self._form_changed)
         self.run_button.clicked.connect(self.start)
+        self.runs.cancelled.connect(self._cancelled)
         self.banner.state_changed.connect(self._form_changed)
         self.form.restore()
         self._form_changed()
@@ -124,6 +125,12 @@ class SameSceneDock(QgsDockWidget):
             self._tell_end(run)
         self.form.suggest_output()
         run.deleteLater()
+
+    def _cancelled(self, folder: str) -> None:
+        # The task too, or QGIS would report a cancelled run as a failed task.
+        for run in self._active:
+            if run.parameters["OUTPUT"] == folder:
+                run.cancel()
 
     def _tell_end(self, run: FloodRun) -> None:
         record = self.runs.newest_of(str(run.parameters["OUTPUT"]))

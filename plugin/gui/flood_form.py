@@ -99,7 +99,7 @@ class FloodForm(QWidget):
         column.addLayout(result)
         column.addStretch(1)
         order = (self.scene, self.before, self.water, self.area, self.method, self.dem, self.hand, self.zones)
-        for first, second in zip(order, (*order[1:], self.zone_field)):  # noqa: B905 - Python 3.9 has no strict
+        for first, second in zip(order, (*order[1:], self.zone_field)):
             QWidget.setTabOrder(first, second)
 
     @staticmethod

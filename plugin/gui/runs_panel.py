@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qgis.core import Qgis
-from qgis.PyQt.QtCore import QItemSelectionModel, Qt, QUrl
+from qgis.PyQt.QtCore import QItemSelectionModel, Qt, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import (
     QAbstractItemView,
@@ -31,6 +31,9 @@ from .threshold_bar import ThresholdBar
 
 class RunsPanel(QWidget):
     """Shows the registry; every button acts on the selected run."""
+
+    cancelled = pyqtSignal(str)
+    """The result folder of a run that the user cancelled here."""
 
     def __init__(self, iface, registry: RunRegistry, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -161,7 +164,7 @@ class RunsPanel(QWidget):
         areas = ((record.result or {}).get("figures") or {}).get("area_m2") or {} if record is not None else {}
         flooded, water = areas.get("flood") or 0, areas.get("water") or 0
         if water and not flooded:
-            text = self.tr("{}: {:.2f} km² of water (no reference to tell flood by).")
+            text = self.tr("{}: {:.2f} km² of water (no reference).")
         else:
             text = self.tr("{}: {:.2f} km² flooded.")
         text = text.format(title, (flooded + water) / 1e6)
@@ -241,6 +244,7 @@ class RunsPanel(QWidget):
         if record is not None:
             self.cancel.setEnabled(False)
             self._registry.cancel(record.id)
+            self.cancelled.emit(record.out)
 
     def _open_report(self, *_) -> None:
         record = self.record()

@@ -62,6 +62,16 @@ class ThresholdBar(QGroupBox):
         QgsProject.instance().layersRemoved.connect(self._layers_removed)
         self.set_folder("")
 
+    @property
+    def bound(self) -> bool:
+        """Whether there are layers to restyle."""
+        return self._view is not None
+
+    @property
+    def run_percent(self) -> int:
+        """The threshold of the run itself; 50 while nothing is bound."""
+        return self._view.run_percent if self._view is not None else 50
+
     def set_folder(self, folder: str) -> None:
         """Bind to the layers of a result folder, as far as they are in the project."""
         self._timer.stop()

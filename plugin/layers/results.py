@@ -11,9 +11,7 @@ from typing import Any
 from qgis.core import (
     QgsLayerTree,
     QgsLayerTreeGroup,
-    QgsLayerTreeLayer,
     QgsMapLayer,
-    QgsMapLayerLegendUtils,
     QgsProcessingContext,
     QgsProcessingLayerPostProcessorInterface,
     QgsProject,
@@ -21,6 +19,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from .legend import choose_legend_rows
 from .metadata import describe_layer
 from .names import group_name, layer_name
 from .styles import save_default_styles, style_layer
@@ -123,7 +122,7 @@ class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
             return
         dress(layer, self._item, self._result, self._folder)
         project = layer.project() or context.project() or QgsProject.instance()
-        _place(layer, self._item, project)
+        _place(layer, self._item, self._folder, project)
 
 
 def add_to_context(
@@ -167,8 +166,8 @@ def loading_steps(folder: str | Path, *, project: QgsProject | None = None) -> I
             raise ResultsError(f"{item.source}: the file cannot be opened as a layer.")
         dress(layer, item, result, folder)
         project.addMapLayer(layer, False)
-        _group(item.group, project).insertLayer(0, layer)
-        _place(layer, item, project)
+        _group(item.group, folder, project).insertLayer(0, layer)
+        _place(layer, item, folder, project)
         yield layer
 
 
@@ -188,18 +187,27 @@ def run_layers(folder: str | Path, *, project: QgsProject | None = None) -> dict
     }
 
 
-def _group(name: str, project: QgsProject) -> QgsLayerTreeGroup:
+def _group(name: str, folder: str | Path, project: QgsProject) -> QgsLayerTreeGroup:
+    """The run's group: one a result folder, on top when it is new; a second of the same name gets a number."""
     root = project.layerTreeRoot()
-    group = root.findGroup(name)
-    return group if group is not None else root.insertGroup(0, name)
+    for group in root.findGroups(True):
+        if group.customProperty(RUN_PROPERTY) == str(folder):
+            return group
+    taken = {group.name() for group in root.findGroups(True)}
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    group = root.insertGroup(0, free)
+    group.setCustomProperty(RUN_PROPERTY, str(folder))
+    return group
 
 
-def _place(layer: QgsMapLayer, item: LayerToLoad, project: QgsProject) -> None:
+def _place(layer: QgsMapLayer, item: LayerToLoad, folder: str | Path, project: QgsProject) -> None:
     """Move the layer's node into its group, in the order of the roles, expanded only where a legend helps."""
     node = project.layerTreeRoot().findLayer(layer.id())
     if node is None:
         return
-    group = _group(item.group, project)
+    group = _group(item.group, folder, project)
     ranks = {role: rank for rank, (role, *_) in enumerate(_ROLES)}
     above = 0
     for position, child in enumerate(group.children()):
@@ -208,20 +216,9 @@ def _place(layer: QgsMapLayer, item: LayerToLoad, project: QgsProject) -> None:
         if ranks.get(role, len(ranks)) < item.order:
             above = position + 1
     clone = node.clone()
-    _leave_out_of_legend(layer, clone, item.role)
+    choose_legend_rows(layer, clone)
     group.insertChildNode(above, clone)
     old_parent = node.parent()
     old_parent.removeChildNode(node)
     clone.setItemVisibilityChecked(item.visible)
     clone.setExpanded(item.role in ("flood", "zones"))
-
-
-def _leave_out_of_legend(layer: QgsMapLayer, node: QgsLayerTreeLayer, role: str) -> None:
-    """Hide legend rows that tell nothing: the band's name, and "below" the threshold."""
-    if role in ("flood", "excluded"):
-        rows = list(range(1, 1 + len(layer.renderer().classes())))
-    elif role == "probability":
-        rows = [2]
-    else:
-        return
-    QgsMapLayerLegendUtils.setLegendNodeOrder(node, rows)

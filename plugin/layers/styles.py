@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from .results import LayerToLoad
 
 _KM2 = '"flooded_best_m2" / 1e6'
-_ZONE_COLORS = ("#FFFFFF", "#FFD2AE", "#FFA566", "#E8590C", "#9C3A06")
-_ZONE_ALPHA = 55
+_ZONE_COLORS = ("#868E96", "#F4B183", "#F08C42", "#D9480F", "#7F2704")
 _ALIASES = {
     "class": "Class",
     "area_m2": "Area (m²)",
@@ -82,25 +82,27 @@ def _outline_by_class(layer: QgsVectorLayer, shown: list[FloodClass]) -> None:
     )
 
 
-def _outline(color: str) -> QgsFillSymbol:
+def _outline(color: str, width_mm: float = 0.4) -> QgsFillSymbol:
     return QgsFillSymbol.createSimple(
-        {"style": "no", "outline_color": color, "outline_width": "0.4", "outline_style": "solid", "joinstyle": "round"}
+        {
+            "style": "no",
+            "outline_color": color,
+            "outline_width": str(width_mm),
+            "outline_style": "solid",
+            "joinstyle": "round",
+        }
     )
 
 
 def _grade_by_area(layer: QgsVectorLayer, rows: list[dict[str, Any]]) -> None:
-    symbol = QgsFillSymbol.createSimple(
-        {"color": "255,255,255,0", "outline_color": "#495057", "outline_width": "0.4", "joinstyle": "round"}
-    )
-    ranges = []
+    # Outlines only: a fill would change the colours of the flood map below.
     breaks = area_breaks([row["flooded_best_m2"] for row in rows if row.get("flooded_best_m2") is not None])
-    for number, (low, high) in enumerate(zip(breaks, breaks[1:])):  # noqa: B905, RUF007 - Python 3.9
-        fill = symbol.clone()
-        color = QColor(_ZONE_COLORS[round(number * (len(_ZONE_COLORS) - 1) / max(1, len(breaks) - 2))])
-        color.setAlpha(_ZONE_ALPHA)  # light, so that the flood map below keeps its colours
-        fill.setColor(color)
-        ranges.append(QgsRendererRange(low, high, fill, f"{low:.2f} – {high:.2f} km² flooded"))
-    layer.setRenderer(QgsGraduatedSymbolRenderer(_KM2, ranges) if ranges else QgsSingleSymbolRenderer(symbol))
+    ranges = []
+    for number, (low, high) in enumerate(zip(breaks, breaks[1:])):
+        color = _ZONE_COLORS[round(number * (len(_ZONE_COLORS) - 1) / max(1, len(breaks) - 2))]
+        ranges.append(QgsRendererRange(low, high, _outline(color, 0.6), f"{low:.2f} – {high:.2f} km² flooded"))
+    plain = QgsSingleSymbolRenderer(_outline("#495057", 0.6))
+    layer.setRenderer(QgsGraduatedSymbolRenderer(_KM2, ranges) if ranges else plain)
     _label(layer)
     _aliases(layer)
     layer.setDisplayExpression("\"zone_id\" || ', ' || format_number(" + _KM2 + ", 2) || ' km² flooded'")
@@ -137,11 +139,14 @@ def _aliases(layer: QgsVectorLayer) -> None:
 
 def area_breaks(areas_m2: list[float], *, classes: int = 5) -> list[float]:
     """Limits in km² of at most ``classes`` classes with about as many zones in each; empty for one distinct area."""
-    areas = sorted({round(area / 1e6, 6) for area in areas_m2})
+    areas = sorted({area / 1e6 for area in areas_m2})
     if len(areas) < 2:
         return []
     count = min(classes, len(areas) - 1)
-    return [areas[round(number * (len(areas) - 1) / count)] for number in range(count + 1)]
+    limits = [round(areas[round(number * (len(areas) - 1) / count)], 2) for number in range(count + 1)]
+    # Rounded outwards at both ends, or the smallest and the largest zone would be in no class.
+    limits[0], limits[-1] = math.floor(areas[0] * 100) / 100, math.ceil(areas[-1] * 100) / 100
+    return sorted(set(limits)) if len(set(limits)) > 1 else []
 
 
 def save_default_styles(items: list[LayerToLoad], result: dict[str, Any]) -> list[str]:

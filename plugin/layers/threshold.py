@@ -18,6 +18,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from .legend import choose_legend_rows
 from .names import FLOOD, FLOOD_CLASSES, WATER
 
 LIVE_CLASSES = (FLOOD, WATER)
@@ -127,6 +128,8 @@ def _hide_classes(layer: QgsRasterLayer, values: tuple[int, ...]) -> None:
 
 
 def _repaint(layer: QgsRasterLayer) -> None:
-    layer.legendChanged.emit()
+    node = QgsProject.instance().layerTreeRoot().findLayer(layer.id())
+    if node is not None:
+        choose_legend_rows(layer, node)
     layer.triggerRepaint()
     layer.emitStyleChanged()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from osgeo import gdal, ogr, osr
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -176,12 +178,15 @@ def test_layers_stand_in_one_group_in_order_with_names_a_person_gives(make_resul
 
 
 def test_loading_again_replaces_and_two_runs_have_two_groups(make_result):
-    first, second = make_result("a"), make_result("b", observed_at="2019-09-29")
+    first, second = make_result("a"), make_result("b")
     load_results(first)
     load_results(first)
     load_results(second)
     assert len(QgsProject.instance().mapLayers()) == 10
-    assert len(QgsProject.instance().layerTreeRoot().children()) == 2
+    assert [group.name() for group in QgsProject.instance().layerTreeRoot().children()] == [
+        "SameScene – Flood Spain_7370579 2019-09-17 (2)",
+        "SameScene – Flood Spain_7370579 2019-09-17",
+    ]
     assert set(run_layers(first)) == {"zones", "polygons", "flood", "probability", "excluded"}
 
 
@@ -232,10 +237,20 @@ def test_polygons_are_outlined_by_class_and_zones_graded(make_result):
         ([5e6, 5e6], []),
         ([2.6e6, 0.16e6, 0.94e6, 0.95e6], [0.16, 0.94, 0.95, 2.6]),
         ([n * 1e6 for n in range(100)], [0, 20, 40, 59, 79, 99]),
+        ([1234.0, 1300.0], [0.0, 0.01]),
     ],
 )
 def test_zone_classes_rise_and_cover_every_zone(areas, breaks):
     assert area_breaks(areas) == pytest.approx(breaks)
+
+
+@given(st.lists(st.floats(0, 1e10), min_size=1, max_size=30))
+def test_every_zone_has_a_class(areas):
+    breaks = area_breaks(areas)
+    assert breaks == sorted(set(breaks))
+    if breaks:
+        assert len(breaks) <= 6
+        assert breaks[0] <= min(areas) / 1e6 and max(areas) / 1e6 <= breaks[-1]
 
 
 def test_time_range_is_the_acquisition(make_result):
