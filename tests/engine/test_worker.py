@@ -195,8 +195,8 @@ def test_progress_comes_at_most_ten_times_a_second(client, job):
         fractions.append(event["fraction"])
     assert len(times) >= 5
     assert fractions == sorted(fractions)
-    for first, last in zip(times, times[10:], strict=False):
-        assert last - first > 0.9
+    # Over the whole run: on a busy machine single events wait in the pipe and are read in a bunch.
+    assert len(times) <= 10 * (times[-1] - times[0]) + 4
 
 
 MALFORMED = [
@@ -380,3 +380,14 @@ time.sleep(60)
     finally:
         if holder_pid:
             os.kill(holder_pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs descriptors as POSIX has them")
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-", ">&-"])
+def test_closed_descriptors_end_the_worker_cleanly(closed):
+    command = f"'{sys.executable}' -I '{ROOT / 'engine' / 'worker_main.py'}' {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    if closed != ">&-":
+        assert json.loads(done.stdout)["event"] == "hello"
