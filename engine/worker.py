@@ -227,6 +227,7 @@ def run(events: int, *, debug: bool = False) -> int:
     stop.signal.signal(stop.signal.SIGINT, stop.signal.SIG_IGN)
     stop.listen(tuple(ending), lambda number: worker.end())
     worker.serve()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     stop.end_process(0)

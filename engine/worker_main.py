@@ -10,16 +10,18 @@ import os
 import sys
 
 
+def open_standard_descriptors() -> None:
+    """Open those of descriptors 0, 1 and 2 that are closed on nothing, so that no file of a job becomes one of them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def keep_stdout() -> int:
     """A descriptor of the present stdout; from now on everything written to descriptor 1 goes to stderr."""
+    open_standard_descriptors()
     kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-    except OSError:  # started without a stderr
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+    os.dup2(2, 1)
     if sys.platform == "win32":
         import msvcrt
 

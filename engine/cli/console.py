@@ -13,28 +13,27 @@ import sys
 import time
 from typing import TextIO
 
-from engine.cli.failure import error_line
-from engine.errors import Cancelled
 from engine.events import Event, Progress
+from engine.worker_main import open_standard_descriptors
 
 
-def _private(descriptor: int, encoding: str) -> TextIO:
+def _private(descriptor: int, like: TextIO | None) -> TextIO:
     """A text stream on a copy of ``descriptor``; characters that the encoding lacks are escaped, never an error."""
-    try:
-        copy = os.dup(descriptor)
-    except OSError:  # started without this stream
-        copy = os.open(os.devnull, os.O_WRONLY)
-    return io.TextIOWrapper(os.fdopen(copy, "wb"), encoding=encoding, errors="backslashreplace", line_buffering=True)
+    encoding = (like.encoding if like is not None else None) or "utf-8"
+    file = os.fdopen(os.dup(descriptor), "wb")
+    return io.TextIOWrapper(file, encoding=encoding, errors="backslashreplace", line_buffering=True)
 
 
 class Console:
     """``out`` and ``err`` for our own lines; everything else that writes to descriptors 1 and 2 is silenced."""
 
     def __init__(self, *, debug: bool) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.out = _private(1, sys.stdout.encoding or "utf-8")
-        self.err = _private(2, sys.stderr.encoding or "utf-8")
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        open_standard_descriptors()
+        self.out = _private(1, sys.stdout)
+        self.err = _private(2, sys.stderr)
         if not debug:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 2)
@@ -48,16 +47,21 @@ class Console:
                 self.out.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
             self.out.flush()
         except OSError:
-            self.out = _private(1, "utf-8")
+            self.out = _private(1, self.out)
 
 
 class Bar:
-    """A progress bar on ``stream``, a terminal."""
+    """A progress bar on ``stream``, a terminal; drawn over with spaces, which every terminal understands."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._start = time.monotonic()
-        self._drawn = False
+        self._drawn = 0
+        try:
+            "█░".encode(stream.encoding)
+            self._full, self._empty = "█", "░"
+        except UnicodeEncodeError:
+            self._full, self._empty = "#", "."
 
     def take(self, event: Event) -> None:
         """Draw a progress event over the one before."""
@@ -65,25 +69,21 @@ class Bar:
             return
         columns = shutil.get_terminal_size().columns
         done = round(20 * event.fraction)
+        bar = self._full * done + self._empty * (20 - done)
         text = event.message or event.stage
-        line = f"{'█' * done}{'░' * (20 - done)} {event.fraction:4.0%} {time.monotonic() - self._start:5.0f} s  {text}"
-        self._write("\r\033[K" + line[: max(10, columns - 1)])
-        self._drawn = True
+        line = f"{bar} {event.fraction:4.0%} {time.monotonic() - self._start:5.0f} s  {text}"[: max(10, columns - 1)]
+        self._write("\r" + line + " " * (self._drawn - len(line)))
+        self._drawn = len(line)
 
     def clear(self) -> None:
         """Take the bar off the screen."""
         if self._drawn:
-            self._write("\r\033[K")
-            self._drawn = False
+            self._write("\r" + " " * self._drawn + "\r")
+            self._drawn = 0
 
     def _write(self, text: str) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
         except OSError:  # the terminal was closed: nothing is left to draw on
-            self._drawn = False
-
-
-def cancelled_line() -> str:
-    """What a cancelled command says."""
-    return error_line(Cancelled())
+            self._drawn = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn, TextIO
 
@@ -37,5 +38,5 @@ def report(error: BaseException, stream: TextIO, *, debug: bool) -> int:
 
 
 def report_and_exit(error: BaseException, *, debug: bool) -> NoReturn:
-    """:func:`report` on stderr, then SystemExit."""
-    sys.exit(report(error, sys.stderr, debug=debug))
+    """:func:`report` on stderr (where there is one), then SystemExit."""
+    sys.exit(report(error, sys.stderr or io.StringIO(), debug=debug))

@@ -355,10 +355,12 @@ def test_a_bar_is_drawn_on_a_terminal_and_cleared(tmp_path):
     code, drawn = on_terminal(made_up(tmp_path, "well"))
     assert code == 0
     assert "50%" in drawn
-    assert drawn.endswith("\r\033[K")
+    last = drawn.rstrip("\r").rpartition("\r")[2]
+    assert last.strip() == "", "the bar was not cleared"
     code, drawn = on_terminal(made_up(tmp_path, "fails"))
     assert code == 1
-    assert drawn.rpartition("\033[K")[2].count("\n") <= 1
+    assert drawn.count("\n") == 1
+    assert drawn.rstrip().rpartition("\r")[2].startswith("Error: ")
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
@@ -371,5 +373,5 @@ def test_closed_streams_are_survived(tmp_path):
     command = " ".join(f"'{part}'" for part in [*ENGINE, "doctor"])
     for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
         done = subprocess.run(["bash", "-c", f"{command} {closed}"], capture_output=True, text=True)
-        assert done.returncode in (0, 1)
+        assert done.returncode == 0, closed
         assert "Traceback" not in done.stderr

@@ -187,7 +187,8 @@ def test_nothing_but_events_reaches_stdout(client):
 @pytest.mark.parametrize("job", ["obedient", "stages"])
 def test_progress_comes_at_most_ten_times_a_second(client, job):
     worker = client()
-    times = []
+    worker.until("hello")
+    times, begun = [], time.monotonic()
     worker.send({"id": 1, "job": job, "params": {"seconds": 1.5} if job == "obedient" else {}})
     fractions = []
     while (event := worker.until("progress", "result"))["event"] == "progress":
@@ -391,3 +392,31 @@ def test_closed_descriptors_end_the_worker_cleanly(closed):
     assert b"Traceback" not in done.stderr
     if closed != ">&-":
         assert json.loads(done.stdout)["event"] == "hello"
+
+
+def test_progress_is_held_back_not_lost():
+    """Sent moments, apart from processes: at least 0.1 s between, the newest of those held back goes out, none after."""
+    from engine.events import Progress
+    from engine.protocol import RequestEvents
+
+    sent: list[tuple[float, dict]] = []
+
+    class Writer:
+        def send(self, event, *, timeout=-1):
+            sent.append((time.monotonic(), event))
+
+    events = RequestEvents(Writer(), 1)
+    for i in range(300):
+        events.take(Progress(fraction=i / 300, stage=f"stage {i}"))
+        time.sleep(0.001)
+    time.sleep(0.15)
+    assert sent[-1][1]["stage"] == "stage 299"
+    assert all(b - a >= 0.0999 for (a, _), (b, _) in zip(sent, sent[1:], strict=False))
+    events.take(Progress(fraction=1, stage="end"))
+    events.take(Progress(fraction=1, stage="held back"))
+    events.finish({"done": True})
+    time.sleep(0.15)
+    assert sent[-1][1]["event"] == "result"
+    events.finish({"done": "again"})
+    events.log("info", "late")
+    assert sent[-1][1]["result"] == {"done": True}
