@@ -5,7 +5,7 @@ gives as NaN, whatever marked it), the values do not depend on how the windows a
 by whole pixels only comes through bit for bit.
 
 Rules. The centre of a target pixel is transformed to the source grid. ``nearest`` takes the source pixel that holds
-it. ``bilinear`` weighs the four nearest centres; invalid ones drop out. ``average`` is the mean of k × k nearest
+it. ``bilinear`` weighs the four nearest centres; invalid ones drop out. ``average`` is the mean of k × k bilinear
 samples spread evenly over the target pixel, k the ratio of the pixel sizes (the exact mean where pixels nest); invalid
 ones drop out. A target pixel is valid exactly where the source pixel that holds its centre is valid; for ``average``
 where at least half of its samples are valid.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from engine.errors import GridError
@@ -56,6 +57,10 @@ class ResampledRaster(Raster):
         if self._shift is None:
             self._mapping = PixelMapping(grid, source.grid, name=f"{source.path} ({source.what})")
             self._samples = self._sample_count() if resampling == "average" else 1
+            # Where pixels nest, a sample lies on a centre and bilinear is nearest: take the cheaper.
+            self._smooth = resampling == "bilinear" or (
+                resampling == "average" and not _nested(source.grid, grid, self._samples)
+            )
 
     def read(self, window: Window, bands: tuple[int, ...] | list[int] | None = None) -> FloatArray:  # type: ignore[override]
         """As :meth:`Raster.read`; a window may reach over this grid's edges, and finds what the source has there."""
@@ -75,7 +80,7 @@ class ResampledRaster(Raster):
             self._halves(out, window, bands)
             return
         row, col = self._mapping.source_pixels(window, samples=k)
-        needed = _bounding(row, col, self._source.grid.window, margin=1 if self._how == "bilinear" else 0)
+        needed = _bounding(row, col, self._source.grid.window, margin=1 if self._smooth else 0)
         if needed.height * needed.width > _MAX_PX and max(window.shape) > 1:
             self._halves(out, window, bands)
             return
@@ -84,11 +89,8 @@ class ResampledRaster(Raster):
             return
         values = self._source.read(needed, bands)
         row, col = row - needed.row, col - needed.col
-        if self._how == "bilinear":
-            out[...] = _bilinear(values, row, col)
-        else:
-            samples = _nearest(values, row, col)
-            out[...] = samples if k == 1 else _mean(samples, k)
+        samples = _bilinear(values, row, col) if self._smooth else _nearest(values, row, col)
+        out[...] = samples if k == 1 else _mean(samples, k)
 
     def _halves(self, out: FloatArray, window: Window, bands: tuple[int, ...]) -> None:
         if window.width >= window.height:
@@ -189,6 +191,12 @@ def _whole_shift(source: Grid, grid: Grid) -> tuple[int, int] | None:
             return None  # perhaps one turn of longitude away
         return rows, cols
     return None
+
+
+def _nested(source: Grid, grid: Grid, factor: int) -> bool:
+    """True when every pixel of ``grid`` holds factor × factor whole pixels of ``source``."""
+    fine = Grid(grid.height * factor, grid.width * factor, grid.transform @ Affine.scale(1 / factor), grid.crs)
+    return _whole_shift(source, fine) is not None
 
 
 def _bounding(row: Coordinates, col: Coordinates, inside: Window, *, margin: int) -> Window:

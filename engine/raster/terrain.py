@@ -42,7 +42,9 @@ def slope_degrees(dem: Raster, grid: Grid, window: Window) -> NDArray[np.float32
     determinant = ax * dy - dx * ay
     east = (dy * by_col - ay * by_row) / determinant
     north = (ax * by_row - dx * by_col) / determinant
-    return np.degrees(np.arctan(np.hypot(east, north))).astype(np.float32)
+    slope = np.degrees(np.arctan(np.hypot(east, north))).astype(np.float32)
+    slope[np.isnan(centre)] = np.nan  # Horn's formula does not look at the pixel itself
+    return np.asarray(slope)
 
 
 Side = tuple[NDArray[np.float64] | float, NDArray[np.float64] | float]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -30,10 +30,10 @@ from engine.errors import GridError, OutputError
 from engine.outputs import explain_os_error, sync
 from engine.raster.gdal import gdal_options, no_georeference_is_fine, silence_libtiff, thread_count
 from engine.raster.grid import Grid, Window
+from engine.raster.overviews import OverviewResampling, make_overview, overview_shapes
 from engine.raster.rawfile import RawFile
 from engine.raster.read import reason
 
-OverviewResampling = Literal["mode", "nearest", "average"]
 Color = tuple[int, int, int, int]
 _BLOCK = 512
 _CACHE_BYTES = 64 * 1024 * 1024
@@ -90,6 +90,7 @@ class CogWriter:
         self._raw = self.path.with_name(f".{self.path.name}.partial-{key}.raw")
         self._cog = self.path.with_name(f".{self.path.name}.partial-{key}.tif")
         self._view = self.path.with_name(f".{self.path.name}.partial-{key}.vrt")
+        self._levels = list(overview_shapes(grid.height, grid.width, smallest=_BLOCK))
         self._file: RawFile | None = None
         with self._reporting():
             fill = 0 if nodata is None else nodata
@@ -122,8 +123,11 @@ class CogWriter:
             with self._reporting():
                 self._file.close()
                 silence_libtiff()
-                self._view.write_text(self._vrt(), encoding="utf-8")
-                options = {"GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE": "ALL", "GDAL_CACHEMAX": _CACHE_BYTES}
+                self._write_views()
+                options: dict[str, Any] = {
+                    "GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE": "ALL",
+                    "GDAL_CACHEMAX": _CACHE_BYTES,
+                }
                 with gdal_options(**options), no_georeference_is_fine():
                     rasterio.shutil.copy(self._view, self._cog, driver="COG", **self._cog_options())
                 self._check_whole()
@@ -142,7 +146,7 @@ class CogWriter:
         if self._file is not None:
             self._file.close(fill=False)
             self._file = None
-        for file in (self._raw, self._view, self._cog, self._side(self._cog), *_gdal_leftovers(self._cog)):
+        for file in (self._raw, self._view, self._cog, self._side(self._cog), *self._leftovers()):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
@@ -157,38 +161,67 @@ class CogWriter:
         else:
             self.discard()
 
+    def _write_views(self) -> None:
+        """The overview levels, and the raw files as GDAL sees them, with everything that the COG shall hold."""
+        source, shape = self._raw, (len(self._names), *self.grid.shape)
+        for i in range(len(self._levels)):
+            target = self._level(i)
+            shape = make_overview(source, shape, target, dtype=self.dtype, nodata=self._nodata, how=self._resampling)
+            bands = [self._raw_band(target.name, band, shape[1:], []) for band in range(shape[0])]
+            text = f'<VRTDataset rasterXSize="{shape[2]}" rasterYSize="{shape[1]}">{"".join(bands)}</VRTDataset>'
+            target.with_suffix(".vrt").write_text(text, encoding="utf-8")
+            source = target
+        self._view.write_text(self._vrt(), encoding="utf-8")
+
     def _vrt(self) -> str:
-        """The raw file as GDAL sees it, with everything that the COG shall hold."""
         grid, t = self.grid, self.grid.transform
-        size, line = self.dtype.itemsize, grid.width * self.dtype.itemsize
-        order = "LSB" if np.little_endian else "MSB"
         parts = [f'<VRTDataset rasterXSize="{grid.width}" rasterYSize="{grid.height}">']
         if grid.crs is not None:
             parts.append(f'<SRS dataAxisToSRSAxisMapping="1,2">{html.escape(grid.crs.to_wkt())}</SRS>')
         if grid.crs is not None or not t.is_identity:
             parts.append(f"<GeoTransform>{', '.join(repr(float(v)) for v in t.to_gdal())}</GeoTransform>")
         parts.append(_metadata(self._tags))
-        for i, name in enumerate(self._names):
-            parts.append(
-                f'<VRTRasterBand dataType="{_GDAL_TYPES[self.dtype.name]}" band="{i + 1}" subClass="VRTRawRasterBand">'
-            )
-            if i == 0:
-                parts.append(_metadata({f"CLASS_{value}": text for value, text in sorted(self._classes.items())}))
-            parts.append(f"<Description>{html.escape(name)}</Description>")
-            if self._nodata is not None:
-                parts.append(f"<NoDataValue>{float(self._nodata)!r}</NoDataValue>")
+        for band, name in enumerate(self._names):
+            more = []
+            if band == 0:
+                more.append(_metadata({f"CLASS_{value}": text for value, text in sorted(self._classes.items())}))
+            more.append(f"<Description>{html.escape(name)}</Description>")
             if self._colors:
                 table = {**dict.fromkeys(range(256), (0, 0, 0, 0)), **self._colors}
                 entries = "".join(
                     f'<Entry c1="{r}" c2="{g}" c3="{b}" c4="{a}" />' for _, (r, g, b, a) in sorted(table.items())
                 )
-                parts.append(f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>")
-            parts.append(
-                f'<SourceFilename relativeToVRT="1">{html.escape(self._raw.name)}</SourceFilename>'
-                f"<ImageOffset>{i * line * grid.height}</ImageOffset><PixelOffset>{size}</PixelOffset>"
-                f"<LineOffset>{line}</LineOffset><ByteOrder>{order}</ByteOrder></VRTRasterBand>"
-            )
+                more.append(f"<ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>")
+            more += [
+                f'<Overview><SourceFilename relativeToVRT="1">{html.escape(self._level(i).with_suffix(".vrt").name)}'
+                f"</SourceFilename><SourceBand>{band + 1}</SourceBand></Overview>"
+                for i in range(len(self._levels))
+            ]
+            parts.append(self._raw_band(self._raw.name, band, grid.shape, more))
         return "".join([*parts, "</VRTDataset>"])
+
+    def _raw_band(self, file: str, band: int, shape: tuple[int, int], more: Sequence[str]) -> str:
+        size, line = self.dtype.itemsize, shape[1] * self.dtype.itemsize
+        nodata = "" if self._nodata is None else f"<NoDataValue>{float(self._nodata)!r}</NoDataValue>"
+        return (
+            f'<VRTRasterBand dataType="{_GDAL_TYPES[self.dtype.name]}" band="{band + 1}" subClass="VRTRawRasterBand">'
+            f"{''.join(more)}{nodata}"
+            f'<SourceFilename relativeToVRT="1">{html.escape(file)}</SourceFilename>'
+            f"<ImageOffset>{band * line * shape[0]}</ImageOffset><PixelOffset>{size}</PixelOffset>"
+            f"<LineOffset>{line}</LineOffset><ByteOrder>{'LSB' if np.little_endian else 'MSB'}</ByteOrder>"
+            "</VRTRasterBand>"
+        )
+
+    def _level(self, index: int) -> Path:
+        return self._raw.with_name(f"{self._raw.stem}.level{index}.raw")
+
+    def _leftovers(self) -> Iterator[Path]:
+        """The levels, and temporary files that the COG driver leaves beside its target when it is interrupted."""
+        for i in range(len(self._levels)):
+            yield self._level(i)
+            yield self._level(i).with_suffix(".vrt")
+        if self._cog.parent.is_dir():
+            yield from list(self._cog.parent.glob(f"{self._cog.name}.*"))
 
     def _cog_options(self) -> dict[str, str]:
         # Prediction helps smooth values; classes compress better without.
@@ -199,7 +232,7 @@ class CogWriter:
             "PREDICTOR": predictor,
             "BLOCKSIZE": str(_BLOCK),
             "BIGTIFF": "IF_SAFER",
-            "OVERVIEWS": "AUTO",
+            "OVERVIEWS": "FORCE_USE_EXISTING" if self._levels else "NONE",
             "OVERVIEW_RESAMPLING": self._resampling.upper(),
             "NUM_THREADS": str(thread_count()),
         }
@@ -296,8 +329,3 @@ def _gdal_failures() -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         other.removeHandler(handler)
-
-
-def _gdal_leftovers(*paths: Path) -> list[Path]:
-    """Temporary files that the COG driver leaves beside its target when it is interrupted."""
-    return [found for path in paths for found in path.parent.glob(f"{path.name}.*") if path.parent.is_dir()]
