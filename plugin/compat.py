@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+try:  # Qt 6
+    from qgis.PyQt.QtGui import QAction
+except ImportError:  # Qt 5
+    from qgis.PyQt.QtWidgets import QAction
+
+__all__ = ["QAction", "scoped"]
+
 
 def scoped(*candidates: tuple[Any, str]) -> Any:
     """The first ``(object, "Dotted.Name")`` that exists; raises AttributeError naming them when none does."""

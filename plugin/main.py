@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from qgis.core import QgsApplication, QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, QObject, Qt, QTimer
-from qgis.PyQt.QtWidgets import QAction
 
+from .compat import QAction
 from .gui.icons import icon
 
 if TYPE_CHECKING:

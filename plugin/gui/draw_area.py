@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsGeometry, QgsPointXY, QgsRectangle, QgsWkbTypes
+from qgis.core import Qgis, QgsGeometry, QgsPointXY, QgsRectangle, QgsWkbTypes
 from qgis.gui import QgsMapCanvas, QgsMapTool, QgsRubberBand
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 
+from ..compat import scoped
+
 _STROKE, _FILL = QColor("#2B6CC4"), QColor(47, 164, 231, 50)
+
+
+def _polygon():
+    return scoped((Qgis, "GeometryType.Polygon"), (QgsWkbTypes, "GeometryType.PolygonGeometry"))
 
 
 class DrawAreaTool(QgsMapTool):
@@ -23,7 +29,7 @@ class DrawAreaTool(QgsMapTool):
     def __init__(self, canvas: QgsMapCanvas) -> None:
         super().__init__(canvas)
         self.setCursor(Qt.CursorShape.CrossCursor)
-        self._band = QgsRubberBand(canvas, QgsWkbTypes.GeometryType.PolygonGeometry)
+        self._band = QgsRubberBand(canvas, _polygon())
         self._band.setStrokeColor(_STROKE)
         self._band.setFillColor(_FILL)
         self._band.setWidth(2)
@@ -37,7 +43,7 @@ class DrawAreaTool(QgsMapTool):
     def clear(self) -> None:
         """Take the drawing off the map."""
         self._points, self._press = [], None
-        self._band.reset(QgsWkbTypes.GeometryType.PolygonGeometry)
+        self._band.reset(_polygon())
 
     def remove(self) -> None:
         """Take the rubber band out of the canvas for good."""

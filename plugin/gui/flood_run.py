@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
+    QgsTask,
 )
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
@@ -44,7 +45,10 @@ class FloodRun(QObject):
         """Hand the run to QGIS's task manager; nothing when it was cancelled before."""
         if self.feedback.isCanceled():
             return
-        self.task = QgsProcessingAlgRunnerTask(self.algorithm, self.parameters, self.context, self.feedback)
+        # From QGIS 3.26 on the task can be kept from announcing its end beside the dock's own message.
+        silent = getattr(QgsTask.Flag, "Silent", None)
+        flags = () if silent is None else (QgsTask.Flag.CanCancel | silent,)
+        self.task = QgsProcessingAlgRunnerTask(self.algorithm, self.parameters, self.context, self.feedback, *flags)
         self.task.executed.connect(self._executed)
         QgsApplication.taskManager().addTask(self.task)
 

@@ -139,14 +139,14 @@ class RunDelegate(QStyledItemDelegate):
         painter.setPen(item.palette.color(role))
         line = QRect(left, box.top(), width, metrics.height())
         painter.drawText(
-            line, int(Qt.AlignmentFlag.AlignVCenter), metrics.elidedText(item.text, Qt.TextElideMode.ElideMiddle, width)
+            line, Qt.AlignmentFlag.AlignVCenter, metrics.elidedText(item.text, Qt.TextElideMode.ElideMiddle, width)
         )
         color = item.palette.color(role)
         color.setAlphaF(0.72)
         painter.setPen(color)
         line.translate(0, metrics.height() + 2)
         text = metrics.elidedText(describe(record), Qt.TextElideMode.ElideRight, width)
-        painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter), text)
+        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, text)
         painter.restore()
         if record.state in (RUNNING, QUEUED):
             bar = QStyleOptionProgressBar()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qgis import core
 from qgis.core import (
     Qgis,
-    QgsBox3d,
     QgsDateTimeRange,
     QgsLayerMetadata,
     QgsLayerNotesUtils,
@@ -16,7 +16,7 @@ from qgis.core import (
     QgsRasterLayerTemporalProperties,
     QgsVectorLayerTemporalProperties,
 )
-from qgis.PyQt.QtCore import QDateTime, Qt
+from qgis.PyQt.QtCore import QDateTime, Qt, QTimeZone
 
 from ..compat import scoped
 from .names import observed_at
@@ -57,7 +57,7 @@ def time_range(text: str) -> QgsDateTimeRange | None:
     if not moment.isValid():
         return None
     if moment.timeSpec() == Qt.TimeSpec.LocalTime:
-        moment.setTimeSpec(Qt.TimeSpec.UTC)
+        moment.setTimeZone(QTimeZone.utc())
     moment = moment.toUTC()
     if len(text) == len("2019-09-17"):
         return QgsDateTimeRange(moment, moment.addDays(1), True, False)
@@ -85,7 +85,7 @@ def layer_metadata(
     if layer.crs().isValid():
         spatial = QgsLayerMetadata.SpatialExtent()
         spatial.extentCrs = layer.crs()
-        spatial.bounds = QgsBox3d(layer.extent())
+        spatial.bounds = _box3d()(layer.extent())
         extent.setSpatialExtents([spatial])
     if when is not None:
         extent.setTemporalExtents([when])
@@ -132,6 +132,10 @@ def _set_time(layer: QgsMapLayer, when: QgsDateTimeRange | None) -> None:
     properties.setMode(fixed)
     properties.setFixedTemporalRange(when)
     properties.setIsActive(True)
+
+
+def _box3d() -> type:
+    return scoped((core, "QgsBox3D"), (core, "QgsBox3d"))
 
 
 def _escape(text: str) -> str:
