@@ -102,6 +102,7 @@ def context(qgis_app):
     made = QgsProcessingContext()
     made.setProject(QgsProject.instance())
     yield made
+    made.temporaryLayerStore().removeAllMapLayers()
     QgsProject.instance().clear()
     # What hangs in cycles (parsed arguments, tracebacks) must go before QGIS does, or the interpreter crashes at exit.
     gc.collect()
