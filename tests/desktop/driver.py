@@ -223,26 +223,19 @@ class Display:
             self._process.wait()
 
 
-def processes_naming(text: str) -> list[str]:
-    """Command lines of live processes that contain ``text`` (Linux): how a test finds orphans."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if text in line:
-                found.append(f"{entry.name} {line}")
-    return found
+def still_there(processes: list[int], seconds: float = 5.0) -> list[int]:
+    """Those of the processes that are still alive (zombies are not) after at most ``seconds``."""
 
+    def alive(process: int) -> bool:
+        try:
+            return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        except OSError:
+            return False
 
-def wait_until_gone(text: str, seconds: float = 5.0) -> list[str]:
-    """Processes naming ``text`` that are still there after at most ``seconds``."""
     deadline = time.monotonic() + seconds
-    while processes_naming(text) and time.monotonic() < deadline:
+    while any(map(alive, processes)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return processes_naming(text)
+    return [process for process in processes if alive(process)]
 
 
 def _tail(log: Path, lines: int = 40) -> str:

@@ -130,6 +130,21 @@ class Heartbeat:
         return self.worst_ms
 
 
+def engine_children() -> list[tuple[int, str]]:
+    """(process id, command line) of the engines that this QGIS started and that are still there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if parent == str(os.getpid()) and "worker" in line:
+                found.append((int(entry.name), line))
+    return found
+
+
 class _Wait:
     def __init__(self, condition, seconds: float, what: str) -> None:
         self.condition, self.deadline, self.what = condition, time.monotonic() + seconds, what

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())["helpers"])
 
 import qgis.utils
-from inside import play
+from inside import engine_children, play
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsVectorLayer
 from qgis.gui import QgsMapToolIdentify
 from qgis.PyQt.QtCore import Qt
@@ -212,21 +212,6 @@ def cancel(w, dock, registry, out, scene):
     dock.tabs.setCurrentIndex(1)
     yield 0.3
     w.picture("6-cancelled")
-
-
-def engine_children():
-    """Command lines of child processes of this QGIS that run an engine."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[1]
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if parent == str(os.getpid()) and "worker" in line:
-                found.append(line)
-    return found
 
 
 def unload(w):
