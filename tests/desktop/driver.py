@@ -238,5 +238,27 @@ def still_there(processes: list[int], seconds: float = 5.0) -> list[int]:
     return [process for process in processes if alive(process)]
 
 
+def processes_naming(text: str) -> list[str]:
+    """Command lines of live processes that contain ``text`` (Linux): how a test finds orphans."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if text in line:
+                found.append(f"{entry.name} {line}")
+    return found
+
+
+def wait_until_gone(text: str, seconds: float = 5.0) -> list[str]:
+    """Processes naming ``text`` that are still there after at most ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while processes_naming(text) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return processes_naming(text)
+
+
 def _tail(log: Path, lines: int = 40) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
