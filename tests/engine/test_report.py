@@ -249,7 +249,8 @@ def test_without_a_reference_water_is_not_called_flood() -> None:
     result["figures"]["area_m2"] |= {"flood": 0.0, "reference_water": 0.0, "water": 3e6}
     del result["inputs"]["before"]
     text = _page(result)[0].text
-    assert "flood cannot be told from permanent water" in text and "Water outside reference water" in text
+    assert "flood cannot be told from permanent water" in text and "Water, flood or permanent 3.12 km²" in text
+    assert "Reference water none no reference was given" in text and "Flooded" not in text
     assert "No scene before the event was given." in text
 
 

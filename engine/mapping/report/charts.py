@@ -35,9 +35,10 @@ def draw_histograms(diagnostics: dict[str, Any], *, width_px: int) -> bytes | No
         counts = np.asarray(histogram["counts"], float)
         share = 100 * counts / counts.sum()
         axes.stairs(share, edges, fill=True, color=_FILL.get(pol, "#9fb3bf"))
-        axes.set_xlim(*_core(edges, share))
         axes.set_ylim(0, max(share[1:-1].max() if len(share) > 2 else share.max(), 1e-9) * 1.3)
         value = (thresholds.get(pol) or {}).get("value_db")
+        low, high = _core(edges, share)
+        axes.set_xlim(low if value is None else min(low, value - 1), high if value is None else max(high, value + 3))
         if value is not None:
             axes.axvline(value, color=_LINE, linewidth=1.2)
             axes.annotate(

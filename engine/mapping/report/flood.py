@@ -70,7 +70,7 @@ def flood_report_html(
     histogram = draw_histograms(figures.get("detector") or {}, width_px=760)
     return template.render(
         head=_head(result),
-        headline=_headline(figures),
+        headline=_headline(figures, result.get("inputs") or {}),
         legend=_legend(figures),
         reasons=_reasons(figures),
         maps=maps,
@@ -118,13 +118,15 @@ def _is_simulated(result: dict[str, Any]) -> bool:
     )
 
 
-def _headline(figures: dict[str, Any]) -> dict[str, Any]:
+def _headline(figures: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     area = figures.get("area_m2") or {}
     observed = sum(area.get(key) or 0.0 for key in ("dry", "reference_water", "flood", "water"))
-    untold = (area.get("water") or 0.0) > 0
+    referenced = "before" in inputs or "reference_water" in inputs
     return {
         "nothing": observed <= 0,
-        "untold": untold,
+        "referenced": referenced,
+        "untold": not referenced or (area.get("water") or 0.0) > 0,
+        "alike": figures.get("flooded_low_m2") == figures.get("flooded_high_m2"),
         "best": _figure("flooded_best_m2", figures),
         "low": _figure("flooded_low_m2", figures),
         "high": _figure("flooded_high_m2", figures),
@@ -236,7 +238,7 @@ def _making(result: dict[str, Any]) -> dict[str, Any]:
     parameters = [
         {"name": name.replace("_", " "), "value": wording.value_text(value)}
         for name, value in (result.get("parameters") or {}).items()
-        if value is not None and name not in ("post", "before", "out", "overwrite")
+        if value is not None and name not in (*(result.get("inputs") or {}), "post", "out", "overwrite")
     ]
     model = result.get("model") or None
     return {

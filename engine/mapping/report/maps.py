@@ -196,7 +196,7 @@ def _north_arrow(axes: Axes, mesh: _Mesh, inches: float) -> None:
     direction /= np.hypot(*direction)
     size = 0.3 / inches
     cols = axes.get_xlim()[1]
-    centre = np.array([cols - 0.75 * size, 0.95 * size])
+    centre = np.array([cols - 0.8 * size, 1.15 * size])
     tail, tip = centre - direction * size / 2, centre + direction * size / 2
     axes.annotate(
         "",
