@@ -36,7 +36,7 @@ from engine.raster.read import reason
 
 Color = tuple[int, int, int, int]
 _BLOCK = 512
-_CACHE_BYTES = 64 * 1024 * 1024
+_CACHE_BYTES = (16 * 1024 * 1024, 96 * 1024 * 1024)
 _GDAL_TYPES = {
     "uint8": "Byte",
     "uint16": "UInt16",
@@ -126,7 +126,7 @@ class CogWriter:
                 self._write_views()
                 options: dict[str, Any] = {
                     "GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE": "ALL",
-                    "GDAL_CACHEMAX": _CACHE_BYTES,
+                    "GDAL_CACHEMAX": self._cache_bytes(),
                 }
                 with gdal_options(**options), no_georeference_is_fine():
                     rasterio.shutil.copy(self._view, self._cog, driver="COG", **self._cog_options())
@@ -222,6 +222,11 @@ class CogWriter:
             yield self._level(i).with_suffix(".vrt")
         if self._cog.parent.is_dir():
             yield from list(self._cog.parent.glob(f"{self._cog.name}.*"))
+
+    def _cache_bytes(self) -> int:
+        """A row of the COG's blocks and a half, within limits: what more GDAL takes, it keeps."""
+        least, most = _CACHE_BYTES
+        return min(most, max(least, 3 * self.grid.width * _BLOCK * self.dtype.itemsize // 2))
 
     def _cog_options(self) -> dict[str, str]:
         # Prediction helps smooth values; classes compress better without.
