@@ -149,10 +149,12 @@ def _figure(key: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
     area = figures.get("area_m2") or {}
+    nothing = not any(area.get(key) for _, key in _CLASS_ORDER[:4])
     rows = []
     for code, key in _CLASS_ORDER:
         color = UNSEEN if code == 255 else (236, 236, 232) if code == 0 else CLASS_COLORS[code][:3]
-        if code in (0, 2, 255) or (area.get(key) or 0) > 0:
+        always = (255,) if nothing else (0, 2, 255)
+        if code in always or (area.get(key) or 0) > 0:
             name = "excluded" if code == 254 else CLASS_NAMES[code]
             rows.append({"name": name, "color": _hex(color), "area": _figure(key, area)})
     return rows

@@ -10,12 +10,12 @@ _THIN = "\u202f"  # narrow no-break space between thousands
 
 
 def area_text(square_metres: float | None) -> str:
-    """``12.3 km²``, ``45.6 ha`` under one km², ``820 m²`` under a tenth of a hectare; "unknown" for None."""
+    """``12.3 km²``, ``45.6 ha`` under one km², ``820 m²`` under one hectare; "unknown" for None."""
     if square_metres is None or not math.isfinite(square_metres):
         return "unknown"
     if square_metres == 0:
         return "0 km²"
-    for unit, size, least in (("km²", 1e6, 1e6), ("ha", 1e4, 1e3), ("m²", 1.0, 0.0)):
+    for unit, size, least in (("km²", 1e6, 1e6), ("ha", 1e4, 1e4), ("m²", 1.0, 0.0)):
         if square_metres >= least * 0.9995:
             return f"{number_text(square_metres / size)}\u00a0{unit}"
     return f"{square_metres:g}\u00a0m²"
