@@ -30,6 +30,7 @@ IntArray = NDArray[np.int64]
 # the outline is followed with the region on the right.
 _EAST, _SOUTH, _START = 1, 2, 4
 _NO_PROBABILITY = 101
+_CHUNK = 50_000
 
 
 @dataclass(frozen=True)
@@ -211,11 +212,19 @@ class RegionOutlines:
         )
 
     def _emit(self, state: tuple[NDArray[Any], ...], corners: _Corners) -> None:
+        """Trace the closed regions and hand them on, some ten thousand at a time: geometries are large."""
         code, pixels, area, probability, known = state
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(known > 0, probability / known, np.nan)
-        geometries = _trace(corners, len(code), self.grid)
-        self._sink(PolygonBatch(geometries, code, area, mean, pixels))
+        order = np.argsort(corners.region, kind="stable")
+        firsts = range(0, len(code), _CHUNK)
+        bounds = np.append(np.searchsorted(corners.region[order], firsts), len(order))
+        for i, first in enumerate(firsts):
+            part = slice(first, first + _CHUNK)
+            count = len(code[part])
+            own = corners.pick(order[bounds[i] : bounds[i + 1]], np.arange(len(code)) - first)
+            geometries = _trace(own, count, self.grid)
+            self._sink(PolygonBatch(geometries, code[part], area[part], mean[part], pixels[part]))
 
 
 def _runs(codes: NDArray[np.uint8]) -> tuple[IntArray, IntArray, IntArray]:

@@ -122,6 +122,18 @@ def test_unknown_probability_does_not_count_and_areas_are_geodesic() -> None:
     np.testing.assert_allclose(got.area_m2, expected, rtol=1e-6)
 
 
+def test_many_regions_are_handed_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.random.default_rng(0).integers(0, 3, (30, 40)).astype(np.uint8)
+    grid = Grid(30, 40, Affine.identity(), None)
+    whole = by_strips(grid, codes, codes, [])
+    monkeypatch.setattr("engine.raster.polygons._CHUNK", 7)
+    parts = by_strips(grid, codes, codes, [])
+    assert as_text(zip(parts.codes, parts.geometries, strict=True)) == as_text(
+        zip(whole.codes, whole.geometries, strict=True)
+    )
+    np.testing.assert_array_equal(parts.pixels, whole.pixels)
+
+
 def test_strips_out_of_order_are_refused() -> None:
     grid = Grid(6, 5, Affine.identity(), None)
     outlines = RegionOutlines(grid, sink=lambda batch: None)
