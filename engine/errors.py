@@ -35,7 +35,7 @@ def _rebuild(cls: type[EngineError], message: str, remedy: str) -> EngineError:
     return cls(message, remedy=remedy)
 
 
-class Cancelled(EngineError):
+class Cancelled(EngineError):  # noqa: N818 - no error but an answer
     """Raised at the next checkpoint after the user asked to stop; never an error to report as a failure."""
 
     kind = "cancelled"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyproj
 import pytest
@@ -21,7 +23,7 @@ def pixel_by_geod(grid: Grid, row: int, col: int) -> float:
     """Brute force: the pixel's outline, cut into many pieces, as a geodesic polygon."""
     to_degrees = pyproj.Transformer.from_crs(grid.crs.to_wkt(), 4326, always_xy=True)
     ring = np.array([(col, row), (col + 1, row), (col + 1, row + 1), (col, row + 1), (col, row)], float)
-    points = np.concatenate([np.linspace(a, b, 50, endpoint=False) for a, b in zip(ring, ring[1:], strict=False)])
+    points = np.concatenate([np.linspace(a, b, 50, endpoint=False) for a, b in itertools.pairwise(ring)])
     t = grid.transform
     x, y = t.a * points[:, 0] + t.b * points[:, 1] + t.c, t.d * points[:, 0] + t.e * points[:, 1] + t.f
     return abs(GEOD.polygon_area_perimeter(*to_degrees.transform(x, y))[0])
@@ -30,16 +32,20 @@ def pixel_by_geod(grid: Grid, row: int, col: int) -> float:
 GRIDS = {
     "degrees": Grid(400, 300, Affine(0.01, 0, -1.5, 0, -0.01, 52), CRS.from_epsg(4326)),
     "degrees south-up": Grid(400, 300, Affine(0.01, 0, -1.5, 0, 0.01, 52), CRS.from_epsg(4326)),
-    "degrees rotated": Grid(400, 300, Affine.translation(10, 60) @ Affine.rotation(30) @ Affine.scale(0.01), CRS.from_epsg(4326)),
+    "degrees rotated": Grid(
+        400, 300, Affine.translation(10, 60) @ Affine.rotation(30) @ Affine.scale(0.01), CRS.from_epsg(4326)
+    ),
     "antimeridian": Grid(400, 300, Affine(0.01, 0, 178.7, 0, -0.01, -16), CRS.from_epsg(4326)),
     "utm": Grid(2000, 1500, Affine(100, 0, 4e5, 0, -100, 6e6), CRS.from_epsg(32633)),
-    "utm rotated": Grid(2000, 1500, Affine.translation(5e5, 1e6) @ Affine.rotation(17) @ Affine.scale(100, -100), CRS.from_epsg(32733)),
+    "utm rotated": Grid(
+        2000, 1500, Affine.translation(5e5, 1e6) @ Affine.rotation(17) @ Affine.scale(100, -100), CRS.from_epsg(32733)
+    ),
     "web mercator": Grid(2000, 1500, Affine(100, 0, 1e6, 0, -100, 11e6), CRS.from_epsg(3857)),
     "laea": Grid(2000, 1500, Affine(100, 0, 4e6, 0, -100, 3e6), CRS.from_epsg(3035)),
     "polar": Grid(2000, 1500, Affine(500, 0, -4e5, 0, -500, 5e5), CRS.from_epsg(3031)),
     "us feet": Grid(2000, 1500, Affine(300, 0, 6e6, 0, -300, 2e6), CRS.from_epsg(2229)),
     "british": Grid(2000, 1500, Affine(100, 0, 4e5, 0, -100, 4e5), CRS.from_epsg(27700)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -61,7 +67,9 @@ def test_a_window_gives_what_the_whole_gives(row: int, col: int, height: int, wi
         np.testing.assert_allclose(got, whole[row + 5 : row + 5 + height, col + 5 : col + 5 + width], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("lon", "lat", "epsg"), [(14.0, 52.0, 32633), (179.97, -17.0, 32760), (-179.97, -17.0, 32760), (12.1, 78.0, 32633)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("lon", "lat", "epsg"), [(14.0, 52.0, 32633), (179.97, -17.0, 32760), (-179.97, -17.0, 32760), (12.1, 78.0, 32633)]
+)
 def test_degrees_and_utm_of_one_ground_give_one_area(lon: float, lat: float, epsg: int) -> None:
     """A square of about 10 km, rasterised in both systems by its polygon: areas within 0.1 %."""
     to_utm = pyproj.Transformer.from_crs(4326, epsg, always_xy=True)
@@ -85,7 +93,9 @@ def test_degrees_and_utm_of_one_ground_give_one_area(lon: float, lat: float, eps
     one, other = covered(utm, square), covered(degrees, in_degrees)
     assert one == pytest.approx(other, rel=1e-3)
     assert one == pytest.approx(polygon_area_m2(square, CRS.from_epsg(epsg)), rel=1e-3)
-    assert polygon_area_m2(square, CRS.from_epsg(epsg)) == pytest.approx(polygon_area_m2(in_degrees, CRS.from_epsg(4326)), rel=1e-6)  # fmt: skip
+    assert polygon_area_m2(square, CRS.from_epsg(epsg)) == pytest.approx(
+        polygon_area_m2(in_degrees, CRS.from_epsg(4326)), rel=1e-6
+    )
 
 
 def test_the_whole_globe_has_the_area_of_the_ellipsoid() -> None:
