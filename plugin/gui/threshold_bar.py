@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayer, QgsProject
+from qgis.core import QgsApplication, QgsMapLayer, QgsProject
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from ..layers.results import PERCENT_PROPERTY, RUN_PROPERTY, run_layers
 from ..layers.threshold import ThresholdView
+from .area_task import AreaTask
 from .icons import theme_icon
 
 DELAY_MS = 40
@@ -20,6 +21,8 @@ class ThresholdBar(QGroupBox):
         super().__init__(parent)
         self.setTitle(self.tr("Water from probability"))
         self._view: ThresholdView | None = None
+        self._task: AreaTask | None = None
+        self._areas = None
         self.folder = ""
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 100)
@@ -75,6 +78,7 @@ class ThresholdBar(QGroupBox):
     def set_folder(self, folder: str) -> None:
         """Bind to the layers of a result folder, as far as they are in the project."""
         self._timer.stop()
+        self._stop_areas()
         self.folder = folder
         layers = run_layers(folder) if folder else {}
         probability = layers.get("probability")
@@ -98,6 +102,7 @@ class ThresholdBar(QGroupBox):
     def shut_down(self) -> None:
         """Follow the project no longer."""
         self._timer.stop()
+        self._stop_areas(wait=True)
         QgsProject.instance().layersRemoved.disconnect(self._layers_removed)
 
     def _set_shown(self, percent: int) -> None:
@@ -113,11 +118,35 @@ class ThresholdBar(QGroupBox):
         elif percent == self._view.run_percent:
             text = self.tr("The result as it was made, at {}\u00a0%.").format(percent)
         else:
-            text = self.tr("Every pixel of {}\u00a0% and more; the run took {}\u00a0%.").format(
-                percent, self._view.run_percent
+            text = self.tr("Every pixel of {}\u00a0% and more{}; the run took {}\u00a0%.").format(
+                percent, self._area(percent), self._view.run_percent
             )
         self.note.setText(text)
         self.reset.setEnabled(self._view is not None and percent != self._view.run_percent)
+
+    def _area(self, percent: int) -> str:
+        """The area of water at a threshold as ``": 1.23 km²"``; computed in the background when first asked for."""
+        if self._areas is not None:
+            return f": {self._areas[percent] / 1e6:.2f}\u00a0km²"
+        flood, probability = self._view.flood, self._view.probability
+        if self._task is None and flood is not None and probability is not None:
+            self._task = AreaTask(flood.source(), probability.source())
+            self._task.taskCompleted.connect(self._take_areas)
+            QgsApplication.taskManager().addTask(self._task)
+        return ""
+
+    def _take_areas(self) -> None:
+        if self._task is not None and self._view is not None:
+            self._areas = self._task.areas
+            self._say(self.slider.value())
+
+    def _stop_areas(self, *, wait: bool = False) -> None:
+        task, self._task, self._areas = self._task, None, None
+        if task is not None and task.areas is None:
+            task.taskCompleted.disconnect(self._take_areas)
+            task.cancel()
+            if wait:
+                task.waitForFinished(5000)
 
     def _moved(self, percent: int) -> None:
         self.spin.blockSignals(True)

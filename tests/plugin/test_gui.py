@@ -1,9 +1,10 @@
 """The dock's parts: form, area, runs, slider, banner, options; with real widgets and no window."""
 
-# ruff: noqa: N802, N815 - names of QGIS
+# ruff: noqa: N815 - names of QGIS
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from plugin.gui.options_page import SameSceneOptionsPage
 from plugin.gui.runs_list import describe, duration
 from plugin.gui.runs_panel import RunsPanel
 from plugin.gui.suggest import suggest_folder
+from plugin.gui.threshold_bar import ThresholdBar
+from plugin.layers.results import load_results
 from plugin.processing.provider import SameSceneProvider
 
 gdal.UseExceptions()
@@ -445,3 +448,36 @@ def _spin(until, seconds: float = 5.0) -> None:
     QTimer.singleShot(int(seconds * 1000), lambda: stop.append(1))
     while not until() and not stop:
         QApplication.processEvents()
+
+
+def test_the_slider_tells_the_area_once_it_is_known(iface, qgis_app, tmp_path):
+    bar = ThresholdBar()
+    folder = _result(tmp_path)
+    load_results(folder)
+    bar.set_folder(str(folder))
+    assert bar.bound and "as it was made" in bar.note.text()
+    bar.slider.setValue(90)
+    _spin(lambda: "km²" in bar.note.text())
+    assert "0.01 km²" in bar.note.text().replace("\u00a0", " "), bar.note.text()
+    bar.set_folder("")
+    assert not bar.bound and not bar.slider.isEnabled()
+    bar.shut_down()
+
+
+def _result(tmp_path) -> Path:
+    """A result folder with 100 pixels of 100 m² at 95 % and 100 at 60 %."""
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32630)
+    percents = np.full((20, 20), 10, np.uint8)
+    percents[:5], percents[5:10] = 95, 60
+    for name, values in (("flood.tif", np.where(percents > 50, 2, 0)), ("water_probability.tif", percents)):
+        made = gdal.GetDriverByName("GTiff").Create(str(tmp_path / name), 20, 20, 1, gdal.GDT_Byte)
+        made.SetGeoTransform((500000, 10, 0, 4400000, 0, -10))
+        made.SetProjection(reference.ExportToWkt())
+        made.GetRasterBand(1).WriteArray(values.astype(np.uint8))
+        made = None
+    outputs = {"flood": "flood.tif", "probability": "water_probability.tif"}
+    (tmp_path / "result.json").write_text(
+        json.dumps({"outputs": outputs, "parameters": {"probability": 50}, "figures": {}})
+    )
+    return tmp_path

@@ -27,6 +27,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from plugin.layers import names
+from plugin.layers.area_table import AreaTableError, area_by_threshold
 from plugin.layers.metadata import time_range
 from plugin.layers.results import (
     ResultsError,
@@ -330,6 +331,29 @@ def test_the_slider_survives_layers_that_were_removed(make_result):
     QgsProject.instance().removeMapLayer(view.probability.id())
     view.set_percent(20)
     assert view.percent() == 50
+
+
+def test_areas_by_threshold_are_those_of_the_pixels(make_result):
+    folder = make_result()
+    areas = area_by_threshold(str(folder / "flood.tif"), str(folder / "water_probability.tif"))
+    pixel = areas[0] / ((PROBABILITY != 255) & (CODES != 1)).sum()
+    assert pixel == pytest.approx(100 / 0.9996**2, rel=1e-4), "10 m in UTM, at its central meridian, on the ellipsoid"
+    for percent in range(101):
+        counted = ((percent <= PROBABILITY) & (PROBABILITY != 255) & (CODES != 1)).sum()
+        assert areas[percent] == pytest.approx(counted * pixel)
+    assert (
+        area_by_threshold(str(folder / "flood.tif"), str(folder / "water_probability.tif"), is_cancelled=lambda: True)
+        is None
+    )
+
+
+def test_areas_of_files_that_do_not_fit_are_refused(make_result):
+    folder = make_result()
+    _raster(folder / "other.tif", CODES[:2], {})
+    with pytest.raises(AreaTableError, match="another size"):
+        area_by_threshold(str(folder / "flood.tif"), str(folder / "other.tif"))
+    with pytest.raises(AreaTableError, match="cannot be read"):
+        area_by_threshold(str(folder / "gone.tif"), str(folder / "other.tif"))
 
 
 def test_files_open_styled_in_a_new_qgis(make_result):
