@@ -17,18 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from engine.raster.area import PixelAreas
 from engine.raster.grid import Grid, Window
+from engine.raster.rings import EAST, SOUTH, START, Corners, IntArray, trace
 
-IntArray = NDArray[np.int64]
-# Flags of a corner: its horizontal edge goes east, its vertical edge goes south, a horizontal edge starts here when
-# the outline is followed with the region on the right.
-_EAST, _SOUTH, _START = 1, 2, 4
 _NO_PROBABILITY = 101
 _CHUNK = 50_000
 
@@ -63,34 +59,12 @@ class _Open:
     run_start: IntArray
     run_stop: IntArray
     run_region: IntArray
-    corners: _Corners
+    corners: Corners
 
     @classmethod
     def nothing(cls) -> _Open:
         none, real = np.zeros(0, np.int64), np.zeros(0)
-        return cls(np.zeros(0, np.uint8), none, real, real, none, none, none, none, _Corners.nothing())
-
-
-@dataclass
-class _Corners:
-    region: NDArray[np.int32]
-    row: NDArray[np.int32]
-    col: NDArray[np.int32]
-    flags: NDArray[np.uint8]
-
-    @classmethod
-    def nothing(cls) -> _Corners:
-        none = np.zeros(0, np.int32)
-        return cls(none, none, none, np.zeros(0, np.uint8))
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Corners]) -> _Corners:
-        return cls(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("region", "row", "col", "flags")))
-
-    def pick(self, which: NDArray[Any], renumbered: IntArray) -> _Corners:
-        return _Corners(
-            renumbered[self.region[which]].astype(np.int32), self.row[which], self.col[which], self.flags[which]
-        )
+        return cls(np.zeros(0, np.uint8), none, real, real, none, none, none, none, Corners.nothing())
 
 
 class RegionOutlines:
@@ -141,8 +115,8 @@ class RegionOutlines:
         labels = _label_image(before, merged, of_run, starts, all_starts, stops, height, width)
         fresh = _find_corners(labels, before, starts, stops, window.row, width)
         old = before.corners
-        moved = _Corners(merged[old.region].astype(np.int32), old.row, old.col, old.flags)
-        corners = _Corners.joined([moved, fresh])
+        moved = Corners(merged[old.region].astype(np.int32), old.row, old.col, old.flags)
+        corners = Corners.joined([moved, fresh])
 
         last = (height - 1) * width
         at_end = starts >= last
@@ -211,7 +185,7 @@ class RegionOutlines:
             total(before.known, run_known).astype(np.int64),
         )
 
-    def _emit(self, state: tuple[NDArray[Any], ...], corners: _Corners) -> None:
+    def _emit(self, state: tuple[NDArray[Any], ...], corners: Corners) -> None:
         """Trace the closed regions and hand them on, some ten thousand at a time: geometries are large."""
         code, pixels, area, probability, known = state
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -223,7 +197,7 @@ class RegionOutlines:
             part = slice(first, first + _CHUNK)
             count = len(code[part])
             own = corners.pick(order[bounds[i] : bounds[i + 1]], np.arange(len(code)) - first)
-            geometries = _trace(own, count, self.grid)
+            geometries = trace(own, count, self.grid)
             self._sink(PolygonBatch(geometries, code[part], area[part], mean[part], pixels[part]))
 
 
@@ -293,7 +267,7 @@ def _label_image(
 
 def _find_corners(
     labels: NDArray[np.int32], before: _Open, starts: IntArray, stops: IntArray, top: int, width: int
-) -> _Corners:
+) -> Corners:
     """Corners of all regions on the lattice lines above each row of the strip (not below the last)."""
     height = labels.shape[0] - 1
     marked = np.zeros((height, width + 1), bool)
@@ -308,105 +282,18 @@ def _find_corners(
     found = []
     for quadrant, own in enumerate(corners):
         beside, across, opposite = corners[quadrant ^ 1], corners[quadrant ^ 2], corners[quadrant ^ 3]
-        flags = (_EAST if quadrant & 1 else 0) | (_SOUTH if quadrant & 2 else 0)
+        flags = (EAST if quadrant & 1 else 0) | (SOUTH if quadrant & 2 else 0)
         diagonal = quadrant in (0, 3)
         alone = (own != 0) & (own != beside) & (own != across)
         notch = (beside != 0) & (beside == across) & (beside == opposite) & (own != beside)
         for where, region, start in ((alone, own, diagonal), (notch, beside, not diagonal)):
             at = np.flatnonzero(where)
             found.append(
-                _Corners(
+                Corners(
                     region[at] - np.int32(1),
                     (line[at] + top).astype(np.int32),
                     col[at].astype(np.int32),
-                    np.full(len(at), flags | (_START if start else 0), np.uint8),
+                    np.full(len(at), flags | (START if start else 0), np.uint8),
                 )
             )
-    return _Corners.joined(found)
-
-
-def _trace(corners: _Corners, count: int, grid: Grid) -> NDArray[Any]:
-    """Polygons of ``count`` regions from all of their corners."""
-    region, row, col = (values.astype(np.int64) for values in (corners.region, corners.row, corners.col))
-    east, south = (corners.flags & _EAST) != 0, (corners.flags & _SOUTH) != 0
-    lattice = row * (grid.width + 1) + col
-    # Where two pixels of one region touch at a corner only, the outline goes around what is not the region: so the
-    # hole that is closed off there gets a ring of its own, and no ring touches itself.
-    order = np.lexsort((lattice, region))
-    twice = np.flatnonzero((np.diff(region[order]) == 0) & (np.diff(lattice[order]) == 0))
-    south[order[twice]] ^= True
-    south[order[twice + 1]] ^= True
-    along = _partners(region, lattice * 2 + east)
-    down = _partners(region, (col * (grid.height + 1) + row) * 2 + south)
-
-    start = np.flatnonzero(corners.flags & _START)
-    rank = np.empty(len(region), np.int64)
-    rank[start] = np.arange(len(start))
-    follows = rank[down[along[start]]]
-    ring, order = _cycles(follows)
-    sequence = start[order]
-    points = np.column_stack([sequence, along[sequence]]).ravel()
-    ring = np.repeat(ring[order], 2)
-
-    heads = np.flatnonzero(np.append(True, ring[1:] != ring[:-1]))
-    sizes = np.diff(np.append(heads, len(ring)))
-    # Every ring ends where it began.
-    closed = np.insert(points, heads + sizes, points[heads])
-    x, y = col[closed], row[closed]
-    index = np.repeat(np.arange(len(heads)), sizes + 1)
-    cross = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0)
-    cross[np.cumsum(sizes + 1) - 1] = 0
-    shell = np.add.reduceat(cross, np.cumsum(sizes + 1) - (sizes + 1)) > 0
-    t = grid.transform
-    rings = shapely.linearrings(t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f, indices=index)
-    owner = region[points[heads]]
-
-    outer = np.empty(count, object)
-    outer[owner[shell]] = rings[shell]
-    by_owner = np.argsort(owner[~shell], kind="stable")
-    polygons = shapely.polygons(outer)
-    if len(by_owner):
-        holes, holder = rings[~shell][by_owner], owner[~shell][by_owner]
-        with_holes = np.unique(holder)
-        polygons[with_holes] = _with_holes(outer[with_holes], holes, np.searchsorted(with_holes, holder))
-    return np.asarray(polygons, object)
-
-
-def _with_holes(shells: NDArray[Any], holes: NDArray[Any], owner: IntArray) -> NDArray[Any]:
-    bounds = np.searchsorted(owner, np.arange(len(shells) + 1))
-    return np.array(
-        [shapely.Polygon(shell, list(holes[bounds[i] : bounds[i + 1]])) for i, shell in enumerate(shells)], object
-    )
-
-
-def _partners(region: IntArray, place: IntArray) -> IntArray:
-    """The other end of every corner's edge: corners of one region, sorted along the lines, pair up."""
-    order = np.lexsort((place, region))
-    partner = np.empty(len(order), np.int64)
-    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
-    return partner
-
-
-def _cycles(follows: IntArray) -> tuple[IntArray, IntArray]:
-    """Cycles of the permutation ``follows``: each entry's cycle (its least entry), and the entries in cyclic order.
-
-    Pointer jumping: the number of passes is the logarithm of the longest cycle.
-    """
-    size = len(follows)
-    leader, jump = np.arange(size), follows.copy()
-    while True:
-        better = np.minimum(leader, leader[jump])
-        if np.array_equal(better, leader):
-            break
-        leader, jump = better, jump[jump]
-    left = np.ones(size, np.int64)  # steps to the leader
-    heads = leader == np.arange(size)
-    left[heads] = 0
-    jump = np.where(heads, np.arange(size), follows)
-    active = np.flatnonzero(~heads)
-    while len(active):
-        left[active], jump[active] = left[active] + left[jump[active]], jump[jump[active]]
-        active = active[~heads[jump[active]]]
-    # The leader first, then by falling distance to it.
-    position = np.where(heads, -size, -left)
-    return leader, np.lexsort((position, leader))
+    return Corners.joined(found)
