@@ -29,6 +29,7 @@ def pixel_by_geod(grid: Grid, row: int, col: int) -> float:
     return abs(GEOD.polygon_area_perimeter(*to_degrees.transform(x, y))[0])
 
 
+TURN = Affine.rotation(30)
 GRIDS = {
     "degrees": Grid(400, 300, Affine(0.01, 0, -1.5, 0, -0.01, 52), CRS.from_epsg(4326)),
     "degrees south-up": Grid(400, 300, Affine(0.01, 0, -1.5, 0, 0.01, 52), CRS.from_epsg(4326)),
