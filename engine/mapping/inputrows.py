@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +34,8 @@ def read_ahead(source: Source, *, bottom: int, left: int, right: int, bands: int
         for window in blocks.pieces(0, bottom, left, right, bands=bands):
             if stop.is_set():
                 raise Stopped
-            values = torch.from_numpy(source.read(window))
+            # A view that torch may not write to would make it warn.
+            values = torch.from_numpy(np.require(source.read(window), np.float32, ["W"]))
             # One sum tells whether anything is missing at all; where it overflows, the long way is taken and right.
             complete = math.isfinite(float(values.sum()))
             yield Piece(window, values.pin_memory() if pinned else values, complete)

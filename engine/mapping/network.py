@@ -97,7 +97,10 @@ class PreparedNetwork:
             ) from error
 
     def _run(self, batch: Tensor, dtype: torch.dtype | None) -> Tensor:
-        with torch.autocast(self._torch_device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        if dtype is None:
+            exact: Tensor = self._network(batch)
+            return exact
+        with torch.autocast(self._torch_device.type, dtype=dtype):
             logits: Tensor = self._network(batch)
         return logits
 
