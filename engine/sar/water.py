@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.special import expit
 
 from engine.sar.radiometry import to_db, to_power
@@ -154,7 +154,8 @@ def drop_db(
 ) -> FloatArray:
     """By how many dB the narrow-window mean fell from ``before`` to ``now``: the log-ratio, float32 (rows, columns).
 
-    Weighted mean over the polarisations that are finite in both; NaN where none is. ``weights`` (> 0) by polarisation.
+    Weighted mean over the polarisations that are finite in both, averaged over the narrow window once more; NaN where
+    none is finite in both. ``weights`` (> 0) by polarisation.
     """
     shape = next(iter(now.values())).shape
     fall, total = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -164,7 +165,12 @@ def drop_db(
             known = np.isfinite(change)
             fall += np.where(known, np.float32(weights[pol]) * change, 0)
             total += np.where(known, np.float32(weights[pol]), 0)
-    return np.divide(fall, total, out=np.full(shape, np.nan, np.float32), where=total > 0)
+    seen = total > 0
+    np.divide(fall, total, out=fall, where=seen)
+    # The ratio of two speckled means is averaged once more: its own spread is 1.2 dB, too near to least_drop.
+    mean = uniform_filter(fall, model.fine, mode="constant")
+    share = uniform_filter(seen.astype(np.float32), model.fine, mode="constant")
+    return np.divide(mean, share, out=np.full(shape, np.nan, np.float32), where=seen)
 
 
 def lasting_water(p_before: FloatArray, p_now: FloatArray, drop: FloatArray, *, model: WaterModel) -> FloatArray:

@@ -230,6 +230,20 @@ def test_before_asked_first_gives_the_same():
     )
 
 
+def test_a_detector_forgets_the_scene_that_it_mapped_last():
+    truth = lake()
+    nothing = np.zeros_like(truth)
+    first = ArrayScene(scene(truth), scene(nothing, 5))
+    second = ArrayScene(scene(truth, 6, wet=(-17, -23), dry=(-8, -14)), scene(nothing, 7, dry=(-8, -14)))
+    used, fresh = ThresholdDetector(prior_tiles=1.0), ThresholdDetector(prior_tiles=1.0)
+    join(first, used.probabilities(first, Reporter()))
+    np.testing.assert_array_equal(
+        join(second, used.probabilities_before(second, Reporter())),
+        join(second, fresh.probabilities_before(second, Reporter())),
+    )
+    assert used == fresh  # constants alone make two detectors equal
+
+
 def test_levels_follow_the_scene_as_far_as_tiles_tell():
     truth = lake((512, 512))
     values = scene(truth, wet=(-17.5, -23.0), dry=(-8.0, -14.0))  # noise lifts everything

@@ -119,8 +119,9 @@ class ThresholdDetector:
     test: Bimodality = field(default_factory=Bimodality)
     grow: int = 10
     strip_rows: int = STRIP_ROWS
-    _after: SceneLevels | None = field(default=None, init=False, repr=False)
-    _before: SceneLevels | None = field(default=None, init=False, repr=False)
+    _after: SceneLevels | None = field(default=None, init=False, repr=False, compare=False)
+    _before: SceneLevels | None = field(default=None, init=False, repr=False, compare=False)
+    _scene: SceneReader | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -134,8 +135,7 @@ class ThresholdDetector:
 
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
         """See :class:`engine.mapping.flood.detector.WaterDetector`; the scene before the event plays no part."""
-        self._before = None
-        self._after = levels = self._learn(scene, scene.read, reporter.part(0.0, 0.2))
+        levels = self._learn_after(scene, reporter.part(0.0, 0.2))
 
         def water(outer: Window) -> Work:
             now = scene.read(outer)
@@ -148,8 +148,8 @@ class ThresholdDetector:
 
         So smooth dark ground (tarmac, sand) and water that wind had roughened are not mistaken for flood.
         """
-        after = self._after or self._learn(scene, scene.read, reporter.part(0.0, 0.1))
-        self._after = after
+        known = self._after if scene is self._scene else None
+        after = known or self._learn_after(scene, reporter.part(0.0, 0.1))
         self._before = past = self._learn(scene, scene.read_before, reporter.part(0.1, 0.2))
 
         def water(outer: Window) -> Work:
@@ -175,6 +175,12 @@ class ThresholdDetector:
         if self._before is not None:
             facts["change"] = {"thresholds_before": self._thresholds(self._before)}
         return facts
+
+    def _learn_after(self, scene: SceneReader, reporter: Reporter) -> SceneLevels:
+        """Levels of the scene after the event; what was known of another scene is forgotten."""
+        self._scene, self._before = scene, None
+        self._after = self._learn(scene, scene.read, reporter)
+        return self._after
 
     def _learn(self, scene: SceneReader, read: Callable[[Window], FloatArray], reporter: Reporter) -> SceneLevels:
         pols = [pol for pol in PLANES if pol in scene.polarisations]
