@@ -27,10 +27,10 @@ def draw_histograms(diagnostics: dict[str, Any], *, width_px: int) -> bytes | No
     from matplotlib.figure import Figure
 
     dpi = 160
-    figure = Figure(figsize=(width_px / dpi, 0.5 * width_px / dpi), dpi=dpi, facecolor="white")
+    figure = Figure(figsize=(width_px / dpi, 0.34 * width_px / dpi), dpi=dpi, facecolor="white")
     thresholds = diagnostics.get("thresholds") or {}
     for number, (pol, histogram) in enumerate(sorted(histograms.items(), reverse=True)):
-        axes = figure.add_subplot(len(histograms), 1, number + 1)
+        axes = figure.add_subplot(1, len(histograms), number + 1)
         edges = np.asarray(histogram["edges_db"], float)
         counts = np.asarray(histogram["counts"], float)
         share = 100 * counts / counts.sum()
@@ -51,13 +51,14 @@ def draw_histograms(diagnostics: dict[str, Any], *, width_px: int) -> bytes | No
                 color=_LINE,
                 va="top",
             )
-        axes.set_ylabel(f"{pol}, % of pixels", fontsize=6.5, color=INK)
+        if number == 0:
+            axes.set_ylabel("% of pixels", fontsize=6.5, color=INK)
+        axes.set_xlabel(f"{pol}, dB", fontsize=6.5, color=INK)
         axes.tick_params(labelsize=6.5, length=2, width=0.5, colors=INK)
         axes.spines[["top", "right"]].set_visible(False)
         for spine in axes.spines.values():
             spine.set_linewidth(0.5)
-    axes.set_xlabel("backscatter, dB", fontsize=6.5, color=INK)
-    figure.subplots_adjust(left=0.12, right=0.98, top=0.98, bottom=0.16, hspace=0.36)
+    figure.subplots_adjust(left=0.09, right=0.99, top=0.97, bottom=0.22, wspace=0.16)
     return png(figure)
 
 

@@ -88,6 +88,8 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
     figures, inputs = result.get("figures") or {}, result.get("inputs") or {}
     post = inputs.get("post") or {}
     observed = wording.time_text(figures.get("observed_at"))
+    if observed and len(observed) == 10:
+        observed += " (time of day unknown)"
     before = wording.time_text(figures.get("before_observed_at"))
     if "before" not in inputs:
         before_line = "No scene before the event was given."
@@ -150,10 +152,10 @@ def _figure(key: str, values: dict[str, Any]) -> dict[str, Any]:
 def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
     area = figures.get("area_m2") or {}
     nothing = not any(area.get(key) for _, key in _CLASS_ORDER[:4])
+    always = (255,) if nothing else (0, 255) if area.get("water") else (0, 2, 255)
     rows = []
     for code, key in _CLASS_ORDER:
         color = UNSEEN if code == 255 else (236, 236, 232) if code == 0 else CLASS_COLORS[code][:3]
-        always = (255,) if nothing else (0, 2, 255)
         if code in always or (area.get(key) or 0) > 0:
             name = "excluded" if code == 254 else CLASS_NAMES[code]
             rows.append({"name": name, "color": _hex(color), "area": _figure(key, area)})

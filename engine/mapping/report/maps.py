@@ -156,6 +156,13 @@ def _halo() -> list[Any]:
     return [patheffects.withStroke(linewidth=2.2, foreground="white")]
 
 
+def _plate(axes: Axes, x: float, y: float, width: float, height: float) -> None:
+    """A light ground under scale bar and arrow, so that they stand out from dark water."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x, y), width, height, facecolor="white", alpha=0.72, linewidth=0))
+
+
 def _scale_bar(axes: Axes, metres: float | None, inches: float) -> None:
     """A bar of a round length, about a fifth of the map wide, in the lower left corner; in pixels without a CRS."""
     cols, rows = axes.get_xlim()[1], axes.get_ylim()[0]
@@ -169,6 +176,7 @@ def _scale_bar(axes: Axes, metres: float | None, inches: float) -> None:
     from matplotlib.patches import Rectangle
 
     span = length / unit
+    _plate(axes, x - 0.4 * pad, y - 5 * thick, span + 0.8 * pad, 5 * thick + 0.4 * pad)
     for share, color in ((0.0, INK), (0.5, "white")):
         axes.add_patch(
             Rectangle((x + share * span, y - thick), span / 2, thick, facecolor=color, edgecolor=INK, linewidth=0.5)
@@ -197,6 +205,7 @@ def _north_arrow(axes: Axes, mesh: _Mesh, inches: float) -> None:
     size = 0.3 / inches
     cols = axes.get_xlim()[1]
     centre = np.array([cols - 0.8 * size, 1.15 * size])
+    _plate(axes, centre[0] - 0.55 * size, centre[1] - 0.85 * size, 1.1 * size, 1.7 * size)
     tail, tip = centre - direction * size / 2, centre + direction * size / 2
     axes.annotate(
         "",
