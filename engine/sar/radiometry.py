@@ -176,13 +176,15 @@ def detect_unit(
     where the unit is not clear.
     """
     every = {pol: _facts(values) for pol, values in sample_by_pol.items()}
-    zero_is_fill = any(f.zeros > 0.01 for f in every.values())
+    # Bytes and 16-bit integers hold too few values: 0 may be a true value there.
+    zero_is_fill = np.dtype(dtype).itemsize >= 4 and any(f.zeros > 0.01 for f in every.values())
+    missing = "; the value 0 counts as missing" if zero_is_fill else ""
     by_pol = {pol: facts for pol, facts in every.items() if facts.count}
     stated, where = _stated(names, tags)
 
     if not by_pol:
         unit = declared or (stated if stated not in (None, Unit.DN) else None) or Unit.DB
-        return UnitFinding(unit, f"no valid value in the sample: {unit.value} assumed", zero_is_fill)
+        return UnitFinding(unit, f"no valid value in the sample: {unit.value} assumed{missing}", zero_is_fill)
 
     found = "; ".join(f"{pol}: {facts.text}" for pol, facts in by_pol.items())
     if declared is Unit.DN or (declared is None and stated is Unit.DN) or _looks_like_dn(by_pol):
@@ -199,7 +201,7 @@ def detect_unit(
                 f"found {found}.",
                 remedy=_REMEDY,
             )
-        return UnitFinding(declared, f"given as --units {declared.value}, and the values agree", zero_is_fill)
+        return UnitFinding(declared, f"given as --units {declared.value}, and the values agree{missing}", zero_is_fill)
 
     if stated is not None:
         if _contradicts(by_pol, stated):
@@ -208,13 +210,15 @@ def detect_unit(
                 f"found {found}.",
                 remedy=_REMEDY,
             )
-        return UnitFinding(stated, f"{where}, and the values agree", zero_is_fill)
+        return UnitFinding(stated, f"{where}, and the values agree{missing}", zero_is_fill)
 
     fitting = [unit for unit in (Unit.DB, Unit.POWER, Unit.AMPLITUDE) if not _contradicts(by_pol, unit)]
     if len(fitting) == 1:
-        return UnitFinding(fitting[0], f"the values can only be {_expected(fitting[0])}: {found}", zero_is_fill)
+        return UnitFinding(
+            fitting[0], f"the values can only be {_expected(fitting[0])}: {found}{missing}", zero_is_fill
+        )
     if Unit.POWER in fitting and _snap_linear(names):
-        return UnitFinding(Unit.POWER, f"band name {names[0]} without _db, and the values agree", zero_is_fill)
+        return UnitFinding(Unit.POWER, f"band name {names[0]} without _db, and the values agree{missing}", zero_is_fill)
     if fitting:
         either = " or ".join(u.value for u in fitting)
         raise UnitsError(f"{path}: the unit is not clear, the values could be {either}; found {found}.", remedy=_REMEDY)

@@ -106,6 +106,8 @@ def test_undeclared_zero_fill_is_told_and_kept_out_of_the_judgement():
     finding = detect(sample)
     assert finding.unit is Unit.DB
     assert finding.zero_is_fill
+    assert "0 counts as missing" in finding.reason
+    assert not detect(sample, dtype="int16").zero_is_fill
 
 
 @pytest.mark.parametrize(

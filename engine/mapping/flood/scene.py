@@ -42,6 +42,8 @@ class Sentinel1File:
         """(2, rows, columns) sigma0 dB of VV, VH in ``window`` of ``raster`` (default: the file's own grid)."""
         out = np.full((2, *window.shape), np.nan, np.float32)
         values = (raster or self.raster).read(window, list(self.bands.values()))
+        if self.unit.zero_is_fill:
+            values = np.where(values == 0, np.float32(np.nan), values)
         for plane, pol in zip(values, self.bands, strict=True):
             out[POLARISATIONS.index(pol)] = to_db(plane, self.unit.unit)
         return out
