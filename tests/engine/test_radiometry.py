@@ -180,3 +180,23 @@ def test_real_chips_are_decibel_and_their_power_is_power(path):
         assert detect(power).unit is Unit.POWER
     except UnitsError as error:
         assert "not clear" in error.message  # never the wrong unit without a word
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.floats(-20, -5),
+    st.floats(5.5, 10),
+    st.floats(0.5, 3.5),
+    st.sampled_from([Unit.DB, Unit.POWER, Unit.AMPLITUDE]),
+    st.sampled_from([("VV", "VH"), ("VV",), ("VH",)]),
+)
+def test_never_a_wrong_unit_without_a_word(vv, difference, spread, unit, pols):
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, spread, 500)
+    db = {"VV": vv + z, "VH": vv - difference + z}
+    sample = as_unit({pol: db[pol] for pol in pols}, unit)
+    try:
+        assert detect(sample, names=pols).unit is unit
+    except UnitsError as error:
+        assert "not clear" in error.message
+    assert detect(sample, names=pols, declared=unit).unit is unit
