@@ -14,6 +14,7 @@ where at least half of its samples are valid.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from affine import Affine
@@ -27,7 +28,8 @@ from engine.raster.read import FloatArray, Raster, Resampling
 # A lattice cell is interpolated when its centre is off by less than this share of a source pixel; else it is exact.
 _TOLERANCE_PX = 0.01
 _CELL_PX = 32
-_MAX_PX = 8_000_000
+_MAX_PX = 4_000_000
+_CHUNK_PX = 250_000
 _MAX_SAMPLES = 16
 _WHOLE_PX = 1e-4
 
@@ -89,8 +91,23 @@ class ResampledRaster(Raster):
             return
         values = self._source.read(needed, bands)
         row, col = row - needed.row, col - needed.col
-        samples = _bilinear(values, row, col) if self._smooth else _nearest(values, row, col)
-        out[...] = samples if k == 1 else _mean(samples, k)
+        sample = _bilinear if self._smooth else _nearest
+        step = max(1, _CHUNK_PX // (row.shape[1] * k))
+        for first in range(0, window.height, step):
+            lines = slice(first * k, (first + step) * k)
+            samples = self._sampled(sample, values, row[lines], col[lines])
+            out[:, first : first + step] = samples if k == 1 else _mean(samples, k)
+
+    def _sampled(
+        self, sample: Callable[..., FloatArray], values: FloatArray, row: Coordinates, col: Coordinates
+    ) -> FloatArray:
+        """``sample`` of the part of ``values`` that the points need: its own arrays stay small."""
+        box = Window(0, 0, values.shape[1], values.shape[2])
+        near = _bounding(row, col, box, margin=1 if self._smooth else 0)
+        if near.empty:
+            return np.full((len(values), *row.shape), np.nan, np.float32)
+        rows, cols = near.within(box)
+        return sample(values[:, rows, cols], row - near.row, col - near.col)
 
     def _halves(self, out: FloatArray, window: Window, bands: tuple[int, ...]) -> None:
         if window.width >= window.height:
@@ -225,20 +242,25 @@ def _nearest(values: FloatArray, row: Coordinates, col: Coordinates) -> FloatArr
 def _bilinear(values: FloatArray, row: Coordinates, col: Coordinates) -> FloatArray:
     bands, height, width = values.shape
     nearest = _nearest(values, row, col)
-    good = np.isfinite(row) & np.isfinite(col)
-    r, c = np.where(good, row, 0.0) - 0.5, np.where(good, col, 0.0) - 0.5
-    top, left = np.floor(r).astype(np.intp), np.floor(c).astype(np.intp)
+    # Points far outside have no nearest pixel: where they are moved to does not matter.
+    r = np.clip(np.nan_to_num(row, nan=0.0) - 0.5, -1.0, height - 1e-6)
+    c = np.clip(np.nan_to_num(col, nan=0.0) - 0.5, -1.0, width - 1e-6)
+    top, left = np.floor(r), np.floor(c)
     down, right = (r - top).astype(np.float32), (c - left).astype(np.float32)
-    total = np.zeros((bands, *row.shape), np.float32)
-    weights = np.zeros((bands, *row.shape), np.float32)
+    base = ((top + 1) * (width + 2) + left + 1).astype(np.intp)
+    # A rim without values, so that no neighbour lies outside.
+    there = np.zeros((bands, height + 2, width + 2), np.float32)
+    there[:, 1:-1, 1:-1] = np.isfinite(values)
+    filled = np.zeros_like(there)
+    filled[:, 1:-1, 1:-1] = np.where(there[:, 1:-1, 1:-1] > 0, values, np.float32(0))
+    filled, there = filled.reshape(bands, -1), there.reshape(bands, -1)
+    total, weights = np.zeros_like(nearest), np.zeros_like(nearest)
     for i, weight_i in ((0, 1 - down), (1, down)):
         for j, weight_j in ((0, 1 - right), (1, right)):
-            at_r, at_c = top + i, left + j
-            there = (at_r >= 0) & (at_r < height) & (at_c >= 0) & (at_c < width)
-            value = values[:, np.clip(at_r, 0, height - 1), np.clip(at_c, 0, width - 1)]
-            weight = np.where(np.isfinite(value) & there, weight_i * weight_j, np.float32(0))
-            total += weight * np.where(weight > 0, value, np.float32(0))
-            weights += weight
+            at, weight = base + (i * (width + 2) + j), weight_i * weight_j
+            for band in range(bands):
+                total[band] += weight * filled[band].take(at)
+                weights[band] += weight * there[band].take(at)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.isfinite(nearest) & (weights > 0), total / weights, np.float32(np.nan))
 
