@@ -34,12 +34,14 @@ def read_ahead(source: Source, *, bottom: int, left: int, right: int, bands: int
         for window in blocks.pieces(0, bottom, left, right, bands=bands):
             if stop.is_set():
                 raise Stopped
-            # A view that torch may not write to would make it warn.
-            values = torch.from_numpy(np.require(source.read(window), np.float32, ["W"]))
+            array = np.require(source.read(window), np.float32, ["W"])  # torch warns of arrays that it may not write to
             # One sum tells whether anything is missing at all; where it overflows, the long way is taken and right.
-            complete = math.isfinite(float(values.sum()))
+            # Not torch's sum: its threads would wait for work in the way of those that compute.
+            with np.errstate(over="ignore", invalid="ignore"):
+                complete = math.isfinite(float(array.sum()))
+            values = torch.from_numpy(array)
             yield Piece(window, values.pin_memory() if pinned else values, complete)
-            del values
+            del array, values
 
     ahead = max(1, math.ceil((right - left) * blocks.strip_rows * bands / READ_VALUES))
     return Background(read, depth=ahead, name="samescene-reader")
