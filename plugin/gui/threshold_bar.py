@@ -96,7 +96,7 @@ class ThresholdBar(QGroupBox):
     def follow_layer(self, layer: QgsMapLayer | None) -> None:
         """Bind to the result that a layer belongs to, if it belongs to one."""
         folder = layer.customProperty(RUN_PROPERTY) if layer is not None else None
-        if folder and folder != self.folder:
+        if folder and (folder != self.folder or not self.bound):
             self.set_folder(str(folder))
 
     def shut_down(self) -> None:

@@ -63,11 +63,14 @@ class Window:
         """To be yielded: go on when ``condition()`` is true, fail after ``seconds`` saying ``what`` did not come."""
         return _Wait(condition, seconds, what)
 
-    def picture(self, name: str, widget=None) -> None:
-        """A screenshot of the display, or of one widget, as ``pictures/NAME.png``."""
+    def picture(self, name: str, widget=None, *, small: bool = False) -> None:
+        """A screenshot of the display, or of one widget, as ``pictures/NAME.png``; ``small``: a JPEG 1100 px wide."""
         QApplication.processEvents()
         grabbed = widget.grab() if widget is not None else QApplication.primaryScreen().grabWindow(0)
-        grabbed.save(str(Path(self.job["pictures"]) / f"{name}.png"))
+        if small and grabbed.width() > 1100:
+            grabbed = grabbed.scaledToWidth(1100, Qt.TransformationMode.SmoothTransformation)
+        folder = Path(self.job["pictures"])
+        grabbed.save(str(folder / f"{name}.{'jpg' if small else 'png'}"), quality=72 if small else -1)
 
     def heartbeat(self) -> Heartbeat:
         """A running measure of how long the event loop is ever blocked."""
