@@ -8,7 +8,14 @@ from pathlib import Path
 sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())["helpers"])
 
 from inside import play
-from qgis.core import QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import (
+    QgsContrastEnhancement,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRasterMinMaxOrigin,
+    QgsSingleBandGrayRenderer,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import QApplication, QDockWidget
 from qgis.utils import iface
@@ -34,6 +41,12 @@ def steps(w):
         project.addMapLayer(rasters[name])
         project.layerTreeRoot().findLayer(rasters[name].id()).setExpanded(False)
         project.layerTreeRoot().findLayer(rasters[name].id()).setItemVisibilityChecked(name == "after_S1")
+    for name in ("before_S1", "after_S1"):
+        rasters[name].setRenderer(QgsSingleBandGrayRenderer(rasters[name].dataProvider(), 1))
+        rasters[name].setContrastEnhancement(
+            QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum,
+            QgsRasterMinMaxOrigin.Limits.CumulativeCut,
+        )
     zones = QgsVectorLayer(f"{folder / 'zones.gpkg'}", "zones (simulated)", "ogr")
     project.addMapLayer(zones)
     project.layerTreeRoot().findLayer(zones.id()).setItemVisibilityChecked(False)
