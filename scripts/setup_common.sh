@@ -43,6 +43,17 @@ quietly() {
     fi
 }
 
+# environment NAME PYTHON FOLDER [VENV OPTION...]: a virtual environment; one of another Python, or moved here, is made anew
+environment() {
+    local name=$1 python=$2 folder=$3
+    shift 3
+    if [ "$("$folder/bin/python" --version 2>&1)" != "$("$python" --version)" ] ||
+        ! grep -qsF "$folder/bin/python" "$folder/bin/pip"; then
+        rm -rf "$folder"
+    fi
+    quietly "$name-venv" "$python" -m venv "$@" "$folder"
+}
+
 # one_at_a_time: two scripts that are started together must not fill one environment at the same time
 one_at_a_time() {
     command -v flock >/dev/null || return 0

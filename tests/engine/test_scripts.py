@@ -122,6 +122,22 @@ def test_the_log_of_a_failed_step_is_shown(tmp_path):
     assert common(f"SETUP_LOGS='{tmp_path}/logs'; quietly step echo noise").stdout == ""
 
 
+def test_an_environment_that_was_moved_is_made_anew(tmp_path):
+    def make(folder: Path) -> None:
+        done = common(f"SETUP_LOGS='{tmp_path}/logs'; environment test '{sys.executable}' '{folder}' --without-pip")
+        assert done.returncode == 0, done.stderr
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    make(first)
+    (first / "bin" / "pip").write_text(f"#!{first}/bin/python\n")
+    (first / "mark").touch()
+    make(first)
+    assert (first / "mark").exists(), "a good one is kept"
+    first.rename(second)
+    make(second)
+    assert not (second / "mark").exists(), "its scripts still start the Python of the old place"
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
