@@ -77,6 +77,8 @@ class SameScenePlugin(QObject):
             self.dock.setParent(None)
             self.dock.deleteLater()
             self.dock = None
+        if self.registry is not None:
+            self.registry.stop_all()
         if self.setup is not None:
             self.setup.shut_down()
         if self._options_factory is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -178,6 +179,14 @@ class RunRegistry(QObject):
         """Ask every run to stop (QGIS closes, the plugin is unloaded)."""
         for record in self.active():
             self.cancel(record.id)
+
+    def stop_all(self, *, timeout_s: float = 10.0) -> bool:
+        """Cancel every run and wait until all have ended; whether they have. For the plugin's unload."""
+        self.cancel_all()
+        deadline = time.monotonic() + timeout_s
+        while self.active() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not self.active()
 
     def cancel_requested(self, run_id: str) -> bool:
         """Whether :meth:`cancel` was called for it."""

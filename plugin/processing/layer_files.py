@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    Qgis,
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
     QgsProcessingFeatureSourceDefinition,
@@ -23,6 +24,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
+from ..compat import scoped
 from .virtual_raster import band_descriptions, virtual_raster
 
 PICTURE_PROVIDERS = {
@@ -156,8 +158,11 @@ def _export_raster(layer: QgsRasterLayer, *, what: str, temp: TempName) -> Engin
     provider = layer.dataProvider().clone()
     pipe = QgsRasterPipe()
     crs: QgsCoordinateReferenceSystem = layer.crs()
-    failed = not pipe.set(provider) or int(
-        writer.writeRaster(pipe, layer.width(), layer.height(), layer.extent(), crs, layer.transformContext())
+    done = scoped((Qgis, "RasterFileWriterResult.Success"), (QgsRasterFileWriter, "WriterError.NoError"))
+    failed = (
+        not pipe.set(provider)
+        or writer.writeRaster(pipe, layer.width(), layer.height(), layer.extent(), crs, layer.transformContext())
+        != done
     )
     if failed:
         raise LayerFault(

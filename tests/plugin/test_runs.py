@@ -68,6 +68,21 @@ def test_cancel_is_asked_by_id(registry):
     assert registry.cancel_requested(two)
 
 
+def test_stopping_all_waits_for_them(registry):
+    run_id = registry.add("flood", "1", PARAMS)
+
+    def work():
+        while not registry.cancel_requested(run_id):
+            time.sleep(0.01)
+        time.sleep(0.2)
+        registry.was_cancelled(run_id)
+
+    threading.Thread(target=work).start()
+    assert registry.stop_all(timeout_s=20) and registry.run(run_id).state == CANCELLED
+    registry.add("flood", "deaf", PARAMS)
+    assert not registry.stop_all(timeout_s=0.05)
+
+
 def test_finished_runs_are_remembered_and_running_ones_are_not(registry, store):
     done, failed, running = (registry.add("flood", t, PARAMS) for t in ("done", "failed", "running"))
     registry.start(done)
