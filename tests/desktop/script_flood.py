@@ -88,6 +88,8 @@ def steps(w):
     yield from identify(w, layers)
     yield from slide(w, dock, layers)
     yield from cancel(w, dock, registry, out, arguments["large_scene"])
+    yield from toolbox(w, arguments, out)
+    yield from unload_while_running(w, dock, registry, out)
     yield from unload(w)
 
 
@@ -212,6 +214,51 @@ def cancel(w, dock, registry, out, scene):
     dock.tabs.setCurrentIndex(1)
     yield 0.3
     w.picture("6-cancelled")
+
+
+def toolbox(w, arguments, out):
+    """The same run as from the toolbox: Processing loads the layers with our post-processors."""
+    import processing
+
+    processing.runAndLoadResults(
+        "samescene:flood",
+        {
+            "POST": arguments["scene"],
+            "ZONES": arguments["zones"],
+            "ZONE_FIELD": "name",
+            "OUTPUT": str(out / "toolbox"),
+        },
+    )
+    yield 1.0
+    folder = str(out / "toolbox")
+    groups = QgsProject.instance().layerTreeRoot().findGroups(True)
+    group = next(g for g in groups if g.customProperty("samescene/run") == folder)
+    w.result["toolbox_tree"] = [[node.name(), node.itemVisibilityChecked()] for node in group.children()]
+    w.result["toolbox_valid"] = [node.layer() is not None and node.layer().isValid() for node in group.findLayers()]
+    w.result["toolbox_stray"] = [
+        node.name()
+        for node in QgsProject.instance().layerTreeRoot().findLayers()
+        if node.layer().customProperty("samescene/run") == folder and node.parent() != group
+    ]
+    w.picture("7-toolbox")
+
+
+def unload_while_running(w, dock, registry, out):
+    """The plugin is switched off in the middle of a run: it stops the run and waits for its end."""
+    dock.form.out.setFilePath(str(out / "unloaded"))
+    dock.tabs.setCurrentIndex(0)
+    runs = len(registry.runs())
+    click(dock.run_button)
+    yield w.until(lambda: len(registry.runs()) > runs and registry.runs()[0].fraction > 0.02, 60, "the run")
+    started = time.monotonic()
+    w.result["unloaded"] = qgis.utils.unloadPlugin("samescene")
+    w.result["unload_s"] = round(time.monotonic() - started, 2)
+    w.result["unload_children"] = engine_children()
+    yield 0.5
+    w.result["unload_left"] = [p.name for p in out.iterdir() if "unloaded" in p.name]
+    qgis.utils.loadPlugin("samescene")
+    qgis.utils.startPlugin("samescene")
+    yield 0.2
 
 
 def unload(w):

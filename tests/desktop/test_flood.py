@@ -21,7 +21,7 @@ def answer(request, scene, large_scene, zones, tmp_path_factory) -> dict:
         "zones": str(zones),
         "out": str(folder / "results"),
     }
-    result = desktop.run("script_flood.py", arguments=arguments, timeout=120)
+    result = desktop.run("script_flood.py", arguments=arguments, timeout=240)
     result["folder"] = folder
     return result
 
@@ -96,6 +96,19 @@ def test_cancel_answers_within_two_seconds_and_leaves_nothing(answer):
     assert max(answer["cancel_s"]) < 2.0, answer["cancel_s"]
     assert answer["left"] == []
     assert answer["children"] == []
+
+
+def test_the_toolbox_loads_what_the_dock_loads(answer):
+    assert answer["toolbox_tree"] == answer["tree"]
+    assert all(answer["toolbox_valid"])
+    assert answer["toolbox_stray"] == []
+
+
+def test_switched_off_in_the_middle_of_a_run_the_plugin_stops_it(answer):
+    assert answer["unloaded"] is True
+    assert answer["unload_s"] < 5
+    assert answer["unload_children"] == []
+    assert answer["unload_left"] == []
 
 
 def test_loading_is_quick_and_unloading_leaves_nothing(answer):
