@@ -121,7 +121,6 @@ class RequestEvents:
         self._waiting = None
         if self._finished:
             return
-        self._last = time.monotonic()
         self._send(
             {
                 "event": "progress",
@@ -131,6 +130,7 @@ class RequestEvents:
                 "message": progress.message,
             }
         )
+        self._last = time.monotonic()  # after writing, which may have waited for the reader
 
     def _send(self, event: dict[str, Any], *, timeout: float = -1) -> None:
         self._writer.send(event, timeout=timeout)
