@@ -77,13 +77,9 @@ class RequestEvents:
             self.log(event.level, event.message)
             return
         with self._lock:
-            wait = self._last + self.INTERVAL_S - time.monotonic()
-            if wait <= 0:
-                self._send_progress(event)
-                return
             self._waiting = event
             if self._timer is None:
-                self._timer = after(wait, self._turn)
+                self._send_or_wait()
 
     def log(self, level: str, message: str) -> None:
         """Send a log line."""
@@ -114,13 +110,17 @@ class RequestEvents:
     def _turn(self) -> None:
         with self._lock:
             self._timer = None
-            if self._waiting is not None:
-                self._send_progress(self._waiting)
+            self._send_or_wait()
 
-    def _send_progress(self, progress: Progress) -> None:
-        self._waiting = None
-        if self._finished:
+    def _send_or_wait(self) -> None:
+        """Send the waiting progress event if its time has come, else be called again then; the lock is held."""
+        if self._waiting is None or self._finished:
             return
+        wait = self._last + self.INTERVAL_S - time.monotonic()
+        if wait > 0:
+            self._timer = after(wait, self._turn)
+            return
+        progress, self._waiting = self._waiting, None
         self._send(
             {
                 "event": "progress",
