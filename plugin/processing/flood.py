@@ -176,7 +176,8 @@ def results_of(result: dict[str, Any], out: str) -> dict[str, Any]:
         outputs["POLYGONS"] = f"{out}/flood.gpkg|layername=polygons"
         if figures.get("zones"):
             outputs["FLOODED_ZONES"] = f"{out}/flood.gpkg|layername=zones"
-    outputs["FLOOD_M2"] = (figures.get("area_m2") or {}).get("flood")
+    areas = figures.get("area_m2") or {}
+    outputs["FLOOD_M2"], outputs["WATER_M2"] = areas.get("flood"), areas.get("water")
     outputs["OBSERVED_PERCENT"] = figures.get("observed_percent")
     return outputs
 

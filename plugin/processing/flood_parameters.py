@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,15 +60,17 @@ FIELDS = {
 
 
 def model_names(root: Path) -> list[str]:
-    """Names of the flood models that come with the plugin, from their cards; broken bundles are left out."""
+    """Names of the flood models that the engine would find, from their cards; broken bundles are left out."""
+    given = [Path(folder) for folder in os.environ.get("SAMESCENE_MODELS", "").split(os.pathsep) if folder]
     names = []
-    for card in sorted((root / "resources" / "models").glob("*/card.json")):
-        try:
-            task = json.loads(card.read_text(encoding="utf-8")).get("task")
-        except (OSError, ValueError, AttributeError):
-            task = None
-        if task == "flood":
-            names.append(card.parent.name)
+    for folder in (*given, root / "resources" / "models"):
+        for card in sorted(folder.glob("*/card.json")):
+            try:
+                task = json.loads(card.read_text(encoding="utf-8")).get("task")
+            except (OSError, ValueError, AttributeError):
+                task = None
+            if task == "flood" and card.parent.name not in names:
+                names.append(card.parent.name)
     return names
 
 
@@ -191,6 +194,7 @@ def flood_outputs(tr: Tr) -> list[QgsProcessingOutputDefinition]:
         QgsProcessingOutputHtml("REPORT", tr("Report")),
         QgsProcessingOutputFile("RESULT", tr("Figures and provenance (JSON)")),
         QgsProcessingOutputNumber("FLOOD_M2", tr("Flooded area (m²)")),
+        QgsProcessingOutputNumber("WATER_M2", tr("Water of which it is not known whether it is flood (m²)")),
         QgsProcessingOutputNumber("OBSERVED_PERCENT", tr("Observed (% of the mapped area)")),
     ]
 

@@ -174,6 +174,7 @@ def test_a_run_gives_outputs_log_progress_and_a_record(algorithm, context, regis
     assert results["OUTPUT"] == str(out) and "FLOODED_ZONES" not in results
     result = json.loads(Path(results["RESULT"]).read_text())
     assert results["FLOOD_M2"] == result["figures"]["area_m2"]["flood"] > 0
+    assert results["WATER_M2"] == result["figures"]["area_m2"]["water"]
     assert 0 < results["OBSERVED_PERCENT"] <= 100
     (record,) = registry.runs()
     assert record.state == DONE and record.report == results["REPORT"] and record.result["figures"] == result["figures"]

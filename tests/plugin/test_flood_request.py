@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from qgis.PyQt.QtCore import QVariant
 from plugin.engine_client.runs import RunRegistry
 from plugin.engine_client.settings import environment_python
 from plugin.processing.flood import FloodAlgorithm
-from plugin.processing.flood_parameters import FIELDS, UNITS
+from plugin.processing.flood_parameters import FIELDS, UNITS, model_names
 from plugin.processing.flood_request import FloodPreparation
 from plugin.processing.layer_files import LayerFault
 from plugin.processing.polygons_file import degrees_of
@@ -240,6 +241,20 @@ def test_a_model_folder_is_a_method(fill, tmp_path):
     assert fill.request(MODEL_FOLDER=str(folder))["method"] == str(folder)
     assert "both" in fill.fault(MODEL_FOLDER=str(folder), METHOD="threshold")
     assert fill.request(METHOD="my-model")["method"] == "my-model"
+
+
+def test_models_that_the_engine_would_find_are_offered(tmp_path, monkeypatch):
+    flood, inside = '{"task": "flood"}', "root/resources/models"
+    cards = {"a/river": flood, "a/crops": '{"task": "landcover"}', "a/torn": "{", "a/list": "[]"}
+    cards |= {f"{inside}/starter": flood, f"{inside}/river": flood}
+    for name, text in cards.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "card.json").write_text(text)
+    monkeypatch.setenv("SAMESCENE_MODELS", f"{tmp_path / 'a'}{os.pathsep}{tmp_path / 'absent'}")
+    assert model_names(tmp_path / "root") == ["river", "starter"]
+    monkeypatch.delenv("SAMESCENE_MODELS")
+    assert model_names(tmp_path / "root") == ["river", "starter"]
+    assert model_names(tmp_path / "empty") == []
 
 
 def test_a_web_address_goes_to_the_engine_as_it_is(fill):
