@@ -23,6 +23,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..engine_client.runs import DONE, KEPT_LINES, RunRecord, RunRegistry
 from ..layers.results import run_layers
+from .headline import flood_headline
 from .icons import theme_icon
 from .result_loader import ResultLoader
 from .runs_list import RECORD_ROLE, RunDelegate, RunsModel
@@ -161,13 +162,8 @@ class RunsPanel(QWidget):
     def _announce(self, folder: str) -> None:
         record = self.newest_of(folder)
         title = record.title if record is not None else folder
-        areas = ((record.result or {}).get("figures") or {}).get("area_m2") or {} if record is not None else {}
-        flooded, water = areas.get("flood") or 0, areas.get("water") or 0
-        if water and not flooded:
-            text = self.tr("{}: {:.2f} km² of water (no reference).")
-        else:
-            text = self.tr("{}: {:.2f} km² flooded.")
-        text = text.format(title, (flooded + water) / 1e6)
+        figures = (record.result or {}).get("figures") or {} if record is not None else {}
+        text = f"{title}: {flood_headline(figures)}"
         bar = self._iface.messageBar()
         item = bar.createMessage("SameScene", text)
         if record is not None and record.report:

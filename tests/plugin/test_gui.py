@@ -34,6 +34,7 @@ from plugin.gui.area_picker import CANVAS, DRAWN, LAYER, AreaPicker
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.flood_form import FloodForm
+from plugin.gui.headline import flood_headline
 from plugin.gui.layer_picker import RASTER, LayerPicker
 from plugin.gui.options_page import SameSceneOptionsPage
 from plugin.gui.runs_list import describe, duration
@@ -327,6 +328,20 @@ def test_the_algorithm_takes_a_drawn_area(iface, scene, provider, tmp_path):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("areas", "text"),
+    [
+        ({"dry": 1e6, "flood": 2.5e6, "water": 0.0, "reference_water": 1e6}, "2.50 km² flooded."),
+        ({"dry": 1e6, "flood": 0.0, "water": 2.5e6}, "2.50 km² of water (no reference)."),
+        ({"dry": 1e6, "flood": 0.0, "reference_water": 1.0}, "no flood, only reference water."),
+        ({"dry": 1e6, "flood": 0.0, "water": 0.0}, "no water found."),
+        ({"dry": 0.0, "not_observed": 1e9}, "nothing was observed: the scene has no valid value here."),
+    ],
+)
+def test_the_headline_says_no_more_than_was_seen(areas, text):
+    assert flood_headline({"area_m2": areas}) == text
 
 
 def test_runs_are_listed_newest_first_with_what_can_be_done(iface, registry, tmp_path):
