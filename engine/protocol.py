@@ -140,7 +140,14 @@ def hello_event() -> dict[str, Any]:
     """The first event of a process."""
     from engine.device import describe_device
 
-    return {"event": "hello", "engine_version": VERSION, "protocol": PROTOCOL, "device": describe_device()}
+    # The process id: on Windows the client starts a launcher and would not know the engine's own.
+    return {
+        "event": "hello",
+        "engine_version": VERSION,
+        "protocol": PROTOCOL,
+        "device": describe_device(),
+        "pid": os.getpid(),
+    }
 
 
 def error_event(request: RequestId, error: EngineError) -> dict[str, Any]:

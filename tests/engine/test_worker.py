@@ -153,7 +153,7 @@ def test_hello_comes_first_and_soon(client, how):
     took = time.monotonic() - start
     assert hello["event"] == "hello"
     assert hello["protocol"] == 1
-    assert set(hello) == {"event", "engine_version", "protocol", "device"}
+    assert set(hello) == {"event", "engine_version", "protocol", "device", "pid"}
     assert took < 3
     assert worker.close() == 0
 
