@@ -81,8 +81,8 @@ class Ground:
             return np.full(window.shape, 2, np.uint8)
         return self._cut(self.reference, window)
 
-    def terrain_reason(self, window):
-        return self._cut(self.terrain, window)
+    def terrain_reason(self, window, doubtful):
+        return np.where(doubtful, self._cut(self.terrain, window), 0).astype(np.uint8)
 
     def outside(self, window):
         return None if self.region is None else ~self._cut(self.region, window)

@@ -213,8 +213,7 @@ def _reasons(codes: U8, surroundings: Surroundings, window: Window) -> U8:
     if surroundings.has_terrain:
         doubtful = (codes == FLOOD) | (codes == WATER)
         if doubtful.any():
-            terrain = surroundings.terrain_reason(window)
-            reasons[doubtful] = terrain[doubtful]
+            reasons = surroundings.terrain_reason(window, doubtful)
     outside = surroundings.outside(window)
     if outside is not None:
         reasons[outside] = OUTSIDE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from engine.raster.vector import burn
 from engine.sar.shadow import radar_shadow, shadow_reach
 
 LAND, REFERENCE, UNKNOWN = 0, 1, 2
+COLUMNS = 2048
 
 
 @dataclass
@@ -107,11 +109,22 @@ class Surroundings:
         view = self._views.get("reference")
         if view is None:
             return np.full(window.shape, UNKNOWN, np.uint8)
-        values = view.read(window, [1])[0]
-        return np.where(np.isnan(values), UNKNOWN, values * self.occurrence_scale >= 0.5).astype(np.uint8)
+        water = np.empty(window.shape, np.uint8)
+        for part in columns_of(window):
+            values = view.read(part, [1])[0]
+            water[part.within(window)] = np.where(np.isnan(values), UNKNOWN, values * self.occurrence_scale >= 0.5)
+        return water
 
-    def terrain_reason(self, window: Window) -> NDArray[np.uint8]:
-        """SHADOW, STEEP or HIGH (named in this order) where water is not plausible by terrain, 0 elsewhere."""
+    def terrain_reason(self, window: Window, doubtful: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """SHADOW, STEEP or HIGH (named in this order) where ``doubtful`` water is not plausible by terrain, else 0."""
+        reason = np.zeros(window.shape, np.uint8)
+        for part in columns_of(window):
+            here = part.within(window)
+            if doubtful[here].any():
+                reason[here] = np.where(doubtful[here], self._terrain(part), 0)
+        return reason
+
+    def _terrain(self, window: Window) -> NDArray[np.uint8]:
         reason = np.zeros(window.shape, np.uint8)
         if "hand" in self._views:
             hand = self._views["hand"].read(window, [1])[0]
@@ -159,6 +172,12 @@ def _georeferenced(path: str, what: str) -> Raster:
         raster.close()
         raise
     return raster
+
+
+def columns_of(window: Window) -> Iterator[Window]:
+    """The window in parts of at most :data:`COLUMNS` columns: resampling holds many arrays of the part's size."""
+    for col in range(window.col, window.col_stop, COLUMNS):
+        yield Window(window.row, col, window.height, min(COLUMNS, window.col_stop - col))
 
 
 def direction_in_pixels(grid: Grid, azimuth_deg: float) -> tuple[tuple[float, float], float]:
