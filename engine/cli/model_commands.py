@@ -83,7 +83,7 @@ def verify_command(model: str, debug: bool) -> None:
 
     def work() -> list[str]:
         bundle = find_model(model)
-        bundle.network()
+        bundle.module()
         return [f"{bundle.name}: card and weights are sound ({bundle.folder})."]
 
     _tell(work, debug=debug)
