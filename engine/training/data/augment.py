@@ -1,0 +1,195 @@
+"""Augmentations of batches on any device; every draw comes from the generator that is passed in.
+
+A batch is what :meth:`engine.training.data.dataset.PairDataset.batch` gives. Geometry is joint: all sensors, their
+validity and the labels of a sample are cut, turned and mirrored the same way. Photometric changes act on one sensor.
+Invalid pixels stay 0 and never enter a neighbour's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+Batch = dict[str, Tensor]
+_LABELS = ("label",)
+_IMAGES = ("s1", "s2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """``area``: share of the square that is cut, drawn evenly between the two, then brought to ``size`` pixels;
+    (1, 1) with the same size cuts nothing. ``size`` None: the size that comes in. With ``window`` the cut has exactly
+    ``size`` pixels at a place drawn at random, and nothing is resampled. ``flips``, ``turns``: mirrored, turned by 90°
+    steps, all eight equally likely when both are on."""
+
+    size: int | None = None
+    area: tuple[float, float] = (1.0, 1.0)
+    window: bool = False
+    flips: bool = True
+    turns: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photometry:
+    """The aggressive list. ``gain``: factors per sample and band from 1 − g to 1 + g on the values' deviation from the
+    mean; ``offset`` in standard deviations; ``blur``: probability, with a spread of 0.3 to 1.5 pixels; ``drop``:
+    probability that a band is set to its mean (never all); ``speckle``: probability of multiplied speckle of ``looks``
+    looks, for Sentinel-1 only."""
+
+    gain: float = 0.2
+    offset: float = 0.2
+    blur: float = 0.5
+    drop: float = 0.1
+    speckle: float = 0.5
+    looks: int = 8
+
+
+AGGRESSIVE = Geometry(area=(0.2, 1.0))
+
+
+def joint_geometry(batch: Batch, geometry: Geometry, generator: Generator) -> Batch:
+    """The batch with every sample cut, mirrored and turned by its own draw, all its layers alike.
+
+    Images are resampled bilinearly over valid pixels (where the size changes), validity and labels by the nearest
+    pixel. Other keys pass through. Raises ValueError for a square that is smaller than the window.
+    """
+    images = [key for key in _IMAGES if key in batch]
+    first = batch[images[0]]
+    number, side = first.shape[0], first.shape[-1]
+    size = geometry.size or side
+    if geometry.window and size > side:
+        raise ValueError(f"A window of {size} pixels cannot be cut from squares of {side}.")
+    uniform = torch.rand((number, 3), generator=generator, device=generator.device).tolist()
+    codes = torch.randint(0, 8, (number,), generator=generator, device=generator.device).tolist()
+    plans = []
+    for (area, down, right), code in zip(uniform, codes, strict=True):
+        if geometry.window:
+            cut = size
+        else:
+            low, high = geometry.area
+            cut = max(1, min(side, round(side * (low + (high - low) * area) ** 0.5)))
+        row, col = int(down * (side - cut + 1)), int(right * (side - cut + 1))
+        plans.append((min(row, side - cut), min(col, side - cut), cut, code))
+    out = dict(batch)
+    for key in images:
+        valid = batch[f"{key}_valid"]
+        done = [_image(batch[key][i], valid[i], *plan[:3], size) for i, plan in enumerate(plans)]
+        out[key] = torch.stack([_turn(x, plan[3], geometry) for (x, _), plan in zip(done, plans, strict=True)])
+        out[f"{key}_valid"] = torch.stack(
+            [_turn(v, plan[3], geometry) for (_, v), plan in zip(done, plans, strict=True)]
+        )
+    for key in _LABELS:
+        if key in batch:
+            cuts = [_nearest(batch[key][i][None], *plan[:3], size)[0] for i, plan in enumerate(plans)]
+            out[key] = torch.stack([_turn(x, plan[3], geometry) for x, plan in zip(cuts, plans, strict=True)])
+    return out
+
+
+def _nearest(layer: Tensor, row: int, col: int, cut: int, size: int) -> Tensor:
+    part = layer[..., row : row + cut, col : col + cut]
+    if cut == size:
+        return part
+    at = ((torch.arange(size, device=layer.device) + 0.5) * (cut / size)).long().clamp_(max=cut - 1)
+    return part[..., at, :][..., at]
+
+
+def _image(image: Tensor, valid: Tensor, row: int, col: int, cut: int, size: int) -> tuple[Tensor, Tensor]:
+    part = image[..., row : row + cut, col : col + cut]
+    mask = valid[..., row : row + cut, col : col + cut]
+    if cut == size:
+        return part, mask
+    kept = _nearest(valid, row, col, cut, size)
+    weight = mask.to(image.dtype)
+    both = torch.cat([part * weight, weight])[None]
+    both = F.interpolate(both, size=(size, size), mode="bilinear", align_corners=False, antialias=cut > size)[0]
+    return torch.where(kept, both[:-1] / both[-1:].clamp_min(1e-6), torch.zeros_like(both[:-1])), kept
+
+
+def _turn(layer: Tensor, code: int, geometry: Geometry) -> Tensor:
+    """One of the eight symmetries of the square: ``code`` bit 0 mirrors, bits 1 and 2 are quarter turns."""
+    if geometry.flips and code & 1:
+        layer = layer.flip(-1)
+    if geometry.turns and code >> 1:
+        layer = layer.rot90(code >> 1, (-2, -1))
+    return layer
+
+
+def photometry(
+    image: Tensor,
+    valid: Tensor,
+    settings: Photometry,
+    generator: Generator,
+    *,
+    db_std: Sequence[float] | None = None,
+) -> Tensor:
+    """``image`` (N, bands, H, W) normalised, changed by the aggressive list; 0 where not ``valid`` (N, 1, H, W).
+
+    ``db_std``: the standard deviations in dB by which Sentinel-1 was normalised: with it speckle is multiplied in
+    linear power, that is added in dB; None (Sentinel-2): no speckle.
+    """
+    number, bands = image.shape[:2]
+
+    def rand(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=generator.device).to(image.device)
+
+    if settings.speckle > 0 and db_std is not None:
+        # The mean of L exponential intensities is gamma distributed with L looks and mean 1.
+        power = torch.zeros_like(image)
+        for _ in range(settings.looks):
+            power -= torch.log(rand(*image.shape).clamp_min(1e-12).to(image.dtype))
+        noise = 10 * torch.log10((power / settings.looks).clamp_min(1e-6))
+        spread = torch.tensor(list(db_std), dtype=image.dtype, device=image.device).view(1, -1, 1, 1)
+        image = image + noise / spread * (rand(number, 1, 1, 1) < settings.speckle)
+    if settings.blur > 0:
+        image = _blur(image, valid, rand(number) < settings.blur, 0.3 + 1.2 * rand(number))
+    if settings.gain > 0:
+        image = image * (1 + settings.gain * (2 * rand(number, bands, 1, 1) - 1)).to(image.dtype)
+    if settings.offset > 0:
+        image = image + (settings.offset * (2 * rand(number, bands, 1, 1) - 1)).to(image.dtype)
+    if settings.drop > 0 and bands > 1:
+        draws = rand(number, bands)
+        dropped = draws < settings.drop
+        dropped &= ~(dropped.all(dim=1, keepdim=True) & (draws == draws.amax(dim=1, keepdim=True)))
+        image = image.masked_fill(dropped[:, :, None, None], 0.0)
+    return image * valid
+
+
+def _blur(image: Tensor, valid: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of the ``chosen`` samples over valid pixels, each with its own ``sigma`` in pixels."""
+    if not bool(chosen.any()):
+        return image
+    radius = 4
+    x, mask = image[chosen], valid[chosen].to(image.dtype)
+    number, bands, height, width = x.shape
+    at = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    kernel = torch.exp(-0.5 * (at[None] / sigma[chosen].to(image.dtype)[:, None]) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    both = torch.cat([x * mask, mask], dim=1).reshape(1, number * (bands + 1), height, width)
+    weights = kernel.repeat_interleave(bands + 1, dim=0)
+    both = F.conv2d(both, weights[:, None, :, None], padding=(radius, 0), groups=weights.shape[0])
+    both = F.conv2d(both, weights[:, None, None, :], padding=(0, radius), groups=weights.shape[0])
+    both = both.view(number, bands + 1, height, width)
+    out = image.clone()
+    out[chosen] = both[:, :-1] / both[:, -1:].clamp_min(1e-6) * mask
+    return out
+
+
+def aggressive_view(
+    batch: Batch,
+    sensor: str,
+    generator: Generator,
+    *,
+    geometry: Geometry = AGGRESSIVE,
+    settings: Photometry | None = None,
+    db_std: Sequence[float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One view of one sensor by the whole list, and its validity: what SimCLR and MoCo draw twice of each sample."""
+    alone = {sensor: batch[sensor], f"{sensor}_valid": batch[f"{sensor}_valid"]}
+    seen = joint_geometry(alone, geometry, generator)
+    valid = seen[f"{sensor}_valid"]
+    chosen = settings or Photometry()
+    return photometry(seen[sensor], valid, chosen, generator, db_std=db_std if sensor == "s1" else None), valid
