@@ -32,6 +32,8 @@ class Sample:
     spot: str
     s1_date: str | None = None
     s2_date: str | None = None
+    has_s1: bool = True
+    has_s2: bool = True
     labelled: bool = False
 
 
@@ -106,6 +108,8 @@ def cut(item: PairItem, arrays: ItemArrays, *, side: int, max_missing: float) ->
             spot=_spot(item, arrays.grid, window),
             s1_date=_date(arrays.s1_acquired),
             s2_date=_date(arrays.s2_acquired),
+            has_s1="s1" in coded,
+            has_s2="s2" in coded,
             labelled=truth is not None,
         )
         crops.append(Crop(sample, coded.get("s1"), coded.get("s2"), truth))

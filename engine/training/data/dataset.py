@@ -122,16 +122,18 @@ class PairDataset:
         indices: Sequence[int] | NDArray[np.int64] | Tensor,
         *,
         s2_indices: Sequence[int] | NDArray[np.int64] | Tensor | None = None,
+        sensors: Sequence[str] | None = None,
     ) -> Batch:
         """``s1``, ``s2`` (N, bands, side, side) float32 normalised, 0 where invalid; ``s1_valid``, ``s2_valid``
         (N, 1, side, side) bool; ``label`` (N, side, side) int64, −1 where there is none; ``index`` (N,).
 
         A sensor is there if any sample of the set has it, ``label`` if any has labels. ``s2_indices`` takes Sentinel-2
         from other samples (another date of the same spot: :class:`engine.training.data.sampling.TimePartners`).
+        ``sensors``: read only these (default: all there are).
         """
         own = _array(indices)
         made: Batch = {"index": torch.from_numpy(own.copy())}
-        for sensor in self.bands:
+        for sensor in self.bands if sensors is None else sensors:
             rows = _array(s2_indices) if sensor == "s2" and s2_indices is not None else own
             codes = torch.from_numpy(self.codes(sensor, rows))
             valid = (codes != NODATA).all(dim=1, keepdim=True)

@@ -17,7 +17,7 @@ IGNORE = -1
 """The label that is not learned from."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BandFile:
     """A raster file. ``bands`` are the standard names of its bands in order; empty where the file names them itself."""
 
@@ -25,25 +25,41 @@ class BandFile:
     bands: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Acquisition:
-    """One image of one sensor, in one file or in one file a band.
+Layout = tuple[tuple[str, tuple[str, ...]], ...]
+ONE_FILE: Layout = (("", ()),)
 
-    ``sensor``: "s1" or "s2". ``acquired``: UTC, None where neither name nor list tells. ``unit``: what the layout says
-    the Sentinel-1 values are (they are tested against it); None: found from the values. ``offset``: digital numbers to
-    take off Sentinel-2 values before × 1e-4; None: found from the values.
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """One image of one sensor, in one file or in a folder with one file a band.
+
+    ``sensor``: "s1" or "s2". ``where``: the file or folder. ``layout``: (file name, band names) of each file in the
+    folder, ``{name}`` standing for the folder's name; one entry with an empty name for a single file. (A shared value:
+    a data set has millions of files.) ``acquired``: UTC, None where neither name nor list tells. ``unit``: what the
+    layout says the Sentinel-1 values are (they are tested against it); None: found from the values. ``offset``: digital
+    numbers to take off Sentinel-2 values before × 1e-4; None: found from the values.
     """
 
     sensor: str
-    files: tuple[BandFile, ...]
+    where: Path
+    layout: Layout = ONE_FILE
     acquired: datetime | None = None
     unit: Unit | None = None
     offset: int | None = None
 
     @property
+    def files(self) -> tuple[BandFile, ...]:
+        """The files, with the bands that they hold."""
+        name = self.where.name
+        return tuple(
+            BandFile(self.where / file.replace("{name}", name) if file else self.where, bands)
+            for file, bands in self.layout
+        )
+
+    @property
     def path(self) -> Path:
-        """The first file: what messages name."""
-        return self.files[0].path
+        """The file or folder: what messages name."""
+        return self.where
 
 
 @dataclass(frozen=True)
@@ -56,7 +72,7 @@ class LabelFile:
     classes: dict[int, str] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PairItem:
     """Sentinel-1 and Sentinel-2 of one place. :func:`engine.training.data.reading.read_item` reads it.
 

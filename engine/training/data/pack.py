@@ -127,7 +127,7 @@ def _plan(found: Sequence[ItemSet], items: Sequence[PairItem], cutting: Cutting,
     told = {
         "version": VERSION,
         "places": [one.place for one in found],
-        "items": [[item.name, *(str(f.path) for a in (item.s1, item.s2) if a for f in a.files)] for item in items],
+        "items": [[item.name, *(str(a.where) for a in (item.s1, item.s2) if a)] for item in items],
         "cutting": asdict(cutting),
         "shard_samples": shard_samples,
     }

@@ -22,7 +22,7 @@ from engine.training.data.items import (
     S1_BANDS,
     S2_BANDS,
     Acquisition,
-    BandFile,
+    Layout,
     LeftOut,
     PairItem,
     days_apart,
@@ -31,6 +31,8 @@ from engine.training.data.items import (
 
 _S1_ROOTS, _S2_ROOTS = ("BigEarthNet-S1*",), ("BigEarthNet-S2*", "BigEarthNet-v1*")
 _SPLITS = ("train", "val", "test")
+_S1: Layout = tuple((f"{{name}}_{band}.tif", (band,)) for band in S1_BANDS)
+_S2: Layout = tuple((f"{{name}}_{band}.tif", (band,)) for band in S2_BANDS)
 _PLACE = re.compile(r".*_T?(\d\d[A-Z]{3})_(\d+)_(\d+)")
 Place = tuple[str, str, str]
 
@@ -64,15 +66,11 @@ def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
 
 
 def _item(optical: Path, radar: Path) -> PairItem:
-    s1 = Acquisition("s1", _bands(radar, S1_BANDS), moment_in(radar.name), unit=Unit.DB)
-    s2 = Acquisition("s2", _bands(optical, S2_BANDS), moment_in(optical.name), offset=0)
+    s1 = Acquisition("s1", radar, _S1, moment_in(radar.name), unit=Unit.DB)
+    s2 = Acquisition("s2", optical, _S2, moment_in(optical.name), offset=0)
     labels = _metadata(optical).get("labels", [])
     group = re.sub(r"_\d+_\d+$", "", optical.name)
     return PairItem(optical.name, group, s1, s2, classes=tuple(str(label) for label in labels))
-
-
-def _bands(folder: Path, names: tuple[str, ...]) -> tuple[BandFile, ...]:
-    return tuple(BandFile(folder / f"{folder.name}_{name}.tif", (name,)) for name in names)
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from engine.errors import DamagedFileError, ParameterError
 from engine.mapping.flood.chips import only_one, rasters_below
 from engine.training.data.items import (
     Acquisition,
-    BandFile,
     LabelFile,
     LabelItem,
     LeftOut,
@@ -78,8 +77,8 @@ def _item(
     s2_date: str = "",
 ) -> PairItem | None:
     """None where there is no partner."""
-    one = Acquisition("s1", (BandFile(s1),), moment_in(s1_date or s1.stem)) if s1 else None
-    two = Acquisition("s2", (BandFile(s2),), moment_in(s2_date or s2.stem)) if s2 else None
+    one = Acquisition("s1", s1, acquired=moment_in(s1_date or s1.stem)) if s1 else None
+    two = Acquisition("s2", s2, acquired=moment_in(s2_date or s2.stem)) if s2 else None
     if label is not None and (one or two):
         return LabelItem(name, group or place_of(name), one, two, label=label)
     return PairItem(name, group or place_of(name), one, two) if one and two else None

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
 from engine.mapping.flood.chips import only_one, rasters_below
 from engine.sensors import SENTINEL2, Unit
-from engine.training.data.items import S1_BANDS, Acquisition, BandFile, LabelFile, LabelItem, LeftOut, PairItem
+from engine.training.data.items import S1_BANDS, Acquisition, LabelFile, LabelItem, Layout, LeftOut, PairItem
 
 IGBP = {
     1: "evergreen needleleaf forest",
@@ -49,7 +49,8 @@ DFC2020 = {
 _FILE = re.compile(r"(ROIs\d+_[a-z]+)_(s1|s2|lc|dfc)_([A-Za-z0-9]+)_(p\d+)")
 _LISTS = {"train": "train_list.txt", "test": "test_list.txt"}
 _CONTEST = {"validation": "ROIs0000_validation", "val": "ROIs0000_validation", "test": "ROIs0000_test"}
-_L1C = tuple(band.name for band in SENTINEL2.bands)
+_S1: Layout = (("", S1_BANDS),)
+_L1C: Layout = (("", tuple(band.name for band in SENTINEL2.bands)),)
 
 Key = tuple[str, str, str]
 
@@ -102,8 +103,8 @@ def _items(
             why = f"{path / season / f'{lacking[0]}_{scene}' / file}: does not exist."
             left_out.append(LeftOut(name, "missing", why))
             continue
-        s1 = Acquisition("s1", (BandFile(here["s1"], S1_BANDS),), unit=Unit.DB)
-        s2 = Acquisition("s2", (BandFile(here["s2"], _L1C),), offset=0)
+        s1 = Acquisition("s1", here["s1"], _S1, unit=Unit.DB)
+        s2 = Acquisition("s2", here["s2"], _L1C, offset=0)
         group = f"{season}_{scene}"
         if label in here:
             truth = LabelFile(here[label], form.band, form.ignore, form.classes)

@@ -11,10 +11,11 @@ from pathlib import Path
 from engine.errors import ParameterError
 from engine.mapping.flood.chips import find_chips, first_folder, rasters_below
 from engine.sensors import SENTINEL2, Unit
-from engine.training.data.items import S1_BANDS, Acquisition, BandFile, LabelFile, LabelItem, LeftOut, PairItem
+from engine.training.data.items import S1_BANDS, Acquisition, LabelFile, LabelItem, Layout, LeftOut, PairItem
 from engine.training.data.kinds.folder import FLOOD
 
-_L1C = tuple(band.name for band in SENTINEL2.bands)
+_S1: Layout = (("", S1_BANDS),)
+_L1C: Layout = (("", tuple(band.name for band in SENTINEL2.bands)),)
 
 
 def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
@@ -32,8 +33,8 @@ def _item(name: str, s1: Path | None, s2: Path | None, label: Path) -> PairItem:
     return LabelItem(
         name,
         name.rpartition("_")[0] or name,
-        Acquisition("s1", (BandFile(s1, S1_BANDS),), unit=Unit.DB) if s1 else None,
-        Acquisition("s2", (BandFile(s2, _L1C),), offset=0) if s2 else None,
+        Acquisition("s1", s1, _S1, unit=Unit.DB) if s1 else None,
+        Acquisition("s2", s2, _L1C, offset=0) if s2 else None,
         label=LabelFile(label, classes=FLOOD),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import ParameterError
 from engine.sensors import Unit
-from engine.training.data.items import Acquisition, BandFile, LabelFile, LabelItem, LeftOut, PairItem
+from engine.training.data.items import Acquisition, LabelFile, LabelItem, LeftOut, PairItem
 from engine.training.data.kinds.folder import FLOOD
 
 
@@ -39,8 +39,8 @@ def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
 def _item(scene: Path, date: str, group: str) -> PairItem | None:
     files = {role: scene / f"{date}_{role}.tif" for role in ("S1", "S2", "label")}
     have = {role: file for role, file in files.items() if file.is_file()}
-    s1 = Acquisition("s1", (BandFile(have["S1"]),), unit=Unit.DB) if "S1" in have else None
-    s2 = Acquisition("s2", (BandFile(have["S2"]),), offset=0) if "S2" in have else None
+    s1 = Acquisition("s1", have["S1"], unit=Unit.DB) if "S1" in have else None
+    s2 = Acquisition("s2", have["S2"], offset=0) if "S2" in have else None
     name = f"{group}/{date}"
     if "label" in have and (s1 or s2):
         return LabelItem(name, group, s1, s2, label=LabelFile(have["label"], classes=FLOOD))

@@ -11,11 +11,16 @@ from pathlib import Path
 
 from engine.errors import ParameterError
 from engine.sensors import SENTINEL2, Unit
-from engine.training.data.items import Acquisition, BandFile, LeftOut, PairItem, moment_in, pair_dates
+from engine.training.data.items import Acquisition, Layout, LeftOut, PairItem, moment_in, pair_dates
 from engine.training.data.reading import finest
 
 _S1 = ("s1", "s1_grd")
 _LEVELS = {"L2A": ("s2a", "s2_l2a"), "L1C": ("s2c", "s2_l1c")}
+_RADAR: Layout = tuple((f"{pol}.tif", (pol,)) for pol in ("VV", "VH"))
+_OPTICAL: dict[str, Layout] = {
+    level: tuple((f"B{b.name[1:].lstrip('0')}.tif", (b.name,)) for b in SENTINEL2.bands if b.name not in without)
+    for level, without in (("L1C", ()), ("L2A", ("B10",)))
+}
 _SPLITS = {"l2a": "L2A", "s2a": "L2A", "l1c": "L1C", "s2c": "L1C"}
 
 
@@ -88,11 +93,8 @@ def _add_place(
 
 def _acquisition(folder: Path, sensor: str, level: str) -> Acquisition:
     if sensor == "s1":
-        files = tuple(BandFile(folder / f"{pol}.tif", (pol,)) for pol in ("VV", "VH"))
-        return Acquisition("s1", files, moment_in(folder.name), unit=Unit.DB)
-    names = [band.name for band in SENTINEL2.bands if level == "L1C" or band.name != "B10"]
-    files = tuple(BandFile(folder / f"B{name[1:].lstrip('0')}.tif", (name,)) for name in names)
-    return Acquisition("s2", files, moment_in(folder.name), offset=0)
+        return Acquisition("s1", folder, _RADAR, moment_in(folder.name), unit=Unit.DB)
+    return Acquisition("s2", folder, _OPTICAL[level], moment_in(folder.name), offset=0)
 
 
 def _folder(path: Path, names: tuple[str, ...]) -> Path | None:
