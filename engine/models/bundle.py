@@ -1,4 +1,4 @@
-"""Model bundles: a folder with ``model.safetensors`` and ``card.json``.
+"""Model bundles: a folder with ``model.safetensors``, ``card.json`` and ``mlm.json`` (for STAC catalogues).
 
 Weights are read from safetensors alone: pickled weights (``.pt``, ``.pth``, ``.bin``, ``.pkl``) can run code and are
 refused. The card names the sha256 of the weights; a bundle whose parts do not belong together does not load.
@@ -194,6 +194,7 @@ def save_bundle(
 
     from engine.models.build import describe, sizes
     from engine.models.card import Card
+    from engine.models.mlm import MLM, mlm_item
 
     path = Path(folder)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -222,8 +223,14 @@ def save_bundle(
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(checked.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-        for name, content in ((WEIGHTS, weights), (CARD, text.encode("utf-8"))):
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        item = mlm_item(checked, weights=WEIGHTS, parameters=parameters)
+        documents = {MLM: item, CARD: checked.model_dump(mode="json")}
+        texts = {
+            name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+            for name, content in documents.items()
+        }
+        for name, content in {WEIGHTS: weights, **texts}.items():
             partial = path / f".{name}.partial-{os.getpid()}"
             try:
                 partial.write_bytes(content)

@@ -67,7 +67,7 @@ class TwoSensorSegmenter(nn.Module):
         sensor is valid the logits say nothing. Raises ParameterError when no sensor is given, or sizes differ.
         """
         given = [x for x in (s1, s2) if x is not None]
-        if not given or len({(len(x), *x.shape[2:]) for x in given}) != 1:
+        if not given or len({(len(x), *map(int, x.shape[2:])) for x in given}) != 1:
             sizes = " and ".join(str(tuple(x.shape)) for x in given) or "none"
             raise ParameterError(f"Give Sentinel-1, Sentinel-2 or both, of one number and size; found {sizes}.")
         sums: list[Tensor] = []
@@ -102,7 +102,7 @@ class TwoSensorSegmenter(nn.Module):
 
 def _mask(x: Tensor, valid: Tensor | None) -> Tensor:
     """(N, 1, H, W) bool."""
-    shape = (len(x), 1, *x.shape[2:])
+    shape = (len(x), 1, *map(int, x.shape[2:]))  # numbers also where a tracer has tensors for them
     if valid is None:
         return torch.ones(shape, dtype=torch.bool, device=x.device)
     if valid.dtype != torch.bool or tuple(valid.shape) not in (shape, (len(x),)):

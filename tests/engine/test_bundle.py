@@ -62,7 +62,7 @@ def refused(folder: Path, *words: str) -> None:
 
 
 def test_what_is_saved_loads_again(bundle: Path) -> None:
-    assert sorted(p.name for p in bundle.iterdir()) == [CARD, WEIGHTS]
+    assert sorted(p.name for p in bundle.iterdir()) == [CARD, "mlm.json", WEIGHTS]
     loaded = load_bundle(bundle)
     assert loaded.name == "tiny" and loaded.card.sensors == ("s1",) and loaded.card.temperature == 1.5
     x = torch.randn(1, 2, 64, 64)
