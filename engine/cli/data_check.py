@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.cli.request_command import Layout, request_command
-from engine.training.data.check import refuse_broken
+from engine.errors import InputError
 from engine.training.data.request import DataCheckRequest
 
 SHOWN = 10
@@ -62,6 +62,15 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     if "out" in options:
         lines.append(f"All of it: {options['out']}")
     return lines
+
+
+def refuse_broken(result: dict[str, Any]) -> InputError | None:
+    """The error that a check ends with when something is broken: one line that names the first file."""
+    broken = [one for one in result["left_out"] if one["broken"]] if result["broken"] else []
+    if not broken:
+        return None
+    more = f" And {result['broken'] - 1} more." if result["broken"] > 1 else ""
+    return InputError(f"{result['broken']} broken: {broken[-1 if result['kind'] == 'pack' else 0]['why']}{more}")
 
 
 command = request_command(LAYOUT, DataCheckRequest, summary=summary, verdict=refuse_broken)

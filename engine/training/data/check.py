@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import DamagedFileError, InputError, MissingFileError
+from engine.errors import DamagedFileError, MissingFileError
 from engine.events import Reporter
 from engine.plainjson import dumps
 from engine.resultfile import ResultFile
@@ -188,12 +188,3 @@ def check_pack(path: str, reporter: Reporter) -> dict[str, Any]:
         ],
         "statistics": {sensor: one.to_dict() for sensor, one in pack.statistics.items()},
     }
-
-
-def refuse_broken(result: dict[str, Any]) -> InputError | None:
-    """The error that a check ends with when something is broken: one line that names the first file."""
-    broken = [one for one in result["left_out"] if one["broken"]] if result["broken"] else []
-    if not broken:
-        return None
-    more = f" And {result['broken'] - 1} more." if result["broken"] > 1 else ""
-    return InputError(f"{result['broken']} broken: {broken[-1 if result['kind'] == 'pack' else 0]['why']}{more}")

@@ -182,7 +182,7 @@ def _planes(
             continue
         raster = _open(stack, file.path, SENSORS[acquisition.sensor].title + " image")
         numbers = _numbers(raster, file, acquisition.sensor, here)
-        view = raster if raster.grid == grid else raster.onto(grid, resampling=how)
+        view = _onto(raster, grid, how)
         out[[bands.index(b) for b in here]] = view.read(grid.window, numbers)
         rasters.append(raster)
         left = [b for b in left if b not in here]
@@ -199,6 +199,18 @@ def _planes(
                 remedy="Give files of the same place.",
             )
     return out, rasters
+
+
+def _onto(raster: Raster, grid: Grid, how: Resampling) -> Raster:
+    if raster.grid == grid:
+        return raster
+    if raster.grid.crs is None or grid.crs is None:
+        raise GridError(
+            f"{raster.path}: its grid of {raster.grid.height} x {raster.grid.width} pixels differs from that of the "
+            f"item ({grid.height} x {grid.width}), and there is no coordinate reference system to align them by.",
+            remedy="Georeference the files, or cut them to the same pixels.",
+        )
+    return raster.onto(grid, resampling=how)
 
 
 def _numbers(raster: Raster, file: BandFile, sensor: str, wanted: Sequence[str]) -> list[int]:
@@ -280,7 +292,7 @@ def _read_label(stack: ExitStack, label: LabelFile, grid: Grid) -> NDArray[np.in
             f"{label.path}: has {raster.count} bands; expected labels in band {label.band}.",
             remedy="Copy or download the file again.",
         )
-    view = raster if raster.grid == grid else raster.onto(grid, resampling="nearest")
+    view = _onto(raster, grid, "nearest")
     codes = view.read(grid.window, [label.band])[0]
     out = np.full(grid.shape, IGNORE, np.int16)
     valid = np.isfinite(codes) & (np.abs(codes) < 32_000)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.sensors import SENSORS
-from engine.training.data.dataset import Cutting
 from engine.training.data.items import S1_BANDS, S2_BANDS
-from engine.training.data.reading import Rules
+
+if TYPE_CHECKING:
+    from engine.training.data.dataset import Cutting
+    from engine.training.data.reading import Rules
 
 PLACE = (
     "KIND:PATH[@SPLIT] with KIND folder, ssl4eo-s12, sen12ms, bigearthnet-mm, sen1floods11, dfc2020 or simulated; "
@@ -29,6 +31,8 @@ class _Rules(BaseModel):
 
     def rules(self) -> Rules:
         """The fields as reading takes them."""
+        from engine.training.data.reading import Rules  # here, so that --help needs no rasters
+
         cloud = None if self.max_cloud >= 1 else self.max_cloud
         return Rules(max_days=self.max_days, max_missing=self.max_missing, max_cloud=cloud)
 
@@ -71,4 +75,6 @@ class DataPackRequest(_Rules):
 
     def cutting(self) -> Cutting:
         """The fields as packing takes them."""
+        from engine.training.data.dataset import Cutting
+
         return Cutting(side=self.crop, rules=self.rules(), s1_bands=S1_BANDS, s2_bands=tuple(self.s2_bands.split(",")))

@@ -81,7 +81,7 @@ def _files(path: Path) -> dict[Key, dict[str, Path]]:
             found.setdefault((match[1], match[3], match[4]), {}).setdefault(match[2], []).append(file)
     if not found:
         raise ParameterError(
-            f"{path}: no file of the form ROIs1158_spring_s1_1_p30.tif was found.",
+            f"{path}: the layout was not found; expected files such as ROIs1158_spring_s1_1_p30.tif.",
             remedy="Give the folder into which the archives were unpacked.",
         )
     return {
