@@ -75,6 +75,18 @@ JOBS: dict[str, Job] = {
             "Make a simulated Sentinel-1/Sentinel-2 scene with exact flood truth.",
         ),
         Job(
+            "pretrain",
+            "engine.training.requests:PretrainRequest",
+            "engine.training.pretrain:run",
+            "Learn encoders from unlabelled sensor pairs.",
+        ),
+        Job(
+            "finetune",
+            "engine.training.requests:FinetuneRequest",
+            "engine.training.finetune:run",
+            "Train a flood model on labelled chips.",
+        ),
+        Job(
             "data-check",
             "engine.training.data.request:DataCheckRequest",
             "engine.training.data.check:run",

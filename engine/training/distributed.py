@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.device import Device, choose_device
 from engine.errors import DeviceError, ParameterError
 from engine.models.losses.gather import Gather
+from engine.training.processes import number_of
 
 _TIMEOUT = timedelta(minutes=10)
 
@@ -72,16 +72,6 @@ class World:
         return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=False)
 
 
-def local_rank() -> int:
-    """The number that torchrun gave this process on this machine; 0 without torchrun."""
-    return _number("LOCAL_RANK", 0)
-
-
-def is_main_process() -> bool:
-    """False in the processes of a torchrun that only compute; needs no torch."""
-    return _number("RANK", 0) == 0
-
-
 @contextmanager
 def joined_world(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, on NCCL for CUDA devices and on gloo for processors.
@@ -89,13 +79,13 @@ def joined_world(device: str) -> Iterator[World]:
     Each process takes the CUDA device of its local rank. Raises DeviceError when there are fewer, ParameterError for
     environment variables that do not fit.
     """
-    size, rank = _number("WORLD_SIZE", 1), _number("RANK", 0)
+    size, rank = number_of("WORLD_SIZE", 1), number_of("RANK", 0)
     if size < 1 or not 0 <= rank < size:
         raise ParameterError(f"RANK is {rank} and WORLD_SIZE {size}: there is no such process.", remedy="Use torchrun.")
     if size == 1:
         yield World(device=choose_device(device))
         return
-    own = _device_of(device, local_rank())
+    own = _device_of(device, number_of("LOCAL_RANK", 0))
     if own.kind == "cuda":
         torch.cuda.set_device(own.torch)
     backend = "nccl" if own.kind == "cuda" else "gloo"
@@ -124,11 +114,3 @@ def _device_of(request: str, number: int) -> Device:
     if chosen.kind == "mps":
         raise DeviceError("Several processes cannot share an Apple GPU.", remedy="Use --device cpu, or one process.")
     return chosen
-
-
-def _number(name: str, default: int) -> int:
-    text = os.environ.get(name, "")
-    try:
-        return int(text) if text else default
-    except ValueError as error:
-        raise ParameterError(f"The environment variable {name} is {text!r}; expected a whole number.") from error

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from engine.errors import Cancelled, EngineError, ModelError
+from engine.errors import Cancelled, EngineError, MissingFileError, ModelError
 from engine.events import Reporter
 from engine.training.alarms import CollapseWatch, FiniteWatch
 from engine.training.checkpoint import (
@@ -170,8 +170,9 @@ class TrainingLoop:
                     now = time.monotonic()
                     if log_now or self.device.kind == "cpu" or now - told > _TELL_S:
                         self._finite.check(*self._good)
-                    if log_now:
+                    if log_now or now - told > _TELL_S:
                         pace.seen(done)
+                    if log_now:
                         self.seconds = before + pace.seconds
                         row = self._row(step, found, rate, norm, pace)
                         if look:
@@ -276,7 +277,11 @@ class TrainingLoop:
         self._good = (path, step)
 
     def _resume(self) -> int:
-        found, warning = load_checkpoint(self.folder)
+        try:
+            found, warning = load_checkpoint(self.folder)
+        except MissingFileError:  # it was stopped before its first checkpoint
+            self.reporter.log("There is no checkpoint yet: the run starts anew.")
+            return 0
         if warning:
             self.reporter.warn(warning)
         for name, value in self._facts.items():

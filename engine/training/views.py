@@ -1,0 +1,38 @@
+"""Which augmentation goes with which method of pretraining."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from engine.training.data.augment import AGGRESSIVE, Batch, Geometry, aggressive_view, joint_geometry
+from engine.training.objectives import Augment
+
+
+def gentle(sensors: Sequence[str]) -> Augment:
+    """Joint mirroring and turning alone: two sensors are views enough."""
+    geometry = Geometry()
+
+    def augment(batch: Batch, generator: torch.Generator) -> Batch:
+        names = [name for sensor in sensors for name in (sensor, f"{sensor}_valid")]
+        seen = joint_geometry({name: batch[name] for name in names}, geometry, generator)
+        return {name: seen[name] for name in names}
+
+    return augment
+
+
+def aggressive(sensors: Sequence[str], db_std: Mapping[str, Sequence[float]], *, size: int) -> Augment:
+    """The whole list, drawn for each sensor by itself: resized crop, mirroring, turning, gain, offset, blur, bands
+    dropped, and speckle for sensors in dB, whose ``db_std`` are given."""
+    geometry = Geometry(size=size, area=AGGRESSIVE.area)
+
+    def augment(batch: Batch, generator: torch.Generator) -> Batch:
+        out: Batch = {}
+        for sensor in sensors:
+            out[sensor], out[f"{sensor}_valid"] = aggressive_view(
+                batch, sensor, generator, geometry=geometry, db_std=db_std.get(sensor)
+            )
+        return out
+
+    return augment
