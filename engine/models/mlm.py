@@ -19,6 +19,7 @@ _TITLES = {
     "resnet": "{encoder}",
 }
 _ENCODERS = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}
+_OVER = {"sigmoid": "", "softmax": ", dim=1"}
 _UNITS = {"db": "dB (sigma0)", "reflectance": "reflectance"}
 
 
@@ -133,7 +134,7 @@ def _output(card: Card, task: str) -> dict[str, Any]:
         "classification:classes": names,
         "post_processing_function": {
             "format": "python",
-            "expression": "engine.mapping.network:activate",
-            "description": f"{card.activation} of the logits divided by {card.temperature:g}",
+            "expression": f"torch.{card.activation}(logits / {card.temperature:g}{_OVER[card.activation]})",
+            "description": "Calibrated probabilities",
         },
     }

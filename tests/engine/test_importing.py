@@ -156,6 +156,7 @@ def test_among_several_encoders_one_is_chosen() -> None:
         find_encoder(two_encoders("s1", "s2"), source="x", prefix="s3")
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_pickles_that_need_code_are_refused(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
 

@@ -152,22 +152,22 @@ def test_an_empty_batch_costs_nothing() -> None:
 
 def test_the_logit_scale_learns_and_stops_at_100() -> None:
     scale = LogitScale(0.07)
-    assert float(scale()) == pytest.approx(0.07)
-    assert float(LogitScale(0.001)()) == pytest.approx(0.01)
+    assert scale().item() == pytest.approx(0.07)
+    assert LogitScale(0.001)().item() == pytest.approx(0.01)
     a, _ = pair(8, 4)
     optimiser = torch.optim.SGD(scale.parameters(), lr=50.0)
     for _ in range(5):  # perfect partners want it ever larger
         optimiser.zero_grad()
         info_nce(a, a, temperature=scale()).backward()
         optimiser.step()
-    assert float(scale()) == pytest.approx(0.01)
+    assert scale().item() == pytest.approx(0.01)
     with torch.no_grad():
         scale.log_scale.fill_(10.0)
-    assert float(scale()) == pytest.approx(0.01)
+    assert scale().item() == pytest.approx(0.01)
     info_nce(a, a.flip(0), temperature=scale()).backward()  # wrong partners want it smaller: the gradient passes
     assert float(scale.log_scale.grad) > 0
     scale.clamp_()
-    assert float(scale.log_scale) == pytest.approx(math.log(100))
+    assert scale.log_scale.item() == pytest.approx(math.log(100))
 
 
 # -------------------------------------------------------------------------------------------------------- queue
