@@ -19,6 +19,7 @@ from engine.models.losses.infonce import info_nce
 from engine.models.losses.moco import KeyQueue, moco_loss
 from engine.models.losses.ntxent import nt_xent
 from engine.models.losses.scale import LogitScale
+from engine.models.two_sensor import TwoSensorSegmenter
 
 SPLITS = {"even": {1: [6], 2: [3, 3], 3: [2, 2, 2]}, "uneven": {1: [7], 2: [4, 3], 3: [3, 3, 1]}}
 SPLITS["empty"] = {1: [2], 2: [2, 0], 3: [1, 1, 0]}
@@ -44,6 +45,26 @@ def losses(a: Tensor, b: Tensor, t: Tensor, queue: KeyQueue, valid: Tensor, grou
         "moco": moco_loss(a, b, queue.keys, temperature=t, group=group),
         "dense": dense_info_nce(*maps, temperature=t, valid=valid, group=group),
     }
+
+
+def two_sensors(rank: int, world: int) -> dict[str, Tensor]:
+    """Gradients where the first image has Sentinel-1 alone and the second Sentinel-2 alone; with two processes each
+    has one of them, and so a part of the network that it does not use."""
+    if world > 2:
+        return {}
+    torch.manual_seed(5)
+    network = TwoSensorSegmenter(s1_bands=2, s2_bands=3, classes=1, width=0.0625).double()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):  # statistics of the batch would differ, and that is not the question
+            module.eval()
+    s1, s2 = (torch.randn(2, n, 32, 32, dtype=torch.float64) for n in (2, 3))
+    masks = [torch.tensor([True, False]), torch.tensor([False, True])]
+    own = slice(None) if world == 1 else slice(rank, rank + 1)
+    trained = nn.parallel.DistributedDataParallel(network) if world > 1 else network
+    for _ in range(2):  # a second step fails where the first left a parameter without a gradient
+        network.zero_grad()
+        trained(s1[own], s2[own], masks[0][own], masks[1][own]).square().mean().backward()
+    return {f"two/{key}": parameter.grad.clone() for key, parameter in network.named_parameters()}
 
 
 def work(rank: int, world: int, folder: Path) -> None:
@@ -73,6 +94,7 @@ def work(rank: int, world: int, folder: Path) -> None:
         found[f"{case}/queue"] = queue.keys
         everything, place = group.gather(x)
         found[f"{case}/gathered"], found[f"{case}/place"] = everything, torch.tensor(place - start)
+    found |= two_sensors(rank, world)
     torch.save(found, folder / f"{world}-{rank}.pt")
     if world > 1:
         dist.destroy_process_group()

@@ -58,3 +58,17 @@ def test_rows_keep_their_order_and_queues_stay_alike(found, world: int, case: st
         for key in ("gathered", "queue"):
             torch.testing.assert_close(found[world, rank][f"{case}/{key}"], found[1, 0][f"{case}/{key}"])
         assert int(found[world, rank][f"{case}/place"]) == 0
+
+
+def test_processes_that_lack_a_sensor_train_one_network(found) -> None:
+    keys = [key for key in found[1, 0] if key.startswith("two/")]
+    assert len(keys) > 100
+    for key in keys:
+        one = found[1, 0][key]
+        for rank in (0, 1):
+            assert float((found[2, rank][key] - one).abs().max()) <= 1e-6 * max(1e-9, float(one.abs().max())), key
+    assert (
+        float(found[1, 0]["two/s1.conv1.weight"].abs().max())
+        > 0
+        < float(found[1, 0]["two/s2.conv1.weight"].abs().max())
+    )

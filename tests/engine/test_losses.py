@@ -242,7 +242,7 @@ def test_dense_draws_points_and_never_from_invalid_pixels() -> None:
         value.backward()
         touched = a.grad.abs().sum(1) > 0
         assert int(touched.sum()) == 20 and not bool((touched & ~valid).any())
-        values.append(float(value))
+        values.append(value.item())
     assert values[0] == values[1] != values[2]
     nothing = dense_info_nce(a, b, temperature=0.3, valid=torch.zeros_like(valid))
     nothing.backward()

@@ -65,7 +65,7 @@ class Gather:
             return share
         value = share.detach() / self.world
         dist.all_reduce(value, group=self.group)
-        return share + (value - share.detach())
+        return value + (share - share.detach())  # the value to the last bit, the gradient of the share
 
 
 class _GatherRows(torch.autograd.Function):
