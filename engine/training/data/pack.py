@@ -187,6 +187,7 @@ def _write(
         if len(waiting) >= shard_samples or number + 1 == len(items):
             notes.append(_shard(target, len(notes), waiting, left_out, bands, cutting.side, labelled, number + 1))
             waiting, left_out = [], []
+    reporter.check()
     refuse_above(every, total, max_broken, place=where)
     return _finish(found, items, target, cutting, bands, notes, before)
 
