@@ -29,6 +29,8 @@ def mlm_item(card: Card, *, weights: str, parameters: int) -> dict[str, Any]:
     A model is of no place and time: the geometry is the whole Earth and the period all time, as the extension advises.
     The same card gives the same item.
     """
+    # MLM 1.5 wants bands under properties, and STAC 1.1 allows them there only if an asset has them too.
+    bands = [{"name": band.name, "description": _describe(band)} for band in card.bands]
     task = "similarity-search" if card.task == "encoder" else "semantic-segmentation"
     return {
         "type": "Feature",
@@ -45,7 +47,7 @@ def mlm_item(card: Card, *, weights: str, parameters: int) -> dict[str, Any]:
             "start_datetime": "1900-01-01T00:00:00Z",
             "end_datetime": "9999-12-31T23:59:59Z",
             "gsd": card.gsd_m[0],
-            "bands": [{"name": band.name, "description": _describe(band)} for band in card.bands],
+            "bands": bands,
             "mlm:name": f"samescene {card.name}".rstrip("._-"),
             "mlm:architecture": _TITLES[card.network.architecture].format(encoder=_ENCODERS[card.network.encoder]),
             "mlm:tasks": [task],
@@ -65,6 +67,7 @@ def mlm_item(card: Card, *, weights: str, parameters: int) -> dict[str, Any]:
                 "title": "Weights",
                 "roles": ["mlm:model", "mlm:weights", "data"],
                 "mlm:artifact_type": "safetensors.torch.save_file",
+                "bands": bands,
             },
             "card": {
                 "href": "./card.json",

@@ -96,7 +96,7 @@ def test_the_written_rules_hold(folder: Path) -> None:
         for entry in one["classification:classes"]:
             assert re.fullmatch(r"[0-9A-Za-z_\-]+", entry["name"])
     models = [a for a in item["assets"].values() if "mlm:model" in a["roles"]]
-    assert len(models) == 1 and models[0]["mlm:artifact_type"]
+    assert len(models) == 1 and models[0]["mlm:artifact_type"] and models[0]["bands"] == p["bands"]
 
 
 def test_the_library_of_the_extension_accepts_it(folder: Path) -> None:
@@ -109,6 +109,10 @@ def test_the_library_of_the_extension_accepts_it(folder: Path) -> None:
     again = json.loads(read.model_dump_json(by_alias=True))
     assert again["mlm:output"][0]["result"] == item["properties"]["mlm:output"][0]["result"]
     assert pystac.Item.from_dict(item).id == item["id"]
+    validator = pytest.importorskip("pystac.validation.stac_validator").JsonSchemaSTACValidator()
+    validator.validate_core(item, pystac.STACObjectType.ITEM, "1.1.0")  # raises; from schemas in the package
+    with pytest.raises(pystac.errors.STACValidationError):
+        validator.validate_core({**item, "assets": {}}, pystac.STACObjectType.ITEM, "1.1.0")
     broken = {**item["properties"], "mlm:tasks": ["dancing"]}
     with pytest.raises(ValueError, match="dancing"):
         schema.MLModelProperties(**broken)
