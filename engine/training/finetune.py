@@ -21,7 +21,7 @@ from engine.metrics.segmentation import figures_of_counts
 from engine.models.bundle import CARD, Bundle, find_model, load_bundle, save_bundle
 from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
-from engine.training.data.augment import Geometry, Photometry, joint_geometry, photometry
+from engine.training.data.augment import Photometry, photometry
 from engine.training.data.dataset import PairDataset
 from engine.training.data.items import IGNORE, S1_BANDS
 from engine.training.data.statistics import BandStatistics
@@ -46,6 +46,7 @@ from engine.training.requests import FinetuneRequest
 from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
 from engine.training.segmentation_losses import class_weights, cross_entropy, dice
+from engine.training.symmetry import turned
 from engine.training.temperature import fit_temperature
 from engine.version import VERSION
 
@@ -69,7 +70,7 @@ class Segmentation(nn.Module):
 
     def views(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The augmented inputs and labels."""
-        seen = joint_geometry(batch, Geometry(), generator)
+        seen = turned(batch, (SENSOR, f"{SENSOR}_valid", "label"), generator)
         valid = seen[f"{SENSOR}_valid"]
         return {**seen, SENSOR: photometry(seen[SENSOR], valid, _JITTER, generator)}
 

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from engine.training.data.augment import AGGRESSIVE, Batch, Geometry, aggressive_view, joint_geometry
+from engine.training.data.augment import AGGRESSIVE, Batch, Geometry, aggressive_view
 from engine.training.objectives import Augment
+from engine.training.symmetry import turned
 
 
 def gentle(sensors: Sequence[str]) -> Augment:
     """Joint mirroring and turning alone: two sensors are views enough."""
-    geometry = Geometry()
+    names = [name for sensor in sensors for name in (sensor, f"{sensor}_valid")]
 
     def augment(batch: Batch, generator: torch.Generator) -> Batch:
-        names = [name for sensor in sensors for name in (sensor, f"{sensor}_valid")]
-        seen = joint_geometry({name: batch[name] for name in names}, geometry, generator)
-        return {name: seen[name] for name in names}
+        return turned({name: batch[name] for name in names}, names, generator)
 
     return augment
 
