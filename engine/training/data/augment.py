@@ -7,7 +7,7 @@ Invalid pixels stay 0 and never enter a neighbour's value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,8 @@ from torch import Generator, Tensor
 Batch = dict[str, Tensor]
 _LABELS = ("label",)
 _IMAGES = ("s1", "s2")
+_RADIUS = 3
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Geometry:
 @dataclass(frozen=True, kw_only=True)
 class Photometry:
     """The aggressive list. ``gain``: factors per sample and band from 1 − g to 1 + g on the values' deviation from the
-    mean; ``offset`` in standard deviations; ``blur``: probability, with a spread of 0.3 to 1.5 pixels; ``drop``:
+    mean; ``offset`` in standard deviations; ``blur``: probability, with a spread of 0.3 to 1.3 pixels; ``drop``:
     probability that a band is set to its mean (never all); ``speckle``: probability of multiplied speckle of ``looks``
     looks, for Sentinel-1 only."""
 
@@ -103,6 +105,11 @@ def _image(image: Tensor, valid: Tensor, row: int, col: int, cut: int, size: int
     if cut == size:
         return part, mask
     kept = _nearest(valid, row, col, cut, size)
+    if bool(mask.all()):
+        part = part[None]
+        return F.interpolate(part, size=(size, size), mode="bilinear", align_corners=False, antialias=cut > size)[
+            0
+        ], kept
     weight = mask.to(image.dtype)
     both = torch.cat([part * weight, weight])[None]
     both = F.interpolate(both, size=(size, size), mode="bilinear", align_corners=False, antialias=cut > size)[0]
@@ -131,21 +138,21 @@ def photometry(
     ``db_std``: the standard deviations in dB by which Sentinel-1 was normalised: with it speckle is multiplied in
     linear power, that is added in dB; None (Sentinel-2): no speckle.
     """
+    if image.device.type == "cpu" and image.shape[0] > _AT_ONCE:  # a few at a time stay in the processor's cache
+        parts = zip(image.split(_AT_ONCE), valid.split(_AT_ONCE), strict=True)
+        return torch.cat([photometry(x, v, settings, generator, db_std=db_std) for x, v in parts])
     number, bands = image.shape[:2]
 
     def rand(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=generator.device).to(image.device)
 
     if settings.speckle > 0 and db_std is not None:
-        # The mean of L exponential intensities is gamma distributed with L looks and mean 1.
-        power = torch.zeros_like(image)
-        for _ in range(settings.looks):
-            power -= torch.log(rand(*image.shape).clamp_min(1e-12).to(image.dtype))
-        noise = 10 * torch.log10((power / settings.looks).clamp_min(1e-6))
-        spread = torch.tensor(list(db_std), dtype=image.dtype, device=image.device).view(1, -1, 1, 1)
-        image = image + noise / spread * (rand(number, 1, 1, 1) < settings.speckle)
+        chosen = rand(number) < settings.speckle
+        if bool(chosen.any()):
+            image = image.clone()
+            image[chosen] += _speckle(image[chosen], settings.looks, db_std, rand)
     if settings.blur > 0:
-        image = _blur(image, valid, rand(number) < settings.blur, 0.3 + 1.2 * rand(number))
+        image = _blur(image, valid, rand(number) < settings.blur, 0.3 + rand(number))
     if settings.gain > 0:
         image = image * (1 + settings.gain * (2 * rand(number, bands, 1, 1) - 1)).to(image.dtype)
     if settings.offset > 0:
@@ -155,27 +162,45 @@ def photometry(
         dropped = draws < settings.drop
         dropped &= ~(dropped.all(dim=1, keepdim=True) & (draws == draws.amax(dim=1, keepdim=True)))
         image = image.masked_fill(dropped[:, :, None, None], 0.0)
-    return image * valid
+    return image if bool(valid.all()) else image * valid
+
+
+def _speckle(image: Tensor, looks: int, db_std: Sequence[float], rand: Callable[..., Tensor]) -> Tensor:
+    """Speckle in dB, in the units of ``image``: the mean of L exponential intensities is gamma distributed, with L
+    looks and mean 1; their sum is minus the logarithm of the product of L uniform numbers."""
+    product = torch.ones(image.shape, device=image.device)
+    for _ in range(looks):
+        product *= rand(*image.shape).clamp_min_(1e-7)
+    power = torch.log(product.clamp_min_(1e-38)).mul_(-1 / looks).clamp_min_(1e-6)
+    spread = torch.tensor(list(db_std), device=image.device).view(1, -1, 1, 1)
+    return (10 * torch.log10(power) / spread).to(image.dtype)
 
 
 def _blur(image: Tensor, valid: Tensor, chosen: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur of the ``chosen`` samples over valid pixels, each with its own ``sigma`` in pixels."""
     if not bool(chosen.any()):
         return image
-    radius = 4
     x, mask = image[chosen], valid[chosen].to(image.dtype)
-    number, bands, height, width = x.shape
-    at = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (at[None] / sigma[chosen].to(image.dtype)[:, None]) ** 2)
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    both = torch.cat([x * mask, mask], dim=1).reshape(1, number * (bands + 1), height, width)
-    weights = kernel.repeat_interleave(bands + 1, dim=0)
-    both = F.conv2d(both, weights[:, None, :, None], padding=(radius, 0), groups=weights.shape[0])
-    both = F.conv2d(both, weights[:, None, None, :], padding=(0, radius), groups=weights.shape[0])
-    both = both.view(number, bands + 1, height, width)
+    at = torch.arange(-_RADIUS, _RADIUS + 1, device=image.device, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (at[None] / sigma[chosen].float()[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).to(image.dtype)
+    # Beyond the edges there is nothing valid either: the blurred mask takes care of both.
+    weight = _spread(mask, kernel).clamp_min_(1e-6)
     out = image.clone()
-    out[chosen] = both[:, :-1] / both[:, -1:].clamp_min(1e-6) * mask
+    out[chosen] = _spread(x * mask, kernel).div_(weight).mul_(mask)
     return out
+
+
+def _spread(x: Tensor, kernel: Tensor) -> Tensor:
+    """``x`` (N, C, H, W) convolved along rows and columns with the ``kernel`` (N, taps) of its sample."""
+    for dim in (-2, -1):
+        length = x.shape[dim]
+        padded = F.pad(x, (0, 0, _RADIUS, _RADIUS) if dim == -2 else (_RADIUS, _RADIUS, 0, 0))
+        total = torch.zeros_like(x)
+        for tap in range(kernel.shape[1]):
+            total.addcmul_(padded.narrow(dim, tap, length), kernel[:, tap, None, None, None])
+        x = total
+    return x
 
 
 def aggressive_view(
