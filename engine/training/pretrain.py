@@ -67,11 +67,11 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
     objective = make_objective(request, data, world)
     encoders = objective.encoders
     facts: dict[str, Any] = {"samples": len(data), "left_out": [one.why for one in data.left_out]}
+    order = training_order(request, data, world) if request.method != "random" else None
     with RunFolder(request, job="pretrain", main=world.main) as folder:
         world.wait()
         figures: dict[str, Any] = {"steps": 0}
-        if request.method != "random":
-            order = training_order(request, data, world)
+        if order is not None:
             settings = loop_settings(request, total_steps(request, order))
             loop = TrainingLoop(
                 objective,

@@ -111,7 +111,20 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._lock is not None and not self._request.resume:
+            self._forget()
         self._let_go()
+
+    def _forget(self) -> None:
+        """Leave no folder behind after a failure before the first checkpoint: there is nothing to go on from."""
+        path = self.path
+        if any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+            return
+        with contextlib.suppress(OSError):
+            for name in _OWN:
+                (path / name).unlink(missing_ok=True)
+            self._let_go()
+            path.rmdir()  # only if nothing else is in it
 
     def _open(self) -> None:
         path = self.path
