@@ -121,6 +121,13 @@ def test_linear_radar_becomes_decibel_and_nothing_missing_passes_the_logarithm(t
     assert np.allclose(s1[:, ~bad], radar(seed=5)[:, ~bad], atol=1e-4)
 
 
+def test_decibel_filled_with_zero_and_nothing_declared_is_missing_there(tmp_path):
+    values = radar(seed=6)
+    values[:, :, :5] = 0.0
+    s1 = read_item(pair(tmp_path, s1=values)).s1
+    assert np.isnan(s1[:, :, :5]).all() and np.isfinite(s1[:, :, 5:]).all()
+
+
 @pytest.mark.parametrize("nodata", [0, 65535])
 def test_missing_optical_pixels_are_nan_in_all_bands(tmp_path, nodata):
     s2 = np.random.default_rng(1).integers(200, 3000, (12, 20, 20)).astype(np.uint16)

@@ -325,12 +325,30 @@ def test_broken_items_are_listed_and_too_many_are_refused_early(tmp_path):
     assert left.name == "Event_0" and "Event_0_S1.tif" in left.why and left.broken
     assert len(index.samples) == 9
     (root / "Event_1_S2.tif").write_bytes(b"")
+    reporter = Reporter((told := []).append)
+    reporter.INTERVAL_S = 0.0
     with pytest.raises(InputError, match=r"2 of 10 items are broken, more than 10%.*Event_0_S1.tif"):
-        pack(root, tmp_path / "second")
+        pack(root, tmp_path / "second", reporter=reporter)
     assert not is_pack(tmp_path / "second")
+    assert [event.message for event in told] == ["Event_0", "Event_1"]  # nothing was read once it was certain
     assert len(pack(root, tmp_path / "third", max_broken=0.2).samples) == 8
     with pytest.raises(InputError, match=r"2 of 10 items are broken"):
         read_dataset(find_items(str(root)), cutting=CUTTING)
+
+
+def test_a_file_that_was_mended_before_going_on_is_packed(tmp_path):
+    root = made(tmp_path / "source", count=4, side=16)
+    whole = (root / "Event_1_S1.tif").read_bytes()
+    (root / "Event_1_S1.tif").write_bytes(b"broken")
+    settings = {"shard_samples": 2, "max_broken": 1.0}
+    with pytest.raises(Cancelled):
+        pack(root, tmp_path / "pack", reporter=cancelled_after(3), **settings)
+    assert len(list((tmp_path / "pack" / "shards").glob("*.json"))) >= 1
+    (root / "Event_1_S1.tif").write_bytes(whole)
+    pack(root, tmp_path / "pack", **settings)
+    pack(root, tmp_path / "fresh", **settings)
+    assert contents(tmp_path / "pack") == contents(tmp_path / "fresh")
+    assert len(PackedDataset(tmp_path / "pack")) == 4
 
 
 def test_nothing_left_is_an_error_and_no_pack(tmp_path):

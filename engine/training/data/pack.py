@@ -101,6 +101,8 @@ def write_pack(
 ) -> PackIndex:
     """Write the items of ``found`` as a pack to ``out``; goes on with one that was begun with the same settings.
 
+    Items that were broken then are tried again. Files that were whole are not looked at a second time.
+
     Raises InputError when more than ``max_broken`` of the items are broken (at the end, and as soon as it is certain)
     or nothing is left; OutputError when ``out`` holds something else and ``overwrite`` is false, is being written by
     another process, or cannot be written; Cancelled (what is done stays and is gone on with).
@@ -169,7 +171,7 @@ def _write(
     before = [one for group in found for one in group.left_out]
     total = len(items) + sum(one.broken for one in before)
     where = ", ".join(one.place for one in found)
-    notes = _done(target)
+    notes = _still_true(_done(target), items, cutting)
     position = notes[-1].next_item if notes else 0
     if notes:
         reporter.log(f"Going on after item {position} of {len(items)}: {len(notes)} shards are there.")
@@ -281,6 +283,17 @@ def _done(target: Path) -> list[_Note]:
         if note.entry and any(not (target / name).is_file() for name in note.entry["files"].values()):
             break
         notes.append(note)
+    return notes
+
+
+def _still_true(notes: list[_Note], items: Sequence[PairItem], cutting: Cutting) -> list[_Note]:
+    """The notes up to the first that lists an item as broken which was mended since: from there on all is made anew."""
+    by_name = {item.name: item for item in items}
+    for number, note in enumerate(notes):
+        for one in note.left_out:
+            item = by_name.get(one["name"]) if one["broken"] else None
+            if item is not None and ((why := cutting.crops(item)[1]) is None or not why.broken):
+                return notes[:number]
     return notes
 
 
