@@ -32,6 +32,7 @@ from engine.training.metrics_log import METRICS, read_metrics
 from engine.training.objectives import Batch
 from engine.training.optimiser import freeze
 from engine.training.pretrain import (
+    cut_batches,
     last_figures,
     loop_settings,
     run_facts,
@@ -143,7 +144,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
         world.wait()
         loop = TrainingLoop(
             objective,
-            lambda step, part: data.batch(order.batch(step * settings.accumulate + part), sensors=(SENSOR,)),
+            cut_batches(data, order, smaller, world, sensors=(SENSOR,)),
             settings=settings,
             world=world,
             folder=folder.path,
@@ -257,7 +258,7 @@ def calibrate(
     kept_labels: list[Tensor] = []
     counts: list[tuple[int, int, int, int]] = []
     for start in range(0, len(indices), 8):
-        batch = data.batch(indices[start : start + 8], sensors=(SENSOR,))
+        batch = _whole_cells(data.batch(indices[start : start + 8], sensors=(SENSOR,)))
         logits = network(batch[SENSOR].to(device)).float().cpu()
         label = torch.where(batch[f"{SENSOR}_valid"][:, 0], batch["label"], IGNORE)
         mapped = logits[:, 1] > logits[:, 0]
@@ -274,6 +275,12 @@ def calibrate(
     return round(temperature, 4), counts
 
 
+def _whole_cells(batch: Batch) -> Batch:
+    """The upper left of the squares, as far as the network's divisor reaches."""
+    side = batch[SENSOR].shape[-1] // Segmenter.divisor * Segmenter.divisor
+    return {name: value[..., :side, :side] if value.ndim >= 3 else value for name, value in batch.items()}
+
+
 def _iou(counts: list[tuple[int, int, int, int]]) -> dict[str, float | int | None]:
     table = np.asarray(counts, np.float64).reshape(-1, 4)
     return pooled_estimate(table, lambda sums: figures_of_counts("iou", sums)).plain()
@@ -283,7 +290,7 @@ def _iou(counts: list[tuple[int, int, int, int]]) -> dict[str, float | int | Non
 def _samples(network: Segmenter, parts: Split, temperature: float) -> list[Any]:
     data, indices = (parts.check, parts.check_indices) if parts.check_indices else (parts.train, parts.train_indices)
     chosen = [indices[i] for i in spread(len(indices), 6)]
-    batch = data.batch(chosen, sensors=(SENSOR,))
+    batch = _whole_cells(data.batch(chosen, sensors=(SENSOR,)))
     device = next(network.parameters()).device
     probability = (network(batch[SENSOR].to(device)).float() / temperature).softmax(1)[:, 1]
     return prediction_samples(data, chosen, probability, batch, SENSOR)
@@ -308,7 +315,7 @@ def _card(
         "classes": list(CLASSES),
         "activation": "softmax",
         "temperature": temperature,
-        "tile": max(256, data.side),
+        "tile": max(256, data.side // 32 * 32),
         "overlap": 64,
         "trained_on": trained_on(request.data),
         "figures": figures,

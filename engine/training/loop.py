@@ -72,6 +72,7 @@ class LoopSettings:
     workers: int = 0
     log_every: int = 10
     health_every: int = 50
+    validate_every: int = 500
     checkpoint_every: int = 500
     checkpoint_s: float = 600.0
     tensorboard: bool = False
@@ -166,7 +167,8 @@ class TrainingLoop:
                     self._finite.see(step, found["loss"], *([norm] if self.precision != "fp16" else []))
                     last = done == settings.steps
                     look = last or done % settings.health_every == 0
-                    log_now = look or done % settings.log_every == 0 or step == start
+                    test = self._validate is not None and (last or done % settings.validate_every == 0)
+                    log_now = look or test or done % settings.log_every == 0 or step == start
                     now = time.monotonic()
                     if log_now or self.device.kind == "cpu" or now - told > _TELL_S:
                         self._finite.check(*self._good)
@@ -177,6 +179,7 @@ class TrainingLoop:
                         row = self._row(step, found, rate, norm, pace)
                         if look:
                             row |= watch.see(step, _named(found, "embedding/"))
+                        if test:
                             row |= self._validated(step)
                             network.train()
                             self._hold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ from engine.training.data.opening import open_data
 from engine.training.data.reading import Rules
 from engine.training.data.sampling import EpochSampler
 from engine.training.distributed import World, joined_world
-from engine.training.loop import LoopSettings, TrainingLoop, explain_out_of_memory
+from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, read_metrics
 from engine.training.objectives import CrossLoss, CrossSensor, MomentumContrast, Temperature, TwoViews
 from engine.training.order import Order
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import pair_samples
 from engine.training.requests import PretrainRequest, RunRequest
-from engine.training.rng import derive_seed, seed_everything
+from engine.training.rng import derive_seed, seed_everything, step_generator
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
+from engine.training.symmetry import windows
 from engine.training.views import aggressive, gentle
 from engine.version import VERSION
 
@@ -75,7 +76,7 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
             settings = loop_settings(request, total_steps(request, order))
             loop = TrainingLoop(
                 objective,
-                lambda step, part: data.batch(order.batch(step * settings.accumulate + part)),
+                cut_batches(data, order, request, world, sensors=tuple(data.bands)),
                 settings=settings,
                 world=world,
                 folder=folder.path,
@@ -135,8 +136,10 @@ def open_pretraining_data(request: PretrainRequest, reporter: Reporter) -> PairD
 def warn_of_data(request: RunRequest, data: PairDataset, reporter: Reporter) -> None:
     """Say what was left out, and options that a pack overrides."""
     if data.left_out:
-        reporter.warn(f"{len(data.left_out)} items were left out; the first: {data.left_out[0].why}")
-    if data.side != request.crop:
+        count = len(data.left_out)
+        were = "item was" if count == 1 else "items were"
+        reporter.warn(f"{count} {were} left out; the first: {data.left_out[0].why}")
+    if data.side < request.crop:
         reporter.warn(f"The pack holds squares of {data.side} pixels; --crop {request.crop} is not used.")
 
 
@@ -148,7 +151,9 @@ def make_objective(
     sensors = [sensor for sensor in SENSORS if sensor in data.bands]
     encoders = {s: ResNet(request.encoder, bands=len(data.bands[s]), width=request.width) for s in sensors}
     temperature = Temperature(request.temperature, learned=request.learn_temperature)
-    strong = aggressive(sensors, {"s1": data.statistics["s1"].std} if "s1" in sensors else {}, size=data.side)
+    strong = aggressive(
+        sensors, {"s1": data.statistics["s1"].std} if "s1" in sensors else {}, size=min(data.side, request.crop)
+    )
     method = "multimodal" if request.method == "random" and len(sensors) == 2 else request.method
     if method in _CROSS:
         model = DualEncoder(
@@ -184,6 +189,20 @@ def training_order(request: RunRequest, data: PairDataset, world: World, indices
     return Order(sampler, samples=count)
 
 
+def cut_batches(
+    data: PairDataset, order: Order, request: RunRequest, world: World, *, sensors: tuple[str, ...]
+) -> Callable[[int, int], Batch]:
+    """What the loop asks for: part ``part`` of the batch of step ``step``, windows of ``--crop`` pixels where the
+    squares are larger; the U-Net needs multiples of 32."""
+    size = min(request.crop, data.side // 32 * 32) if data.side > 32 else data.side
+
+    def batches(step: int, part: int) -> Batch:
+        whole = data.batch(order.batch(step * request.accumulate + part), sensors=sensors)
+        return windows(whole, size, step_generator("cpu", request.seed, "window", step, part, world.rank))
+
+    return batches
+
+
 def total_steps(request: RunRequest, order: Order) -> int:
     """Steps of the optimiser that the request means."""
     if request.steps is not None:
@@ -207,7 +226,8 @@ def loop_settings(request: RunRequest, steps: int, *, layer_decay: float = 1.0) 
         precision=request.precision,
         workers=request.workers,
         log_every=request.log_every,
-        health_every=max(request.log_every, 50),
+        health_every=min(50, max(1, steps // 20)),
+        validate_every=max(1, steps // 20),
         checkpoint_every=request.checkpoint_every,
         tensorboard=request.tensorboard,
     )

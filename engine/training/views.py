@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from engine.training.data.augment import AGGRESSIVE, Batch, Geometry, aggressive_view
+from engine.training.data.augment import Batch, aggressive_view
 from engine.training.objectives import Augment
 from engine.training.symmetry import turned
 
@@ -21,17 +21,14 @@ def gentle(sensors: Sequence[str]) -> Augment:
     return augment
 
 
-def aggressive(sensors: Sequence[str], db_std: Mapping[str, Sequence[float]], *, size: int) -> Augment:
+def aggressive(sensors: Sequence[str], db_std: Mapping[str, Sequence[float]]) -> Augment:
     """The whole list, drawn for each sensor by itself: resized crop, mirroring, turning, gain, offset, blur, bands
     dropped, and speckle for sensors in dB, whose ``db_std`` are given."""
-    geometry = Geometry(size=size, area=AGGRESSIVE.area)
 
     def augment(batch: Batch, generator: torch.Generator) -> Batch:
         out: Batch = {}
         for sensor in sensors:
-            out[sensor], out[f"{sensor}_valid"] = aggressive_view(
-                batch, sensor, generator, geometry=geometry, db_std=db_std.get(sensor)
-            )
+            out[sensor], out[f"{sensor}_valid"] = aggressive_view(batch, sensor, generator, db_std=db_std.get(sensor))
         return out
 
     return augment

@@ -110,6 +110,19 @@ def test_the_report_stands_alone_and_escapes(scenes, tmp_path):
     assert "Loss at the end" in html
 
 
+def test_a_pack_trains_windows_of_its_squares(scenes, tmp_path):
+    pack = find_job("data-pack")
+    given = {"path": f"simulated:{scenes}", "out": str(tmp_path / "pack"), "need": "pairs", "crop": 100}
+    pack.run(pack.parse(given), Reporter())
+    result = pretrain(scenes, tmp_path / "run", data=[str(tmp_path / "pack")], batch=2)
+    assert result["warnings"] == []
+    figures = find_job("finetune").parse({"out": str(tmp_path / "model"), "data": [str(tmp_path / "pack")]})
+    tuned = find_job("finetune").run(
+        figures.model_copy(update={**TINY, "batch": 2, "encoder": str(tmp_path / "run")}), Reporter()
+    )
+    assert tuned["figures"]["squares"] > 0
+
+
 def test_options_come_from_a_file_and_those_given_take_precedence(scenes, tmp_path):
     config = tmp_path / "options.json"
     config.write_text(json.dumps({"method": "simclr", "steps": 9, "temperature": 0.3}), encoding="utf-8")

@@ -19,7 +19,7 @@ from engine.training.metrics_log import MetricsLog, read_metrics
 from engine.training.optimiser import freeze, make_optimiser, parameter_groups, set_rate
 from engine.training.progress import duration
 from engine.training.rng import derive_seed, rng_state, set_rng_state
-from engine.training.symmetry import symmetry_tables, turned
+from engine.training.symmetry import symmetry_tables, turned, windows
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +271,20 @@ def test_every_layer_of_a_sample_is_turned_alike_and_all_eight_occur():
     found = {next(i for i, x in enumerate(all_eight) if x.equal(y)) for y in seen["label"]}
     assert found == set(range(8))
     assert len({tuple(row.tolist()) for row in symmetry_tables(side, torch.device("cpu"))}) == 8
+
+
+def test_windows_cut_every_layer_alike_and_reach_all_edges():
+    count, side, size = 300, 7, 4
+    plane = torch.arange(side * side).view(1, 1, side, side).expand(count, 1, -1, -1)
+    batch = {"s1": plane.float(), "s1_valid": plane % 2 == 0, "label": plane[:, 0], "index": torch.arange(count)}
+    seen = windows(batch, size, torch.Generator().manual_seed(1))
+    assert seen["s1"].shape == (count, 1, size, size)
+    assert seen["s1"].long().equal(seen["label"][:, None])
+    assert (seen["label"] % 2 == 0)[:, None].equal(seen["s1_valid"])
+    corners = {(int(x[0, 0]) // side, int(x[0, 0]) % side) for x in seen["label"]}
+    assert corners == {(r, c) for r in range(4) for c in range(4)}
+    assert (seen["label"][:, 1, 1] - seen["label"][:, 0, 0] == side + 1).all()
+    assert windows(batch, 9, torch.Generator())["s1"].equal(batch["s1"])
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.2, "4 s"), (89.4, "89 s"), (200, "3 min"), (7500, "2 h 05 min")])

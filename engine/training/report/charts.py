@@ -23,6 +23,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], names: Sequence[str], *, title: 
     if not series:
         return None
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(3.6, 2.1), dpi=160, facecolor="white")
     axes = figure.add_subplot()
@@ -37,6 +38,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], names: Sequence[str], *, title: 
             axes.lines[-1].set_label(name)
     if log and min(min(v for _, v in values) for values in series.values()) > 0:
         axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(title, fontsize=7.5, color=INK, loc="left")
     axes.set_xlabel("step", fontsize=6.5, color=QUIET)
     axes.tick_params(labelsize=6, length=2, width=0.5, colors=INK)

@@ -57,7 +57,8 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     wanted = (
         ("Loss", like("loss"), False),
         ("Partner found first in the batch, share", like("top1"), False),
-        ("Validation", [n for n in ("iou", "mean_iou", "accuracy") if n in names], False),
+        ("IoU on validation data", [n for n in ("iou", "mean_iou") if n in names], False),
+        ("Right pixels in the batch, share", like("accuracy"), False),
         ("Learning rate", ["rate"], False),
         ("Norm of the gradient", ["gradient_norm"], True),
         ("Effective rank of the embeddings", like("rank_"), False),
