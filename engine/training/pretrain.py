@@ -151,9 +151,7 @@ def make_objective(
     sensors = [sensor for sensor in SENSORS if sensor in data.bands]
     encoders = {s: ResNet(request.encoder, bands=len(data.bands[s]), width=request.width) for s in sensors}
     temperature = Temperature(request.temperature, learned=request.learn_temperature)
-    strong = aggressive(
-        sensors, {"s1": data.statistics["s1"].std} if "s1" in sensors else {}, size=min(data.side, request.crop)
-    )
+    strong = aggressive(sensors, {"s1": data.statistics["s1"].std} if "s1" in sensors else {})
     method = "multimodal" if request.method == "random" and len(sensors) == 2 else request.method
     if method in _CROSS:
         model = DualEncoder(
