@@ -23,7 +23,7 @@ MOST_LEFT_OUT = 0.25
 """How much of a square's side may be left over at an item's edges before one more row of squares is cut."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One square. ``spot`` is equal for squares that show the same ground at several dates; dates are ISO, UTC."""
 

@@ -327,7 +327,8 @@ def _sha256(path: Path) -> str:
 
 
 class PackedDataset(PairDataset):
-    """A pack, memory-mapped: ``path`` and ``index``; batches as :class:`PairDataset` gives them.
+    """A pack, memory-mapped; batches as :class:`PairDataset` gives them. ``path`` is its folder, ``index`` its
+    index.json without the samples, which are in ``samples``.
 
     Raises MissingFileError, DamagedFileError (names the file) when the folder is no whole pack. Contents are compared
     with the SHA-256 of the index by :meth:`verify` alone, which reads everything.
@@ -344,8 +345,9 @@ class PackedDataset(PairDataset):
                 else "Check the path.",
             )
         try:
-            self.index = PackIndex(**_read_json(self.path / INDEX))
-            samples = [Sample(**one) for one in self.index.samples]
+            whole = PackIndex(**_read_json(self.path / INDEX))
+            samples = [Sample(**one) for one in whole.samples]
+            self.index = whole.model_copy(update={"samples": []})  # a million of them would stand in memory twice
             left_out = [LeftOut(**one) for one in self.index.left_out]
         except (ValidationError, TypeError) as error:
             why = " ".join(str(error).split())[:200]
