@@ -11,7 +11,15 @@ LAYOUT = Layout(
     job="data-pack",
     help="Cut a data set into squares and write them as memory-mapped files, for fast random reads while training.",
     positional=("path",),
-    metavars={"path": "PATH", "out": "OUT", "crop": "PIXELS", "shard": "N", "s2_bands": "LIST", "max_days": "DAYS"}
+    metavars={
+        "path": "PATH",
+        "out": "OUT",
+        "crop": "PIXELS",
+        "shard": "N",
+        "workers": "N",
+        "s2_bands": "LIST",
+        "max_days": "DAYS",
+    }
     | {"max_missing": "SHARE", "max_cloud": "SHARE", "max_broken": "SHARE", "need": "WHAT"},
     sections={
         "Input and output": ("path", "out", "overwrite", "need"),

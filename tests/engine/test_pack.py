@@ -189,6 +189,13 @@ def test_a_pack_gives_the_same_batches_as_the_files(source, tmp_path):
     assert isinstance(packed.shards[0].s1, np.memmap)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_reading_threads_makes_the_same_pack(source, tmp_path, workers):
+    pack(source, tmp_path / "one")
+    pack(source, tmp_path / "more", workers=workers)
+    assert contents(tmp_path / "one") == contents(tmp_path / "more")
+
+
 def cancelled_after(number):
     token = CancelToken()
     seen = []
@@ -204,11 +211,11 @@ def cancelled_after(number):
     return reporter
 
 
-@pytest.mark.parametrize("items", [1, 2, 3, 4])
-def test_a_pack_that_is_stopped_goes_on_and_ends_the_same(source, tmp_path, items):
+@pytest.mark.parametrize(("items", "workers"), [(1, 0), (2, 0), (3, 2), (4, 0)])
+def test_a_pack_that_is_stopped_goes_on_and_ends_the_same(source, tmp_path, items, workers):
     pack(source, tmp_path / "whole")
     with pytest.raises(Cancelled):
-        pack(source, tmp_path / "again", reporter=cancelled_after(items))
+        pack(source, tmp_path / "again", reporter=cancelled_after(items), workers=workers)
     assert not is_pack(tmp_path / "again")
     with pytest.raises(MissingFileError, match="not finished"):
         PackedDataset(tmp_path / "again")
@@ -227,13 +234,13 @@ def test_a_killed_pack_goes_on(source, tmp_path):
         "import engine.training.data.pack as p\n"
         "from engine.training.data.dataset import Cutting\n"
         "from engine.training.data.places import find_items\n"
-        "put = p._put\n"
+        "put = p.put\n"
         "def slow(path, write):\n"
         "    put(path, write)\n"
         "    if path.name == '00000.json':\n"
         "        (path.parent / '.00001-s1.npy.partial-1-x').write_bytes(b'half')\n"
         "        print('one', flush=True); time.sleep(60)\n"
-        "p._put = slow\n"
+        "p.put = slow\n"
         "p.write_pack([find_items(sys.argv[1])], sys.argv[2], cutting=Cutting(side=16), shard_samples=8)\n"
     )
     process = subprocess.Popen(

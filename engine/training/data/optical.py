@@ -45,6 +45,8 @@ def find_scale(
     about 1000 they do. Where all bands are bright (cloud, snow) and nothing tells, the date of acquisition decides:
     from 25 January 2022 with offset. ``declared`` is what the layout of a published data set says.
     """
+    if integer and declared is not None:
+        return ScaleFinding(SCALE, declared, "as the data set is published")
     low = {}
     high = 0.0
     for name, band in values.items():

@@ -8,22 +8,21 @@ shard is written aside and moved into place with a note of where it ends; a kill
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from engine.errors import DamagedFileError, InputError, MissingFileError, OutputError
 from engine.events import Reporter
 from engine.locks import FileLock
-from engine.outputs import explain_os_error, sync
+from engine.outputs import explain_os_error
 from engine.plainjson import dumps
 from engine.training.data.crops import SCALES, Codes, Crop, Sample
 from engine.training.data.dataset import (
@@ -36,40 +35,24 @@ from engine.training.data.dataset import (
     stack,
 )
 from engine.training.data.items import ItemSet, LeftOut, PairItem
+from engine.training.data.pack_index import (
+    INDEX,
+    LOCK,
+    PLAN,
+    SHARDS,
+    PackIndex,
+    ShardEntry,
+    is_pack,
+    put,
+    read_json,
+    sha256_of,
+)
 from engine.training.data.reading import refuse_above
 from engine.training.data.statistics import BandStatistics, RunningStatistics
+from engine.training.feed import read_ahead
 from engine.version import VERSION
 
-INDEX, PLAN, SHARDS, LOCK = "index.json", "plan.json", "shards", ".lock"
 _ARRAYS = ("s1", "s2", "label")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ShardEntry(_Part):
-    """One shard: how many crops, and for each of its arrays the file and its SHA-256."""
-
-    count: int = Field(ge=1)
-    files: dict[str, str]
-    sha256: dict[str, str]
-
-
-class PackIndex(_Part):
-    """``index.json``."""
-
-    format: int = Field(1, ge=1, le=1)
-    engine_version: str
-    sources: list[str]
-    side: int = Field(ge=1)
-    bands: dict[str, list[str]]
-    scales: dict[str, float]
-    statistics: dict[str, dict[str, Any]]
-    classes: dict[int, str]
-    shards: list[ShardEntry]
-    samples: list[dict[str, Any]]
-    left_out: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -83,11 +66,6 @@ class _Note:
     running: dict[str, Any]
 
 
-def is_pack(path: str | os.PathLike[str]) -> bool:
-    """True where ``path`` is a finished pack."""
-    return (Path(path) / INDEX).is_file() and (Path(path) / SHARDS).is_dir()
-
-
 def write_pack(
     found: Sequence[ItemSet],
     out: str | os.PathLike[str],
@@ -97,11 +75,13 @@ def write_pack(
     max_broken: float = 0.1,
     shard_samples: int = 256,
     overwrite: bool = False,
+    workers: int = 0,
     reporter: Reporter | None = None,
 ) -> PackIndex:
     """Write the items of ``found`` as a pack to ``out``; goes on with one that was begun with the same settings.
 
-    Items that were broken then are tried again. Files that were whole are not looked at a second time.
+    ``workers`` threads read items ahead; the pack is the same with any number. Items that were broken then are tried
+    again. Files that were whole are not looked at a second time.
 
     Raises InputError when more than ``max_broken`` of the items are broken (at the end, and as soon as it is certain)
     or nothing is left; OutputError when ``out`` holds something else and ``overwrite`` is false, is being written by
@@ -117,7 +97,7 @@ def write_pack(
         if not lock.acquire():
             raise OutputError(f"{target}: is being written by another process.", remedy="Wait for it to end.")
         try:
-            index = _write(found, items, target, cutting, max_broken, shard_samples, reporter)
+            index = _write(found, items, target, cutting, max_broken, shard_samples, workers, reporter)
         finally:
             lock.release(remove=True)
     except OSError as error:
@@ -143,7 +123,7 @@ def _prepare(target: Path, plan: str, *, overwrite: bool) -> None:
     begun = target / PLAN
     if target.is_dir() and any(target.iterdir()):
         ours = begun.is_file() or is_pack(target)
-        same = begun.is_file() and not (target / INDEX).exists() and _read_json(begun).get("plan") == plan
+        same = begun.is_file() and not (target / INDEX).exists() and read_json(begun).get("plan") == plan
         if same:
             return
         if not overwrite or not ours:
@@ -154,7 +134,7 @@ def _prepare(target: Path, plan: str, *, overwrite: bool) -> None:
         (target / INDEX).unlink(missing_ok=True)  # first: without it the folder is no pack
         shutil.rmtree(target / SHARDS, ignore_errors=True)
     (target / SHARDS).mkdir(parents=True, exist_ok=True)
-    _put(begun, lambda path: path.write_text(dumps({"plan": plan}), encoding="utf-8"))
+    put(begun, lambda path: path.write_text(dumps({"plan": plan}), encoding="utf-8"))
 
 
 def _write(
@@ -164,6 +144,7 @@ def _write(
     cutting: Cutting,
     max_broken: float,
     shard_samples: int,
+    workers: int,
     reporter: Reporter,
 ) -> PackIndex:
     bands = cutting.sensors(items)
@@ -178,17 +159,19 @@ def _write(
     waiting: list[Crop] = []
     left_out: list[LeftOut] = []
     every = before + [LeftOut(**one) for note in notes for one in note.left_out]
-    for number in range(position, len(items)):
-        reporter.progress(number / len(items), "packing", items[number].name)
-        crops, why = cutting.crops(items[number])
-        waiting += crops
-        if why is not None:
-            left_out.append(why)
-            every.append(why)
-            refuse_above(every, total, max_broken, place=where)
-        if len(waiting) >= shard_samples or number + 1 == len(items):
-            notes.append(_shard(target, len(notes), waiting, left_out, bands, cutting.side, labelled, number + 1))
-            waiting, left_out = [], []
+    made = read_ahead(lambda number: cutting.crops(items[number]), position, len(items), workers=workers)
+    with closing(cast("Generator[tuple[list[Crop], LeftOut | None]]", made)):
+        for number in range(position, len(items)):
+            reporter.progress(number / len(items), "packing", items[number].name)
+            crops, why = next(made)
+            waiting += crops
+            if why is not None:
+                left_out.append(why)
+                every.append(why)
+                refuse_above(every, total, max_broken, place=where)
+            if len(waiting) >= shard_samples or number + 1 == len(items):
+                notes.append(_shard(target, len(notes), waiting, left_out, bands, cutting.side, labelled, number + 1))
+                waiting, left_out = [], []
     reporter.check()
     refuse_above(every, total, max_broken, place=where)
     return _finish(found, items, target, cutting, bands, notes, before)
@@ -214,8 +197,8 @@ def _shard(
             array = shard.array(key)
             if array is not None:
                 files[key] = f"{SHARDS}/{number:05d}-{key}.npy"
-                _put(target / files[key], _saver(array))
-                digests[key] = _sha256(target / files[key])
+                put(target / files[key], _saver(array))
+                digests[key] = sha256_of(target / files[key])
         entry = {"count": len(crops), "files": files, "sha256": digests}
     note = _Note(
         next_item,
@@ -224,7 +207,7 @@ def _shard(
         [asdict(one) for one in left_out],
         {sensor: one.state() for sensor, one in running.items()},
     )
-    _put(target / SHARDS / f"{number:05d}.json", lambda path: path.write_text(dumps(asdict(note)), encoding="utf-8"))
+    put(target / SHARDS / f"{number:05d}.json", lambda path: path.write_text(dumps(asdict(note)), encoding="utf-8"))
     return note
 
 
@@ -266,7 +249,7 @@ def _finish(
         samples=[sample for note in notes for sample in note.samples],
         left_out=left_out,
     )
-    _put(target / INDEX, lambda path: path.write_text(dumps(index), encoding="utf-8"))
+    put(target / INDEX, lambda path: path.write_text(dumps(index), encoding="utf-8"))
     for number in range(len(notes)):
         (target / SHARDS / f"{number:05d}.json").unlink(missing_ok=True)
     (target / PLAN).unlink(missing_ok=True)
@@ -279,7 +262,7 @@ def _done(target: Path) -> list[_Note]:
         stale.unlink(missing_ok=True)
     notes: list[_Note] = []
     while (file := target / SHARDS / f"{len(notes):05d}.json").is_file():
-        note = _Note(**_read_json(file))
+        note = _Note(**read_json(file))
         if note.entry and any(not (target / name).is_file() for name in note.entry["files"].values()):
             break
         notes.append(note)
@@ -295,35 +278,6 @@ def _still_true(notes: list[_Note], items: Sequence[PairItem], cutting: Cutting)
             if item is not None and ((why := cutting.crops(item)[1]) is None or not why.broken):
                 return notes[:number]
     return notes
-
-
-def _put(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write aside, have it on the disk, move into place."""
-    staging = path.with_name(f".{path.name}.partial-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        write(staging)
-        sync(staging)
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedFileError(f"{path}: cannot be read ({error}).", remedy="Pack the data again.") from error
-    if not isinstance(found, dict):
-        raise DamagedFileError(f"{path}: is no JSON object.", remedy="Pack the data again.")
-    return found
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class PackedDataset(PairDataset):
@@ -345,7 +299,7 @@ class PackedDataset(PairDataset):
                 else "Check the path.",
             )
         try:
-            whole = PackIndex(**_read_json(self.path / INDEX))
+            whole = PackIndex(**read_json(self.path / INDEX))
             samples = [Sample(**one) for one in whole.samples]
             self.index = whole.model_copy(update={"samples": []})  # a million of them would stand in memory twice
             left_out = [LeftOut(**one) for one in self.index.left_out]
@@ -389,7 +343,7 @@ class PackedDataset(PairDataset):
             if reporter is not None:
                 reporter.progress(i / len(self.index.shards), "verifying")
             for key, name in entry.files.items():
-                if _sha256(self.path / name) != entry.sha256[key]:
+                if sha256_of(self.path / name) != entry.sha256[key]:
                     raise DamagedFileError(
                         f"{self.path / name}: its contents are not those that were packed.", remedy="Pack it again."
                     )

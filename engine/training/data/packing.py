@@ -25,6 +25,7 @@ def run(request: DataPackRequest, reporter: Reporter) -> dict[str, Any]:
         max_broken=request.max_broken,
         shard_samples=request.shard,
         overwrite=request.overwrite,
+        workers=request.workers,
         reporter=reporter.part(0.0, 0.98),
     )
     pack = PackedDataset(request.out)

@@ -61,6 +61,7 @@ class DataPackRequest(_Rules):
         ",".join(S2_BANDS), description="Sentinel-2 bands to keep, separated by commas; B10 is in L1C alone."
     )
     max_broken: Share = Field(0.1, description="Refuse when a larger share of the items is broken, 0 to 1.")
+    workers: int = Field(2, ge=0, le=64, description="Threads that read items ahead; the pack is the same with any.")
     shard: int = Field(256, ge=1, le=65_536, description="Samples in a file of the pack.")
 
     @field_validator("s2_bands")
