@@ -310,7 +310,7 @@ class TrainingLoop:
             raise ModelError(f"{found.path}: stands at step {found.step}, the run has {self.settings.steps}.")
         processes = found.facts.get("processes")
         if processes == self.world.size:
-            own = {name: value[self.world.rank] for name, value in found.part("rng").items()}
+            own = {name: value[self.world.rank].clone() for name, value in found.part("rng").items()}
             set_rng_state(own, self._torch_device)
         else:
             self.reporter.warn(
