@@ -23,7 +23,7 @@ LAYOUT = Layout(
     | {"max_missing": "SHARE", "max_cloud": "SHARE", "max_broken": "SHARE", "need": "WHAT"},
     sections={
         "Input and output": ("path", "out", "overwrite", "need"),
-        "Squares": ("crop", "s2_bands", "shard"),
+        "Squares": ("crop", "s2_bands", "shard", "workers"),
         "What is left out": ("max_days", "max_missing", "max_cloud", "max_broken"),
     },
     examples="""
