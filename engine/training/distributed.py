@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,8 +99,11 @@ def joined_world(device: str) -> Iterator[World]:
         ) from error
     try:
         control = dist.new_group(backend="gloo", timeout=_TIMEOUT) if backend == "nccl" else None
-        yield World(rank, size, own, control)
+        world = World(rank, size, own, control)
+        yield world
+        world.wait()  # one that leaves early closes its connections under the hands of the others
     finally:
+        gc.collect()  # a wrapped module is in a cycle and would hold the group, and its threads, until the very end
         dist.destroy_process_group()
 
 

@@ -161,7 +161,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             objective.load_state_dict(loop.average.values)
         reporter.progress(0.92, "calibrate", "Calibrating on validation data")
         network = objective.network.eval()
-        temperature, counts = calibrate(network, parts.check, parts.check_indices)
+        temperature, counts = calibrate(network, parts.check, parts.check_indices, check=reporter.check)
         if not parts.check_indices:
             reporter.warn("There is one event only, so nothing was held out: probabilities are not calibrated.")
         figures = {
@@ -247,7 +247,12 @@ def _validator(network: Segmenter, parts: Split) -> Callable[[int], dict[str, fl
 
 @torch.no_grad()
 def calibrate(
-    network: Segmenter, data: PairDataset, indices: list[int], *, fit: bool = True
+    network: Segmenter,
+    data: PairDataset,
+    indices: list[int],
+    *,
+    fit: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[float, list[tuple[int, int, int, int]]]:
     """(temperature, (tp, fp, fn, tn) of water for each sample) over the labelled, valid pixels of samples ``indices``.
 
@@ -258,6 +263,7 @@ def calibrate(
     kept_labels: list[Tensor] = []
     counts: list[tuple[int, int, int, int]] = []
     for start in range(0, len(indices), 8):
+        check()
         batch = _whole_cells(data.batch(indices[start : start + 8], sensors=(SENSOR,)))
         logits = network(batch[SENSOR].to(device)).float().cpu()
         label = torch.where(batch[f"{SENSOR}_valid"][:, 0], batch["label"], IGNORE)
