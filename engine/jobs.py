@@ -75,6 +75,30 @@ JOBS: dict[str, Job] = {
             "Make a simulated Sentinel-1/Sentinel-2 scene with exact flood truth.",
         ),
         Job(
+            "pretrain",
+            "engine.training.requests:PretrainRequest",
+            "engine.training.pretrain:run",
+            "Learn encoders from unlabelled sensor pairs.",
+        ),
+        Job(
+            "finetune",
+            "engine.training.requests:FinetuneRequest",
+            "engine.training.finetune:run",
+            "Train a flood model on labelled chips.",
+        ),
+        Job(
+            "data-check",
+            "engine.training.data.request:DataCheckRequest",
+            "engine.training.data.check:run",
+            "Tell what a set of training data holds and what is broken in it.",
+        ),
+        Job(
+            "data-pack",
+            "engine.training.data.request:DataPackRequest",
+            "engine.training.data.packing:run",
+            "Write training data as memory-mapped shards.",
+        ),
+        Job(
             "doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."
         ),
     )

@@ -46,10 +46,10 @@ class ResultFile:
     ) -> None:
         self._discard()
 
-    def commit(self, text: str) -> Path:
-        """Write ``text`` (UTF-8) and make it visible under its name."""
+    def commit(self, content: str | bytes) -> Path:
+        """Write ``content`` (text as UTF-8) and make it visible under its name."""
         try:
-            self._staging.write_text(text, encoding="utf-8")
+            self._staging.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
             sync(self._staging)
             self._staging.replace(self.target)
         except OSError as error:

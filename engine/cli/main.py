@@ -12,12 +12,15 @@ import click
 from engine.cli.lazy import Entry, LazyGroup
 from engine.version import VERSION
 
-MAP, ASSESS, ENGINE = "Make maps", "Assess and test", "Engine and models"
+MAP, ASSESS, LEARN, ENGINE = "Make maps", "Assess and test", "Train models", "Engine and models"
 
 COMMANDS = {
     "flood": Entry("engine.cli.flood:command", "Map water and flood from a Sentinel-1 scene.", MAP),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
+    "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
+    "finetune": Entry("engine.cli.finetune:command", "Train a flood model on labelled chips.", LEARN),
+    "data": Entry("engine.cli.data:group", "Check and pack training data.", LEARN),
     "models": Entry("engine.cli.models:group", "List, show and verify models.", ENGINE),
     "doctor": Entry("engine.cli.doctor:command", "Report what is installed, what is wrong and how to mend it.", ENGINE),
     "worker": Entry("engine.cli.worker:command", "Serve requests on stdin: the process that QGIS starts.", ENGINE),

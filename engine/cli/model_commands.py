@@ -1,4 +1,4 @@
-"""``engine models list|show|verify``."""
+"""``engine models list|show|verify|export-onnx``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from engine.models.bundle import KnownModel, find_model, list_models, load_bundl
 from engine.plainjson import dumps
 from engine.quiet import quiet_libraries
 
-_DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks and the warnings of libraries.")
+DEBUG = click.option("--debug", is_flag=True, help="Show tracebacks and the warnings of libraries.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
 
 
-def _tell(work: Callable[[], list[str]], *, debug: bool) -> None:
+def tell(work: Callable[[], list[str]], *, debug: bool) -> None:
     """Print the lines that ``work`` gives and leave: 0, or 1 with one line on stderr."""
     drop_foreign_variables()
     quiet_libraries(debug=debug)
@@ -45,7 +45,7 @@ def _entry(model: KnownModel) -> dict[str, Any]:
 
 @click.command("list")
 @_JSON
-@_DEBUG
+@DEBUG
 def list_command(as_json: bool, debug: bool) -> None:
     """List the models that can be named: those that come with the engine and those in SAMESCENE_MODELS."""
 
@@ -60,30 +60,51 @@ def list_command(as_json: bool, debug: bool) -> None:
             for one in found
         ]
 
-    _tell(work, debug=debug)
+    tell(work, debug=debug)
 
 
 @click.command("show")
 @click.argument("model", metavar="MODEL")
-@_DEBUG
+@DEBUG
 def show_command(model: str, debug: bool) -> None:
     """Print the card of MODEL, a name from 'engine models list' or a bundle folder, as JSON."""
 
     def work() -> list[str]:
         return dumps(find_model(model).card, indent=2).splitlines()
 
-    _tell(work, debug=debug)
+    tell(work, debug=debug)
 
 
 @click.command("verify")
 @click.argument("model", metavar="MODEL")
-@_DEBUG
+@DEBUG
 def verify_command(model: str, debug: bool) -> None:
     """Check the files of MODEL: the card is valid, the weights are those it names and fit the network."""
 
     def work() -> list[str]:
         bundle = find_model(model)
-        bundle.network()
+        bundle.module()
         return [f"{bundle.name}: card and weights are sound ({bundle.folder})."]
 
-    _tell(work, debug=debug)
+    tell(work, debug=debug)
+
+
+@click.command("export-onnx")
+@click.argument("model", metavar="MODEL")
+@click.option("-o", "--out", required=True, metavar="FILE.onnx", help="The file, replaced if it exists.")
+@DEBUG
+def export_command(model: str, out: str, debug: bool) -> None:
+    """Write MODEL as one ONNX file, with normalisation and activation in it: values in the units of the card go in (NaN
+    where missing), probabilities come out. Needs the extra "export"; the file is proven beside the model.
+    """
+
+    def work() -> list[str]:
+        from engine.models.exporting import OPSET, export_onnx
+
+        done = export_onnx(find_model(model), out)
+        return [
+            f"{done.path}: ONNX opset {OPSET}, {', '.join(done.inputs)} -> {', '.join(done.outputs)}; "
+            f"differs from the model by at most {done.difference:.1e}."
+        ]
+
+    tell(work, debug=debug)

@@ -151,7 +151,7 @@ def _parameter(name: str, info: FieldInfo, layout: Layout) -> click.Parameter:
 def _help(info: FieldInfo) -> str:
     text = info.description or ""
     default = getattr(info.default, "value", info.default)
-    if info.is_required() or default is None or isinstance(default, bool) or default == "":
+    if info.is_required() or default is None or isinstance(default, bool) or default in ("", ()):
         return text
     if isinstance(default, float) and default.is_integer():
         default = int(default)

@@ -18,6 +18,7 @@ from engine.jobs import find_job
 from engine.leftovers import Leftovers
 from engine.protocol import EventWriter, RequestEvents, hello_event
 from engine.quiet import quiet_libraries
+from engine.training.processes import number_of
 
 Summary = Callable[[dict[str, Any]], list[str]]
 Verdict = Callable[[dict[str, Any]], EngineError | None]
@@ -106,6 +107,8 @@ def run_job(
         failure = verdict(result)
     code = 0 if failure is None else report(failure, console.err, debug=debug)
     console.out.flush()
-    if code == exit_code(Cancelled()):
-        stop.end_process(code)  # what libraries do at exit may take longer than a cancel may
+    if code == exit_code(Cancelled()) or number_of("WORLD_SIZE", 1) > 1:
+        # What libraries do at exit may take longer than a cancel may, and threads between processes end it by abort.
+        console.err.flush()
+        stop.end_process(code)
     sys.exit(code)

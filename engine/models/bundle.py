@@ -1,4 +1,4 @@
-"""Model bundles: a folder with ``model.safetensors`` and ``card.json``.
+"""Model bundles: a folder with ``model.safetensors``, ``card.json`` and ``mlm.json`` (for STAC catalogues).
 
 Weights are read from safetensors alone: pickled weights (``.pt``, ``.pth``, ``.bin``, ``.pkl``) can run code and are
 refused. The card names the sha256 of the weights; a bundle whose parts do not belong together does not load.
@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,9 +21,13 @@ from engine.outputs import explain_os_error
 from engine.version import VERSION
 
 if TYPE_CHECKING:
+    from engine.models.build import AnyNetwork
     from engine.models.card import Card
+    from engine.models.resnet import ResNet
     from engine.models.segmenter import Segmenter
+    from engine.models.two_sensor import TwoSensorSegmenter
 
+Kind = TypeVar("Kind")
 WEIGHTS, CARD = "model.safetensors", "card.json"
 FOLDERS_VARIABLE = "SAMESCENE_MODELS"
 _PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
@@ -70,13 +74,45 @@ class Bundle:
         """The network with its weights, in evaluation mode, on the processor.
 
         Raises ModelError, naming the file, when the weights are absent, damaged, of another card, hold numbers that
-        are not finite, or do not fit the network that the card describes.
+        are not finite, or do not fit the network that the card describes; and for encoders and two-sensor networks.
         """
+        from engine.models.segmenter import Segmenter
+
+        return self._of(Segmenter, "one that maps images of one kind")
+
+    def two_sensor(self) -> TwoSensorSegmenter:
+        """As :meth:`network`, for a card of the architecture "two-sensor-unet"."""
+        from engine.models.two_sensor import TwoSensorSegmenter
+
+        return self._of(TwoSensorSegmenter, "one for two sensors")
+
+    def encoder(self) -> ResNet:
+        """The encoder with its weights, of a bundle for the task "encoder" or of a mapping network of one kind of
+        image; errors as :meth:`network`."""
+        from engine.models.resnet import ResNet
+        from engine.models.segmenter import Segmenter
+
+        network = self.module()
+        if isinstance(network, Segmenter):
+            return network.encoder
+        return self._of(ResNet, "an encoder", network)
+
+    def _of(self, kind: type[Kind], words: str, network: AnyNetwork | None = None) -> Kind:
+        network = self.module() if network is None else network
+        if not isinstance(network, kind):
+            raise ModelError(
+                f"{self.folder}: the network is a {self.card.network.architecture}; expected {words}.",
+                remedy="Choose another model.",
+            )
+        return network
+
+    def module(self) -> AnyNetwork:
+        """The network, whatever its kind; errors as :meth:`network`."""
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from engine.models.segmenter import Segmenter
+        from engine.models.build import build
 
         path = self.folder / WEIGHTS
         self.verify()
@@ -86,10 +122,7 @@ class Bundle:
             raise ModelError(
                 f"{path}: the weights cannot be read ({error}).", remedy="Copy or download the bundle again."
             ) from error
-        card = self.card
-        network = Segmenter(
-            bands=card.inputs, classes=card.outputs, encoder=card.network.encoder, width=card.network.width
-        ).eval()
+        network = build(self.card)
         own = network.state_dict()
         for key in sorted(set(own) | set(state)):
             if key not in state or key not in own:
@@ -148,23 +181,32 @@ def load_bundle(folder: str | os.PathLike[str]) -> Bundle:
         ) from error
 
 
-def save_bundle(folder: str | os.PathLike[str], network: Segmenter, card: dict[str, Any]) -> Bundle:
+def save_bundle(
+    folder: str | os.PathLike[str], network: AnyNetwork, card: dict[str, Any], *, half: bool = False
+) -> Bundle:
     """Write a bundle; ``card`` without ``weights_sha256``, ``engine_version`` and ``network`` sizes, filled in here.
 
-    Each file is written aside and moved into place, the card last: a bundle that was not finished does not load.
-    Raises ModelError when card and network do not fit, OutputError when the folder cannot be written.
+    ``half`` stores the weights as float16 (they are computed with as float32). Each file is written aside and moved
+    into place, the card last: a bundle that was not finished does not load. Raises ModelError when card and network
+    do not fit or weights are beyond float16, OutputError when the folder cannot be written.
     """
     from safetensors.torch import save as to_bytes
 
+    from engine.models.build import describe, sizes
     from engine.models.card import Card
+    from engine.models.mlm import MLM, mlm_item
 
     path = Path(folder)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    if half:
+        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+        lost = [key for key, value in state.items() if not bool(value.isfinite().all())]
+        if lost:
+            raise ModelError(f"{lost[0]} holds numbers beyond float16.", remedy="Save the model as float32.")
     weights = to_bytes(state)
-    settings = network.settings()
     filled = {
         **card,
-        "network": {"validity": False, **card.get("network", {}), **{k: settings[k] for k in ("encoder", "width")}},
+        "network": {"validity": False, **card.get("network", {}), **describe(network)},
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "engine_version": VERSION,
     }
@@ -173,15 +215,22 @@ def save_bundle(folder: str | os.PathLike[str], network: Segmenter, card: dict[s
     except ValidationError as error:
         fault = error.errors()[0]
         raise ModelError(f"The card is not valid: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
-    if (checked.inputs, checked.outputs) != (network.bands, network.classes):
+    bands, outputs = sizes(network)
+    if (checked.inputs, checked.outputs) != (bands, outputs):
         raise ModelError(
             f"The card describes {checked.inputs} inputs and {checked.outputs} outputs, the network has "
-            f"{network.bands} and {network.classes}."
+            f"{bands} and {outputs}."
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(checked.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-        for name, content in ((WEIGHTS, weights), (CARD, text.encode("utf-8"))):
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        item = mlm_item(checked, weights=WEIGHTS, parameters=parameters)
+        documents = {MLM: item, CARD: checked.model_dump(mode="json")}
+        texts = {
+            name: (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+            for name, content in documents.items()
+        }
+        for name, content in {WEIGHTS: weights, **texts}.items():
             partial = path / f".{name}.partial-{os.getpid()}"
             try:
                 partial.write_bytes(content)

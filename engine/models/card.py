@@ -47,10 +47,15 @@ class OutputClass(_Part):
     name: Text
 
 
-class Network(_Part):
-    """What :class:`engine.models.segmenter.Segmenter` is built with, beside bands and classes."""
+Architecture = Literal["resnet-unet", "two-sensor-unet", "resnet"]
 
-    architecture: Literal["resnet-unet"] = "resnet-unet"
+
+class Network(_Part):
+    """What the network is built with, beside bands and classes: "resnet-unet" is
+    :class:`engine.models.segmenter.Segmenter`, "two-sensor-unet" is
+    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "resnet" is an encoder alone."""
+
+    architecture: Architecture = "resnet-unet"
     encoder: EncoderName = "resnet18"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
     validity: bool = False
@@ -85,18 +90,19 @@ class Figure(_Part):
 
 class Card(_Part):
     """``card.json``. ``activation``: "sigmoid" with one class more than outputs (the last class's probability), or
-    "softmax" with one output per class; ``temperature`` divides the logits and makes the probabilities calibrated."""
+    "softmax" with one output per class; ``temperature`` divides the logits and makes the probabilities calibrated.
+    The task "encoder" is a network without a decoder, to be fine-tuned: it has no classes and the activation "none"."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
     description: str = ""
     licence: Text
-    task: Literal["flood", "landcover"]
+    task: Literal["flood", "landcover", "encoder"]
     bands: Annotated[tuple[BandInput, ...], Field(min_length=1)]
     gsd_m: tuple[Positive, Positive]
-    classes: Annotated[tuple[OutputClass, ...], Field(min_length=2)]
-    activation: Literal["sigmoid", "softmax"]
+    classes: tuple[OutputClass, ...] = ()
+    activation: Literal["sigmoid", "softmax", "none"]
     temperature: Positive = 1.0
     network: Network
     tile: Annotated[int, Field(ge=32, le=4096, multiple_of=32)] = 512
@@ -123,6 +129,18 @@ class Card(_Part):
                 raise ValueError(f"{what} stand more than once: {values}")
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} is not smaller than tile {self.tile}")
+        encoder = self.task == "encoder"
+        if encoder != (self.network.architecture == "resnet") or encoder != (self.activation == "none"):
+            raise ValueError(
+                f"the task {self.task} does not go with the network {self.network.architecture} and the activation "
+                f"{self.activation}"
+            )
+        if self.classes if encoder else len(self.classes) < 2:
+            raise ValueError(f"a model for the task {self.task} cannot have {len(self.classes)} classes")
+        order = [band.sensor for band in self.bands]
+        ordered = set(order) == {"s1", "s2"} and order == sorted(order)
+        if self.network.architecture == "two-sensor-unet" and (not ordered or self.network.validity):
+            raise ValueError("a two-sensor network takes bands of s1, then bands of s2, and no validity band")
         if self.activation == "sigmoid" and len(self.classes) != 2:
             raise ValueError(f"sigmoid needs 2 classes, found {len(self.classes)}")
         if self.task == "flood" and {c.value for c in self.classes} != {0, 1}:
@@ -136,7 +154,7 @@ class Card(_Part):
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network."""
+        """Outputs of the network; 0 for an encoder."""
         return 1 if self.activation == "sigmoid" else len(self.classes)
 
     @property

@@ -13,7 +13,9 @@ import torch
 from engine.errors import ModelError, OutputError
 from engine.models.bundle import CARD, WEIGHTS, find_model, list_models, load_bundle, save_bundle
 from engine.models.card import Card, gsd_fits
+from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
+from engine.models.two_sensor import TwoSensorSegmenter
 
 
 def card(**changes: Any) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def refused(folder: Path, *words: str) -> None:
 
 
 def test_what_is_saved_loads_again(bundle: Path) -> None:
-    assert sorted(p.name for p in bundle.iterdir()) == [CARD, WEIGHTS]
+    assert sorted(p.name for p in bundle.iterdir()) == [CARD, "mlm.json", WEIGHTS]
     loaded = load_bundle(bundle)
     assert loaded.name == "tiny" and loaded.card.sensors == ("s1",) and loaded.card.temperature == 1.5
     x = torch.randn(1, 2, 64, 64)
@@ -238,3 +240,71 @@ def test_resolution_fits_with_tolerance() -> None:
     good = Card.model_validate({**card(), "network": {}, "weights_sha256": "0" * 64, "engine_version": "1"})
     assert gsd_fits(good, (10.0, 10.0)) and gsd_fits(good, (7.0, 30.0))
     assert not gsd_fits(good, (10.0, 60.0)) and not gsd_fits(good, (float("nan"), 10.0))
+
+
+# -------------------------------------------------------------------------------------- encoders and two sensors
+
+
+def encoder_card(**changes: Any) -> dict[str, Any]:
+    return card(**{"task": "encoder", "classes": [], "activation": "none", "temperature": 1, "figures": [], **changes})
+
+
+def two_sensor_card(**changes: Any) -> dict[str, Any]:
+    bands = [*card()["bands"], {"sensor": "s2", "name": "B04", "unit": "reflectance", "mean": 0.1, "std": 0.1}]
+    return card(**{"bands": bands, **changes})
+
+
+def test_encoders_and_two_sensor_networks_travel_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = ResNet("resnet50", bands=2, width=0.0625).eval()
+    saved = save_bundle(tmp_path / "encoder", encoder, encoder_card())
+    both = TwoSensorSegmenter(s1_bands=2, s2_bands=1, classes=1, width=0.0625).eval()
+    save_bundle(tmp_path / "both", both, two_sensor_card())
+    save_bundle(tmp_path / "one", network(), card())
+    assert saved.card.network.architecture == "resnet" and saved.card.network.encoder == "resnet50"
+    with torch.inference_mode():
+        x, y = torch.randn(1, 2, 64, 64), torch.randn(1, 1, 64, 64)
+        assert torch.equal(load_bundle(tmp_path / "encoder").encoder()(x)[-1], encoder(x)[-1])
+        assert torch.equal(load_bundle(tmp_path / "one").encoder()(x)[-1], network().encoder(x)[-1])
+        assert torch.equal(load_bundle(tmp_path / "both").two_sensor()(x, y), both(x, y))
+    for folder, method in (("encoder", "network"), ("both", "network"), ("one", "two_sensor"), ("both", "encoder")):
+        with pytest.raises(ModelError, match=rf"{folder}: the network is a .*; expected"):
+            getattr(load_bundle(tmp_path / folder), method)()
+    with pytest.raises(ModelError, match="made for encoder, expected one for flood"):
+        find_model(str(tmp_path / "encoder"), task="flood")
+
+
+@pytest.mark.parametrize(
+    ("made", "faulty", "words"),
+    [
+        (lambda: ResNet("resnet18", bands=2, width=0.0625), card(), "does not go with"),
+        (network, encoder_card(), "does not go with"),
+        (network, card(activation="none"), "does not go with"),
+        (lambda: ResNet("resnet18", bands=2, width=0.0625), encoder_card(classes=card()["classes"]), "2 classes"),
+        (network, card(classes=card()["classes"][:1]), "1 classes"),
+        (lambda: TwoSensorSegmenter(s1_bands=2, s2_bands=1, classes=1, width=0.0625), card(), "bands of s1, then"),
+        (
+            lambda: TwoSensorSegmenter(s1_bands=2, s2_bands=1, classes=1, width=0.0625),
+            two_sensor_card(network={"validity": True}),
+            "no validity band",
+        ),
+    ],
+)
+def test_cards_that_do_not_go_with_their_network(tmp_path: Path, made: Any, faulty: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        save_bundle(tmp_path / "x", made(), faulty)
+
+
+def test_weights_may_be_stored_in_half(tmp_path: Path) -> None:
+    whole = save_bundle(tmp_path / "whole", network(), card())
+    half = save_bundle(tmp_path / "half", network(), card(), half=True)
+    sizes = [(bundle.folder / WEIGHTS).stat().st_size for bundle in (whole, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    loaded = half.network()
+    assert {v.dtype for v in loaded.state_dict().values()} == {torch.float32, torch.int64}
+    for key, value in network().state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[key], value, rtol=1e-3, atol=1e-4)
+    large = network()
+    large.encoder.bn1.running_var.fill_(1e6)
+    with pytest.raises(ModelError, match=r"encoder\.bn1\.running_var holds numbers beyond float16"):
+        save_bundle(tmp_path / "large", large, card(), half=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def find_chips(place: str) -> ChipSet:
     ``splits/flood_handlabeled``). Files without a partner are ignored. Raises MissingFileError, ParameterError (a name
     that occurs twice, an unknown kind or split, no chip at all), DamagedFileError (a list that is no list).
     """
-    kind, path, split = _parse(place)
+    kind, path, split = parse_place(place, KINDS)
     if not path.exists():
         raise MissingFileError(f"{path}: the folder of labelled chips does not exist.", remedy="Check the path.")
     if not path.is_dir():
@@ -65,14 +65,18 @@ def find_chips(place: str) -> ChipSet:
     return ChipSet(sorted(found.chips), found.unmatched)
 
 
-def _parse(place: str) -> tuple[str, Path, str | None]:
-    """Kind, path, split. What exists as it stands is a path, whatever colons and at signs are in it."""
+def parse_place(place: str, kinds: Sequence[str]) -> tuple[str, Path, str | None]:
+    """Kind, path and split of ``PATH`` or ``KIND:PATH[@SPLIT]``; without KIND it is "folder".
+
+    What exists as it stands is a path, whatever colons and at signs are in it. Raises ParameterError for a kind that is
+    not among ``kinds``; whether the path exists is the caller's to ask.
+    """
     kind = "folder"
     match = re.match(r"([a-z0-9-]{2,}):(.+)", place, re.DOTALL)
     if match and not Path(place).exists():
         kind, place = match[1], match[2]
-        if kind not in KINDS:
-            raise ParameterError(f"There is no data kind {kind!r}.", remedy=f"Kinds: {', '.join(KINDS)}.")
+        if kind not in kinds:
+            raise ParameterError(f"There is no data kind {kind!r}.", remedy=f"Kinds: {', '.join(kinds)}.")
     path = Path(place).expanduser()
     split = None
     if not path.exists() and "@" in place:
@@ -87,26 +91,28 @@ def _folder(path: Path, split: str | None) -> ChipSet:
         if not path.is_dir():
             raise ParameterError(f"{path}: the sub-folder of split {split!r} does not exist.", remedy="Check its name.")
     roles: dict[str, dict[str, list[Path]]] = {}
-    for file in _rasters(path):
+    for file in rasters_below(path):
         match = re.fullmatch(r"(.+)_(S1|S2|label)", file.stem)
         if match:
             roles.setdefault(match[1], {}).setdefault(match[2], []).append(file)
     chips = []
     for name, files in sorted(roles.items()):
         if "label" in files and ("S1" in files or "S2" in files):
-            one = {role: _only(name, role, found) for role, found in files.items()}
+            one = {role: only_one(name, role, found) for role, found in files.items()}
             chips.append(Chip(name, one["label"], one.get("S1"), one.get("S2")))
     return ChipSet(chips)
 
 
-def _rasters(path: Path) -> Iterator[Path]:
+def rasters_below(path: Path) -> Iterator[Path]:
+    """GeoTIFFs in ``path`` and its sub-folders in the order of their names; hidden ones are passed over."""
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.suffix.lower() in EXTENSIONS and not hidden and file.is_file():
             yield file
 
 
-def _only(name: str, role: str, found: list[Path]) -> Path:
+def only_one(name: str, role: str, found: list[Path]) -> Path:
+    """The one file of ``found``; raises ParameterError when the name occurs more than once."""
     if len(found) > 1:
         raise ParameterError(
             f"The name {name!r} occurs {len(found)} times as {role}: {', '.join(map(str, found[:3]))}.",
@@ -116,7 +122,7 @@ def _only(name: str, role: str, found: list[Path]) -> Path:
 
 
 def _sen1floods11(path: Path, split: str | None) -> ChipSet:
-    hand = _first_folder(
+    hand = first_folder(
         path, ("", "HandLabeled", "flood_events/HandLabeled", "data/flood_events/HandLabeled"), inside="S1Hand"
     )
     if hand is None:
@@ -125,7 +131,7 @@ def _sen1floods11(path: Path, split: str | None) -> ChipSet:
             remedy="Give the folder v1.1 of the data set.",
         )
     if split is None:
-        names = [f.stem.removesuffix("_S1Hand") for f in _rasters(hand / "S1Hand") if f.stem.endswith("_S1Hand")]
+        names = [f.stem.removesuffix("_S1Hand") for f in rasters_below(hand / "S1Hand") if f.stem.endswith("_S1Hand")]
         labels = {name: hand / "LabelHand" / f"{name}_LabelHand.tif" for name in names}
         pairs = {name: label for name, label in labels.items() if label.is_file()}
         return ChipSet([_hand_chip(hand, name, label) for name, label in pairs.items()])
@@ -151,7 +157,8 @@ def _hand_chip(hand: Path, name: str, label: Path) -> Chip:
     return Chip(name, label, s1 if s1.is_file() else None, s2 if s2.is_file() else None, "VV=1,VH=2")
 
 
-def _first_folder(path: Path, below: tuple[str, ...], *, inside: str) -> Path | None:
+def first_folder(path: Path, below: tuple[str, ...], *, inside: str) -> Path | None:
+    """The first of ``below`` in ``path`` or ``path/v1.1`` that holds a folder ``inside``; None where none does."""
     for root in (path, path / "v1.1"):
         for part in below:
             if (root / part / inside).is_dir():

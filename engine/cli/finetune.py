@@ -1,0 +1,44 @@
+"""``engine finetune``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.cli.request_command import Layout, request_command
+from engine.cli.training import METAVARS, RUN_SECTIONS, closing_lines
+from engine.training.requests import FinetuneRequest
+
+LAYOUT = Layout(
+    job="finetune",
+    help="Train a flood model on labelled Sentinel-1 chips, from a pretrained encoder or from nothing; "
+    "'engine flood --method RUN/model' maps with it.",
+    metavars=METAVARS | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE"},
+    sections={
+        "Input and output": ("data", "validation", "labels", "out", "config", "broken", "name", "licence"),
+        "Network": ("task", "encoder", "architecture", "width", "freeze", "layer_decay"),
+        "Objective": ("loss", "class_weights"),
+        **RUN_SECTIONS,
+    },
+    examples="""
+    engine finetune --task flood --data sen1floods11:/data/v1.1@train --encoder runs/pairs -o runs/flood
+    engine finetune --task flood --data chips/train --validation chips/val --labels 0.1 -o runs/tenth
+    engine flood after.tif --method runs/flood/model -o flood-map
+    """,
+)
+
+
+def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    """What was learned, in a few lines."""
+    figures = result.get("figures", {})
+    lines = []
+    if figures:
+        lines.append(f"{figures['squares']} squares of {figures['events']} events, {figures['steps']} steps.")
+        iou = figures["validation_iou"]
+        if iou["value"] is not None:
+            interval = f"95 % interval {iou['low']:.3f} to {iou['high']:.3f}"
+            lines.append(f"Water IoU on {iou['n']} validation squares: {iou['value']:.3f} ({interval})")
+        lines.append(f"Model: {result['out']}/{result['outputs']['model'].rpartition('/')[0]}")
+    return closing_lines(result, lines)
+
+
+command = request_command(LAYOUT, FinetuneRequest, summary=summary)

@@ -1,0 +1,39 @@
+"""Networks from cards, and what a card says of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.models.resnet import ResNet
+from engine.models.segmenter import Segmenter
+from engine.models.two_sensor import TwoSensorSegmenter
+
+if TYPE_CHECKING:
+    from engine.models.card import Card
+
+AnyNetwork = Segmenter | TwoSensorSegmenter | ResNet
+
+
+def build(card: Card) -> AnyNetwork:
+    """The network that the card describes, with new weights, in evaluation mode."""
+    size: dict[str, Any] = {"encoder": card.network.encoder, "width": card.network.width}
+    if card.network.architecture == "resnet":
+        return ResNet(card.network.encoder, bands=card.inputs, width=card.network.width).eval()
+    if card.network.architecture == "two-sensor-unet":
+        s1 = sum(band.sensor == "s1" for band in card.bands)
+        return TwoSensorSegmenter(s1_bands=s1, s2_bands=len(card.bands) - s1, classes=card.outputs, **size).eval()
+    return Segmenter(bands=card.inputs, classes=card.outputs, **size).eval()
+
+
+def describe(network: AnyNetwork) -> dict[str, Any]:
+    """Architecture, encoder and width as the card's ``network`` has them."""
+    if isinstance(network, ResNet):
+        return {"architecture": "resnet", "encoder": network.name, "width": network.width}
+    architecture = "two-sensor-unet" if isinstance(network, TwoSensorSegmenter) else "resnet-unet"
+    settings = network.settings()
+    return {"architecture": architecture, "encoder": settings["encoder"], "width": settings["width"]}
+
+
+def sizes(network: AnyNetwork) -> tuple[int, int]:
+    """Input bands and outputs; an encoder has none."""
+    return network.bands, 0 if isinstance(network, ResNet) else network.classes

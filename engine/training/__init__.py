@@ -1,0 +1,1 @@
+"""Learning: data, training loops, and what they leave behind."""

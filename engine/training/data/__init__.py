@@ -1,0 +1,1 @@
+"""Training data: published layouts read as they lie on disk, checked, packed, augmented and drawn."""

@@ -1,0 +1,355 @@
+"""Batches drawn at random from coded crops, in memory or memory-mapped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.errors import BandError, InputError, ParameterError
+from engine.events import Reporter
+from engine.training.data.crops import NODATA, SCALES, Codes, Crop, Sample, cut, decode
+from engine.training.data.items import IGNORE, S1_BANDS, S2_BANDS, ItemSet, LabelItem, LeftOut, PairItem
+from engine.training.data.reading import Rules, load_item, refuse_above
+from engine.training.data.statistics import SMALLEST_STD, BandStatistics, RunningStatistics, merged
+
+Batch = dict[str, Tensor]
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Crops beside each other: ``s1``, ``s2`` (n, bands, side, side) and ``label`` (n, side, side) int16, or None."""
+
+    s1: Codes | None
+    s2: Codes | None
+    label: Codes | None
+
+    def array(self, key: str) -> Codes | None:
+        """The array of that name."""
+        found: Codes | None = getattr(self, key)
+        return found
+
+
+class PairDataset:
+    """Samples of one or both sensors, with or without labels, all squares of one size.
+
+    ``samples`` tells of each what it shows; ``statistics`` by sensor normalise batches (replace them with
+    :meth:`normalised_by` to use a model's own). ``bands`` by sensor holds the names in order; a sensor that no sample
+    has is absent from it, and from batches. ``left_out``: what is not in the set, and why.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        shards: Sequence[Shard],
+        *,
+        bands: Mapping[str, tuple[str, ...]],
+        statistics: Mapping[str, BandStatistics],
+        side: int,
+        classes: Mapping[int, str] | None = None,
+        left_out: Sequence[LeftOut] = (),
+    ) -> None:
+        self.samples = tuple(samples)
+        self.shards = tuple(shards)
+        self.bands = dict(bands)
+        self.statistics = dict(statistics)
+        self.side = side
+        self.classes = dict(classes or {})
+        self.left_out = tuple(left_out)
+        counts = [next(len(a) for k in ("s1", "s2") if (a := s.array(k)) is not None) for s in self.shards]
+        if sum(counts) != len(self.samples):
+            raise ValueError(f"{sum(counts)} crops for {len(self.samples)} samples.")
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.labelled = any(s.labelled for s in self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def groups(self) -> list[str]:
+        """The group (place, event, scene) of each sample."""
+        return [sample.group for sample in self.samples]
+
+    def indices_of(self, groups: Sequence[str]) -> list[int]:
+        """The samples of these groups, in order."""
+        wanted = set(groups)
+        return [i for i, sample in enumerate(self.samples) if sample.group in wanted]
+
+    def normalised_by(self, statistics: Mapping[str, BandStatistics]) -> PairDataset:
+        """The same data, normalised by other statistics; raises BandError when the bands differ."""
+        for sensor, names in self.bands.items():
+            if sensor not in statistics or statistics[sensor].names != names:
+                found = statistics[sensor].names if sensor in statistics else ()
+                raise BandError(
+                    f"The statistics of {sensor} are for {', '.join(found) or 'no band'}; the data has "
+                    f"{', '.join(names)}.",
+                    remedy="Pack the data with the bands of the model.",
+                )
+        return PairDataset(
+            self.samples,
+            self.shards,
+            bands=self.bands,
+            statistics={s: statistics[s] for s in self.bands},
+            side=self.side,
+            classes=self.classes,
+            left_out=self.left_out,
+        )
+
+    def codes(self, key: str, indices: Sequence[int] | NDArray[np.int64]) -> Codes:
+        """The coded crops of ``key`` (s1, s2, label) in the order of ``indices``; NODATA or −1 where a sample has
+        none. Raises IndexError for an index that is not there."""
+        wanted = np.asarray(indices, np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise IndexError(f"The indices reach from {wanted.min()} to {wanted.max()}; there are {len(self)} samples.")
+        bands = () if key == "label" else (len(self.bands[key]),)
+        out = np.empty((wanted.size, *bands, self.side, self.side), np.int16)
+        homes = np.searchsorted(self._starts, wanted, side="right") - 1
+        for home in np.unique(homes):
+            here = np.flatnonzero(homes == home)
+            array = self.shards[home].array(key)
+            out[here] = (
+                (IGNORE if key == "label" else NODATA) if array is None else array[wanted[here] - self._starts[home]]
+            )
+        return out
+
+    def batch(
+        self,
+        indices: Sequence[int] | NDArray[np.int64] | Tensor,
+        *,
+        s2_indices: Sequence[int] | NDArray[np.int64] | Tensor | None = None,
+        sensors: Sequence[str] | None = None,
+    ) -> Batch:
+        """``s1``, ``s2`` (N, bands, side, side) float32 normalised, 0 where invalid; ``s1_valid``, ``s2_valid``
+        (N, 1, side, side) bool; ``label`` (N, side, side) int64, −1 where there is none; ``index`` (N,).
+
+        A sensor is there if any sample of the set has it, ``label`` if any has labels. ``s2_indices`` takes Sentinel-2
+        from other samples (another date of the same spot: :class:`engine.training.data.sampling.TimePartners`).
+        ``sensors``: read only these (default: all there are).
+        """
+        own = _array(indices)
+        made: Batch = {"index": torch.from_numpy(own.copy())}
+        for sensor in self.bands if sensors is None else sensors:
+            rows = _array(s2_indices) if sensor == "s2" and s2_indices is not None else own
+            made[sensor], made[f"{sensor}_valid"] = self._normalised(sensor, rows)
+        if self.labelled:
+            made["label"] = torch.from_numpy(self.codes("label", own)).long()
+        return made
+
+    def _normalised(self, sensor: str, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        statistics = self.statistics[sensor]
+        std = torch.tensor(statistics.std, dtype=torch.float64).clamp_min(SMALLEST_STD)
+        mean = torch.tensor(statistics.mean, dtype=torch.float64)
+        gain = (SCALES[sensor] / std).float().view(1, -1, 1, 1)
+        shift = (-mean / std).float().view(1, -1, 1, 1)
+        values = torch.empty((len(rows), len(statistics.names), self.side, self.side))
+        valid = torch.empty((len(rows), 1, self.side, self.side), dtype=torch.bool)
+        for start in range(0, len(rows), _AT_ONCE):  # a few at a time stay in the processor's cache
+            part = slice(start, start + _AT_ONCE)
+            codes = self.codes(sensor, rows[part])
+            here, seen = (
+                values[part],
+                torch.from_numpy(codes.min(axis=1, keepdims=True) != NODATA),
+            )  # NODATA is smallest
+            here.copy_(torch.from_numpy(codes))
+            torch.addcmul(shift, here, gain, out=here)
+            if not bool(seen.all()):
+                here.mul_(seen)
+            valid[part] = seen
+        return values, valid
+
+    def label_counts(self, indices: Sequence[int] | None = None) -> dict[int, int]:
+        """Pixels of each class code, without those that have no label."""
+        counts: dict[int, int] = {}
+        if not self.labelled:
+            return counts
+        wanted = np.arange(len(self)) if indices is None else np.asarray(indices, np.int64)
+        for start in range(0, wanted.size, 64):
+            found, pixels = np.unique(self.codes("label", wanted[start : start + 64]), return_counts=True)
+            for code, number in zip(found, pixels, strict=True):
+                if code != IGNORE:
+                    counts[int(code)] = counts.get(int(code), 0) + int(number)
+        return dict(sorted(counts.items()))
+
+
+def _array(indices: Sequence[int] | NDArray[np.int64] | Tensor) -> NDArray[np.int64]:
+    if isinstance(indices, Tensor):
+        return indices.detach().cpu().numpy().astype(np.int64)
+    return np.asarray(indices, np.int64)
+
+
+def join(datasets: Sequence[PairDataset]) -> PairDataset:
+    """The samples of all sets after one another, statistics merged; ParameterError when sizes or bands differ."""
+    if not datasets:
+        raise ValueError("There is no set to join.")
+    first = datasets[0]
+    for other in datasets[1:]:
+        if other.side != first.side:
+            raise ParameterError(
+                f"The training sets have squares of {first.side} and {other.side} pixels.",
+                remedy="Pack them with the same --crop.",
+            )
+        for sensor in first.bands.keys() & other.bands.keys():
+            if first.bands[sensor] != other.bands[sensor]:
+                raise ParameterError(
+                    f"The training sets have different bands of {sensor}: {', '.join(first.bands[sensor])} and "
+                    f"{', '.join(other.bands[sensor])}.",
+                    remedy="Pack them with the same bands.",
+                )
+    sensors = [s for s in SCALES if any(s in d.bands for d in datasets)]
+    return PairDataset(
+        [
+            replace(sample, spot=f"{number}:{sample.spot}") if len(datasets) > 1 else sample
+            for number, d in enumerate(datasets)
+            for sample in d.samples
+        ],
+        [shard for d in datasets for shard in d.shards],
+        bands={s: next(d.bands[s] for d in datasets if s in d.bands) for s in sensors},
+        statistics={s: merged([d.statistics[s] for d in datasets if s in d.bands]) for s in sensors},
+        side=first.side,
+        classes={code: name for d in datasets for code, name in d.classes.items()},
+        left_out=[one for d in datasets for one in d.left_out],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """What is cut from items: squares of ``side`` pixels with these bands, items and squares left out by ``rules``."""
+
+    side: int = 256
+    rules: Rules = field(default_factory=Rules)
+    s1_bands: tuple[str, ...] = S1_BANDS
+    s2_bands: tuple[str, ...] = S2_BANDS
+
+    def sensors(self, items: Sequence[PairItem]) -> dict[str, tuple[str, ...]]:
+        """Bands by sensor, of those sensors that any item has."""
+        found = {}
+        if any(item.s1 is not None for item in items):
+            found["s1"] = self.s1_bands
+        if any(item.s2 is not None for item in items):
+            found["s2"] = self.s2_bands
+        return found
+
+    def crops(self, item: PairItem) -> tuple[list[Crop], LeftOut | None]:
+        """The crops of an item, or why there are none."""
+        arrays = load_item(item, self.rules, s1_bands=self.s1_bands, s2_bands=self.s2_bands)
+        if isinstance(arrays, LeftOut):
+            return [], arrays
+        crops, _ = cut(item, arrays, side=self.side, max_missing=max(0.5, self.rules.max_missing))
+        if not crops:
+            return [], LeftOut(item.name, "empty", f"{item.name}: no square of {self.side} pixels has enough values.")
+        return crops, None
+
+
+def stack(crops: Sequence[Crop], bands: Mapping[str, tuple[str, ...]], side: int, *, labelled: bool) -> Shard:
+    """The crops as one shard; NODATA and −1 fill what a sample lacks."""
+    arrays: dict[str, Codes | None] = {"s1": None, "s2": None, "label": None}
+    for sensor, names in bands.items():
+        out = np.full((len(crops), len(names), side, side), NODATA, np.int16)
+        for i, crop in enumerate(crops):
+            codes = crop.s1 if sensor == "s1" else crop.s2
+            if codes is not None:
+                out[i] = codes
+        arrays[sensor] = out
+    if labelled:
+        truth = np.full((len(crops), side, side), IGNORE, np.int16)
+        for i, crop in enumerate(crops):
+            if crop.label is not None:
+                truth[i] = crop.label
+        arrays["label"] = truth
+    return Shard(arrays["s1"], arrays["s2"], arrays["label"])
+
+
+def gather_statistics(crops: Sequence[Crop], running: Mapping[str, RunningStatistics]) -> None:
+    """Take the valid values of ``crops`` into the statistics of their sensors."""
+    for crop in crops:
+        for sensor, codes in (("s1", crop.s1), ("s2", crop.s2)):
+            if codes is not None and sensor in running:
+                running[sensor].add(decode(codes, sensor))
+
+
+def choose_items(found: ItemSet, need: str) -> tuple[PairItem, ...]:
+    """The items of ``found`` that serve: ``need`` is "pairs" (both sensors), "labels", or "any"."""
+    items = {"pairs": found.pairs, "labels": found.labelled, "any": found.items}[need]
+    if not items:
+        what = {"pairs": "item with both sensors", "labels": "item with a label", "any": "item"}[need]
+        why = f" {found.left_out[0].why}" if found.left_out else ""
+        raise ParameterError(f"{found.place}: there is no {what}.{why}", remedy="Give another data set.")
+    return items
+
+
+def classes_of(items: Sequence[PairItem]) -> dict[int, str]:
+    """Code → name of the items' labels, where the layout tells them."""
+    return {code: name for item in items if isinstance(item, LabelItem) for code, name in item.label.classes.items()}
+
+
+def read_dataset(
+    found: ItemSet,
+    *,
+    cutting: Cutting,
+    need: str = "any",
+    max_broken: float = 0.1,
+    max_bytes: int = 8 << 30,
+    reporter: Reporter | None = None,
+) -> PairDataset:
+    """The items of ``found`` read into memory.
+
+    Raises InputError when more than ``max_broken`` of the items are broken, ParameterError when the crops would take
+    more than ``max_bytes`` (pack them first), Cancelled.
+    """
+    items = choose_items(found, need)
+    reporter = reporter or Reporter()
+    bands = cutting.sensors(items)
+    running = {sensor: RunningStatistics(names) for sensor, names in bands.items()}
+    left_out = list(found.left_out)
+    crops: list[Crop] = []
+    size = 2 * cutting.side**2 * (1 + sum(len(names) for names in bands.values()))
+    for i, item in enumerate(items):
+        reporter.progress(i / len(items), "reading", item.name)
+        made, why = cutting.crops(item)
+        if why is not None:
+            left_out.append(why)
+        if (len(crops) + len(made)) * size > max_bytes:
+            raise ParameterError(
+                f"{found.place}: the data takes more than {max_bytes / (1 << 30):.0f} GiB of memory.",
+                remedy="Pack it first: engine data pack KIND:PATH -o PACK, and train from PACK.",
+            )
+        gather_statistics(made, running)
+        crops += made
+    refuse_above(left_out, len(items) + sum(one.broken for one in found.left_out), max_broken, place=found.place)
+    if not crops:
+        raise InputError(f"{found.place}: nothing is left. {left_out[0].why}", remedy="See 'engine data check'.")
+    return PairDataset(
+        [crop.sample for crop in crops],
+        [stack(crops, bands, cutting.side, labelled=any(c.label is not None for c in crops))],
+        bands=bands,
+        statistics={sensor: one.result() for sensor, one in running.items()},
+        side=cutting.side,
+        classes=classes_of(items),
+        left_out=left_out,
+    )
+
+
+def read_rate(dataset: PairDataset, *, size: int = 64, seconds: float = 1.0, seed: int = 0) -> dict[str, float]:
+    """Random batches of ``size`` read for about ``seconds``: samples and megabytes of codes per second.
+
+    Measures what a training loop asks for (codes, normalising, masks); the files may lie in the system's cache.
+    """
+    generator = np.random.default_rng(seed)
+    size = min(size, len(dataset))
+    start, done, stop = time.perf_counter(), 0, 0.0
+    while stop < seconds:
+        dataset.batch(generator.choice(len(dataset), size, replace=False))
+        done += size
+        stop = time.perf_counter() - start
+    planes = sum(len(names) for names in dataset.bands.values()) + dataset.labelled
+    return {
+        "samples_per_second": done / stop,
+        "megabytes_per_second": done * planes * 2 * dataset.side**2 / stop / 1e6,
+        "batch": float(size),
+    }

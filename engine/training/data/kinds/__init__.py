@@ -1,0 +1,1 @@
+"""The published layouts that are read as they lie on disk: one module a layout, one function ``find`` each."""

@@ -1,0 +1,112 @@
+"""What a pretraining run is made from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from engine.models.names import EncoderName
+
+Method = Literal["random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RunRequest(BaseModel):
+    """Parameters that pretraining and fine-tuning have in common; the field descriptions are their help texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    out: str = Field(description="Folder of the run; made if absent.")
+    data: tuple[str, ...] = Field(
+        (), description="Training data, KIND:PATH[@SPLIT] or a folder made by 'engine data pack'; may be repeated."
+    )
+    width: float = Field(1.0, gt=0, le=4, description="Factor of the encoder's channel counts.")
+    crop: int = Field(128, ge=32, le=1024, multiple_of=32, description="Side of the squares, in pixels.")
+    steps: int | None = Field(None, ge=1, description="Steps of the optimiser; default: from --epochs.")
+    epochs: Positive | None = Field(None, description="Passes over the data; default: 100, or as --steps says.")
+    batch: int = Field(64, ge=1, description="Squares a step and process.")
+    accumulate: int = Field(1, ge=1, description="Parts that a step's batch is cut into, to save memory.")
+    lr: Positive = Field(1e-3, description="Largest learning rate.")
+    warmup: Share = Field(0.05, description="Share of the steps over which the rate climbs.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser; sgd has a momentum of 0.9.")
+    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no bound.")
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average of the weights; 0: none is kept.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Number type of forward passes; auto: bf16 or fp16 on CUDA, else fp32."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of weights, order and augmentation.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    workers: int = Field(2, ge=0, le=64, description="Threads that read data ahead.")
+    broken: Share = Field(0.1, description="Share of broken items above which the data are refused.")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints; one is due every 10 minutes too.")
+    log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
+    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the package tensorboard.")
+    resume: bool = Field(False, description="Go on from the run's last checkpoint, with its own options.")
+    overwrite: bool = Field(False, description="Replace a run that is in OUT already.")
+    config: str | None = Field(None, description="JSON file with options; those given beside it take precedence.")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class PretrainRequest(RunRequest):
+    """Parameters of ``engine pretrain``."""
+
+    method: Method = Field(
+        "multimodal",
+        description="multimodal: the two sensors of a place are a pair; multimodal-ntxent: negatives within each "
+        "sensor too; dense: pixels too; multimodal+aggressive: strong augmentation too; simclr, moco-v2: two views "
+        "of one sensor; random: no training.",
+    )
+    encoder: EncoderName = Field("resnet18", description="Encoder of each sensor.")
+    temperature: Positive = Field(0.07, description="Temperature of the contrast.")
+    learn_temperature: bool = Field(False, description="Learn the temperature, starting from that.")
+    dimensions: int = Field(128, ge=2, le=4096, description="Dimensions of the embedding.")
+    queue: int | None = Field(
+        None, ge=1, description="Keys in the queue of moco-v2; default: 4096, at most half the squares."
+    )
+    momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of the key encoder of moco-v2.")
+    max_days: float = Field(30.0, ge=0, description="Largest time between the two sensors' images, in days.")
+    max_cloud: Share = Field(0.5, description="Largest share of cloud in a Sentinel-2 image.")
+
+
+class FinetuneRequest(RunRequest):
+    """Parameters of ``engine finetune``."""
+
+    task: Literal["flood"] = Field("flood", description="What is mapped.")
+    encoder: str = Field(
+        "random", description="Start of the encoder: a run of 'engine pretrain', a model (name or folder), or random."
+    )
+    architecture: EncoderName = Field("resnet18", description="Encoder of a network that starts from random weights.")
+    validation: tuple[str, ...] = Field(
+        (), description="Labelled data for validation and calibration; default: part of the events of the data."
+    )
+    labels: float = Field(
+        1.0, gt=0, le=1, description="Share of the labelled squares that is used, drawn by event; shares are nested."
+    )
+    freeze: Literal["none", "stem", "layer1", "layer2", "layer3", "encoder"] = Field(
+        "none", description="Stages of the encoder that are not trained, up to this one."
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="Factor of the rate from one stage to the one before it.")
+    loss: Literal["ce", "ce+dice", "focal", "focal+dice"] = Field(
+        "ce+dice", description="Objective: cross entropy or focal loss, with or without Dice."
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "balanced", description="Weights of the classes: none, or by the square root of their rarity."
+    )
+    name: str = Field("flood-s1", description="Name of the model.")
+    licence: str = Field("unstated", description="Licence of the weights, for the card.")
+
+    crop: int = Field(256, ge=32, le=1024, multiple_of=32, description="Side of the squares, in pixels.")
+    batch: int = Field(16, ge=1, description="Squares a step and process.")
+    ema: float = Field(0.99, ge=0, lt=1, description="Decay of the moving average of the weights; 0: none is kept.")
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _list_of_places(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
