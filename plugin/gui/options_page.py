@@ -112,7 +112,7 @@ class SameSceneOptionsPage(QgsOptionsPageWidget):
         about = QLabel(
             self.tr(
                 "“Set up engine” makes a Python environment in {} and installs the engine's packages at fixed, "
-                "checked versions from the Python Package Index (pypi.org): about 0.4 GB to download, 1.5 GB on the "
+                "checked versions from the Python Package Index: about 0.4 GB to download, 1.5 GB on the "
                 "disk (Linux, with CUDA: 3 and 8 GB). QGIS's own Python is not touched. QGIS's proxy settings are used."
             ).format(self._settings.environments_folder)
         )
@@ -120,7 +120,7 @@ class SameSceneOptionsPage(QgsOptionsPageWidget):
         self.wheels.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.wheels.setDialogTitle(self.tr("Folder of wheels"))
         self.wheels.setToolTip(self.tr("For machines without network: a folder of wheels made with 'pip download'"))
-        self.wheels.lineEdit().setPlaceholderText(self.tr("none: download from pypi.org"))
+        self.wheels.lineEdit().setPlaceholderText(self.tr("none: download from PyPI"))
         self.base.setStorageMode(QgsFileWidget.StorageMode.GetFile)
         self.base.setDialogTitle(self.tr("Python to make the environment from"))
         self.base.setToolTip(self.tr("Python 3.10 or later; needed only where none is found"))
