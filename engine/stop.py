@@ -53,6 +53,16 @@ def listen(signals: tuple[int, ...], heard: Callable[[int], None]) -> None:
     threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
+def ignore(signals: tuple[int, ...]) -> None:
+    """From now on ``signals`` change nothing, the interpreter's own end included. From the main thread only.
+
+    At its end Python gives handlers back to the system, whose default would turn a finished job into a killed one; it
+    leaves ignored signals ignored.
+    """
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _no_action(number: int, frame: FrameType | None) -> None:
     """The Python half of the handler: the listening thread has been told already."""
 

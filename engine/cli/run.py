@@ -33,7 +33,8 @@ class Interrupts:
         self._last_word = last_word
         self._timer: threading.Timer | None = None
         self._released = False
-        stop.listen(stop.stop_signals(), self._heard)
+        self._signals = stop.stop_signals()
+        stop.listen(self._signals, self._heard)
 
     def _heard(self, number: int) -> None:
         if self._released:
@@ -51,6 +52,7 @@ class Interrupts:
     def release(self) -> None:
         """The job is over: a signal that comes now changes nothing."""
         self._released = True
+        stop.ignore(self._signals)
         if self._timer is not None:
             self._timer.cancel()
 
