@@ -24,6 +24,7 @@ import torch
 torch.set_num_threads(1)
 import engine.mapping.flood.job, engine.mapping.flood.evaluate, engine.mapping.flood.model
 import engine.training.finetune, engine.training.pretrain, matplotlib.figure, jinja2
+import engine.cli.flood, engine.cli.evaluate, engine.cli.finetune, engine.cli.pretrain
 """
 
 
