@@ -36,7 +36,8 @@ def reliability_svg(panels: Sequence[tuple[str, Sequence[Reliability]]]) -> str 
     step = _LEFT + _SIDE + _RIGHT
     for number, (title, lines) in enumerate(shown):
         marks += _panel(number * step + _LEFT, title, lines)
-    height = _TOP + _SIDE + _BOTTOM + _SHARES
+    bars = _SHARES if any(len(lines) == 1 for _, lines in shown) else 0.0
+    height = _TOP + _SIDE + bars + _BOTTOM
     return svg.document(step * len(shown), height, marks, label="Reliability diagram")
 
 
