@@ -71,6 +71,11 @@ def _check(request: LabelEfficiencyRequest) -> None:
     for name, value in (("--encoder NAME=START", request.encoder), ("--test KIND:PATH", request.test)):
         if not value:
             raise ParameterError(f"{JOB}: {name.split()[0]} is missing.", remedy=f"Use {name}.")
+    if request.batch % request.accumulate:  # a cell of few squares has a smaller batch and would not notice
+        raise ParameterError(
+            f"{JOB}: a batch of {request.batch} cannot be cut into {request.accumulate} equal parts.",
+            remedy="Let --batch be a multiple of --accumulate.",
+        )
 
 
 def _worth_keeping(path: Path, *, cancelled: bool) -> bool:
