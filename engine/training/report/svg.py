@@ -100,4 +100,4 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 def text_width(words: str, size: float) -> float:
     """About the width of the words in pixels, for legends: fonts differ."""
-    return 0.56 * size * len(words)
+    return 0.62 * size * len(words)
