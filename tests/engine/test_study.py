@@ -247,6 +247,8 @@ def test_packs_serve_as_data_and_as_test(done, home, tmp_path):
         ({"fractions": "0.5,1.2"}, ParameterError, "above 0 and at most 1"),
         ({"fractions": "half"}, ParameterError, "separated by commas"),
         ({"seeds": "-1"}, ParameterError, "whole numbers"),
+        ({"sensors": "s2", "s2_bands": "B03,B99"}, ParameterError, "different band names"),
+        ({"sensors": "s2", "s2_bands": "B03,B08"}, ParameterError, "differs from the bands of the encoder"),
         ({"modes": "thawed"}, ParameterError, "frozen, finetuned"),
         ({"test": ["/does/not/exist"]}, MissingFileError, "/does/not/exist"),
         ({"batch": 5, "accumulate": 2}, ParameterError, "a batch of 5 cannot be cut"),
@@ -328,6 +330,20 @@ def test_the_grid_compares_all_methods_early():
     assert len(cells) == len(set(cells)) == len({c.folder for c in cells}) == 16
     assert [(c.seed, c.fraction) for c in cells[:8:4]] == [(4, 0.1), (4, 1.0)]
     assert {c.method for c in cells[:2]} == {"a", "b"}
+
+
+@pytest.mark.parametrize(("sensors", "squares"), [("s2", 12), ("both", 24)])
+def test_studies_of_light_and_of_both_sensors(home, tmp_path, sensors, squares):
+    """Scenes before the event have radar alone: they are learned from with both, and scored on with neither."""
+    options = {"sensors": sensors, "fractions": "1", "modes": "finetuned", "steps": 1, "keep_models": True}
+    result = study(home, tmp_path / "out", test=[f"simulated:{home / 'test'}"], **options)
+    assert result["figures"]["chips"] == 2
+    for cell in json.loads((tmp_path / "out/study.json").read_text())["cells"]:
+        assert cell["squares"] == squares
+        assert sum(map(sum, cell["counts"])) > 15_000
+    cards = [load_bundle(file.parent).card for file in (tmp_path / "out").rglob("model/card.json")]
+    assert len({tuple(band.name for band in card.bands) for card in cards}) == 1
+    assert cards[0].sensors == {"s2": ("s2",), "both": ("s1", "s2")}[sensors]
 
 
 def test_progress_names_the_cell_and_the_time_that_is_left():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.errors import ModelError, ParameterError
 from engine.events import Reporter
 from engine.mapping.flood.detector import WaterDetector
+from engine.mapping.flood.scene import FloodScene
+from engine.sensors import SENSORS
 
 DEFAULT = "threshold"
 """What ``auto`` means until a starter model has measured better on events that it was not trained on."""
@@ -31,6 +34,32 @@ def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDet
     from engine.models.bundle import find_model
 
     return ModelDetector(find_model(name, task="flood"), device=device)
+
+
+def require_fit(detector: WaterDetector, scene: FloodScene) -> None:
+    """Raise where the method cannot map the scene: ModelError (another sensor), BandError (a band is missing),
+    ParameterError (an image that the method would not look at)."""
+    post = scene.post
+    if post.sensor not in detector.sensors:
+        own = ", ".join(post.bands)
+        alone = " and ".join(SENSORS[s].title for s in detector.sensors)
+        remedy = (
+            "Give a model for Sentinel-2 with --method (see 'engine models list'), or train one with 'engine finetune "
+            "--sensors s2'."
+            if post.sensor == "s2"
+            else f"Give a {alone} image as POST."
+        )
+        what = f"method {detector.name}" + (" reads VV and VH of" if detector.name == "threshold" else " maps from")
+        raise ModelError(
+            f"{post.raster.path}: is a {SENSORS[post.sensor].title} image ({own}); the {what} {alone} alone.",
+            remedy=remedy,
+        )
+    if scene.light is not None and "s2" not in detector.sensors:
+        raise ParameterError(
+            f"{scene.light.raster.path}: the method {detector.name} does not look at Sentinel-2 (--s2).",
+            remedy="Leave --s2 out, or choose a model for both sensors.",
+        )
+    detector.check(scene)
 
 
 def describe_model(detector: WaterDetector) -> dict[str, Any] | None:

@@ -38,12 +38,13 @@ class Geometry:
 @dataclass(frozen=True, kw_only=True)
 class Photometry:
     """The aggressive list. ``gain``: factors per sample and band from 1 − g to 1 + g on the values' deviation from the
-    mean; ``offset`` in standard deviations; ``blur``: probability, with a spread of 0.3 to 1.3 pixels; ``drop``:
-    probability that a band is set to its mean (never all); ``speckle``: probability of multiplied speckle of ``looks``
-    looks, for Sentinel-1 only."""
+    mean; ``offset`` in standard deviations, ``common`` the same for all bands of a sample together; ``blur``:
+    probability, with a spread of 0.3 to 1.3 pixels; ``drop``: probability that a band is set to its mean (never all);
+    ``speckle``: probability of multiplied speckle of ``looks`` looks, for Sentinel-1 only."""
 
     gain: float = 0.2
     offset: float = 0.2
+    common: float = 0.0
     blur: float = 0.5
     drop: float = 0.1
     speckle: float = 0.5
@@ -157,6 +158,8 @@ def photometry(
         image = image * (1 + settings.gain * (2 * rand(number, bands, 1, 1) - 1)).to(image.dtype)
     if settings.offset > 0:
         image = image + (settings.offset * (2 * rand(number, bands, 1, 1) - 1)).to(image.dtype)
+    if settings.common > 0:
+        image = image + (settings.common * (2 * rand(number, 1, 1, 1) - 1)).to(image.dtype)
     if settings.drop > 0 and bands > 1:
         draws = rand(number, bands)
         dropped = draws < settings.drop
