@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import Cancelled, EngineError, MissingFileError, ModelError, OutputError, ParameterError
 from engine.events import CancelToken, Progress, Reporter
 from engine.jobs import find_job
 from engine.models.bundle import load_bundle
 from engine.training import finetune
+from engine.training.data.crops import windows
 from engine.training.data.pack import PackedDataset
 from engine.training.flood_data import split
 from engine.training.study.cells import grid
@@ -361,3 +364,13 @@ def test_progress_names_the_cell_and_the_time_that_is_left():
         (0.5, "cell 3 of 3, 2 min left for the study"),
     ]
     assert parent.warnings == []
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([32, 64, 256]))
+@settings(max_examples=60, deadline=None)
+def test_squares_for_scoring_hold_every_pixel_once(height, width, side):
+    seen = np.zeros((height + side, width + side), int)
+    for window in windows(height, width, side, every_pixel=True):
+        seen[window.row : window.row + side, window.col : window.col + side] += 1
+    assert (seen[:height, :width] == 1).all()
+    assert seen.max() == 1
