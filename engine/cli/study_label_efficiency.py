@@ -13,7 +13,7 @@ LAYOUT = Layout(
     help="How many labels does a flood model need, and does pretraining save any? Fine-tunes every encoder at every "
     "share of the labels with every seed, scores each model on the test data, and compares the methods with intervals "
     "over test chips. All methods of a seed get the same squares.",
-    metavars=METAVARS
+    metavars={name: shown for name, shown in METAVARS.items() if name != "seed"}
     | {
         "out": "OUT",
         "encoder": "NAME=START",
