@@ -123,6 +123,12 @@ def test_a_pack_gives_its_own_bands_and_sensors_that_are_not_asked_for_stay_out(
         finetune(scenes, tmp_path / "other", data=[pack], sensors="both", s2_bands="B03,B08,B12")
 
 
+def test_scenes_that_were_simulated_without_radar_are_data_too(scenes, tmp_path):
+    shutil.copytree(scenes, tmp_path / "light", ignore=shutil.ignore_patterns("*_S1.tif"))
+    figures = finetune(tmp_path / "light", tmp_path / "run", sensors="s2", steps=1)["figures"]
+    assert figures["squares"] == 6
+
+
 def radar_only(scenes: Path, folder: Path) -> Path:
     shutil.copytree(scenes, folder, ignore=shutil.ignore_patterns("*_S2.tif"))
     return folder

@@ -72,6 +72,10 @@ class WaterDetector(Protocol):
         """What it maps from: "s1", "s2", or both, of which either may be missing."""
 
     @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """The Sentinel-2 bands that it takes, by standard name."""
+
+    @property
     def grow_percent(self) -> int:
         """See the class."""
 

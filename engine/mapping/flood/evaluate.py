@@ -161,9 +161,7 @@ def _score(
     reporter: Reporter,
 ) -> _Score:
     bands = request.bands if sensors == "s2" else request.bands or numbers_if_unnamed(chip)
-    labelled = read_labelled(
-        chip, sensors, bands=bands, unit=request.units, optical_bands=getattr(detector, "optical_bands", ())
-    )
+    labelled = read_labelled(chip, sensors, bands=bands, unit=request.units, optical_bands=detector.optical_bands)
     score = _Score(chip.name)
     if not labelled.scored.any():
         return score

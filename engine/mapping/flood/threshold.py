@@ -134,6 +134,11 @@ class ThresholdDetector:
         """See :class:`engine.mapping.flood.detector.WaterDetector`."""
         return ("s1",)
 
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """See :class:`engine.mapping.flood.detector.WaterDetector`."""
+        return ()
+
     def check(self, scene: SceneReader) -> None:
         """Raise ModelError where the scene has no polarisation."""
         if not scene.polarisations:
