@@ -15,7 +15,7 @@ from engine.events import Reporter
 from engine.models.bundle import CARD, Bundle, save_bundle
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
-from engine.training.calibration import Counts, calibrate, water_iou
+from engine.training.calibration import Calibrated, calibrate, calibration_error, water_iou
 from engine.training.distributed import World, joined_world
 from engine.training.flood_card import CLASSES, flood_card
 from engine.training.flood_data import SENSOR_SETS, Split, choose_bands, open_labelled, split
@@ -31,6 +31,8 @@ from engine.training.pretrain import (
     training_order,
     warn_of_data,
 )
+from engine.training.report import svg
+from engine.training.report.reliability import Reliability
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import prediction_samples, spread
 from engine.training.requests import FinetuneRequest
@@ -46,20 +48,21 @@ __all__ = ["Start", "calibrate", "find_start", "run"]
 _MODEL = "model"
 
 
-def run(request: FinetuneRequest, reporter: Reporter) -> dict[str, Any]:
+def run(request: FinetuneRequest, reporter: Reporter, *, brief: bool = False) -> dict[str, Any]:
     """Train as ``request`` says, calibrate on validation data, write the model, and return ``result.json``'s content;
-    raises EngineError, Cancelled among them. A run that was cancelled or killed is gone on with by ``resume``."""
+    raises EngineError, Cancelled among them. A run that was cancelled or killed is gone on with by ``resume``.
+    ``brief``: no validation on the way and no report, for runs that are many; the model is the same."""
     request = resolve(request, "finetune")
     check_free(request)
     try:
         with joined_world(request.device) as world:
             own = reporter if world.main else Reporter(token=reporter.token)
-            return _run(request, world, own)
+            return _run(request, world, own, brief=brief)
     except torch.OutOfMemoryError as error:
         raise explain_out_of_memory(error) or error from error
 
 
-def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str, Any]:
+def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: bool) -> dict[str, Any]:
     started = time.monotonic()
     reporter.progress(0.0, "data", "Looking for data")
     start = find_start(request)
@@ -83,7 +86,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             samples=smaller.batch * world.size,
             facts={**run_facts(smaller, data), "train": parts.train_indices, "start": start.sha256},
             after_train_mode=hold,
-            validate=_validator(objective.network, parts) if parts.check_indices else None,
+            validate=_validator(objective.network, parts) if parts.check_indices and not brief else None,
         )
         loop.run(resume=request.resume)
         if not world.main:
@@ -92,7 +95,8 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             objective.load_state_dict(loop.average.values)
         reporter.progress(0.92, "calibrate", "Calibrating on validation data")
         network = objective.network.eval()
-        temperature, counts = _validated(network, request, parts, reporter)
+        checked = _validated(network, request, parts, reporter)
+        whole = checked[request.sensors]
         if not parts.check_indices:
             reporter.warn("There is one event only, so nothing was held out: probabilities are not calibrated.")
         figures = {
@@ -105,26 +109,31 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             "squares": len(parts.train_indices),
             "events": len({data.samples[i].group for i in parts.train_indices}),
             "validation_squares": len(parts.check_indices),
-            "temperature": temperature,
-            "validation_iou": water_iou(counts[request.sensors]),
-            "validation_iou_alone": {s: water_iou(rows) for s, rows in counts.items() if s != request.sensors},
+            "temperature": whole.temperature,
+            "validation_iou": water_iou(whole.counts),
+            "validation_iou_alone": {s: water_iou(one.counts) for s, one in checked.items() if s != request.sensors},
+            "validation_ece": calibration_error(whole.tables),
             "left_out": [one.why for one in data.left_out],
         }
         reporter.progress(0.95, "save", "Writing the model")
-        samples = _samples(network, parts, temperature)
-        bundle = save_bundle(folder.path / _MODEL, network.cpu(), flood_card(request, data, temperature, counts))
+        samples = [] if brief else _samples(network, parts, whole.temperature)
+        bundle = save_bundle(folder.path / _MODEL, network.cpu(), flood_card(request, data, checked))
         rows = read_metrics(folder.path / METRICS)
         result = _result(request, world, figures | last_figures(rows), reporter, bundle)
         result["seconds"] = round(time.monotonic() - started, 2)
-        html = run_report_html(
-            result=result,
-            rows=rows,
-            title=f"Flood model {request.model_name}",
-            cards=_cards(figures),
-            samples=samples,
-            samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
-        )
-        folder.write(REPORT, html)
+        if brief:
+            del result["outputs"]["report"]
+        else:
+            html = run_report_html(
+                result=result,
+                rows=rows,
+                title=f"Flood model {request.model_name}",
+                cards=_cards(figures),
+                samples=samples,
+                samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
+                reliability=_reliability(request, checked),
+            )
+            folder.write(REPORT, html)
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(Path(request.out).expanduser().absolute())}
@@ -201,26 +210,36 @@ def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Repor
 
 def _validator(network: Network, parts: Split) -> Callable[[int], dict[str, float]]:
     def validate(step: int) -> dict[str, float]:
-        _, counts = calibrate(network, parts.check, parts.check_indices, fit=False)
-        iou = water_iou(counts)["value"]
+        iou = water_iou(calibrate(network, parts.check, parts.check_indices, fit=False).counts)["value"]
         return {} if iou is None else {"iou": iou}
 
     return validate
 
 
-def _validated(
-    network: Network, request: FinetuneRequest, parts: Split, reporter: Reporter
-) -> tuple[float, dict[str, Counts]]:
-    """The temperature, and counts by what was mapped from: all sensors, and each of two alone where a square has it."""
-    temperature, whole = calibrate(network, parts.check, parts.check_indices, check=reporter.check)
-    counts: dict[str, Counts] = {request.sensors: whole}
+def _validated(network: Network, request: FinetuneRequest, parts: Split, reporter: Reporter) -> dict[str, Calibrated]:
+    """By what was mapped from: all sensors, and each of two alone where a square has it."""
+    data, indices = parts.check, parts.check_indices
+    whole = calibrate(network, data, indices, check=reporter.check)
+    found: dict[str, Calibrated] = {request.sensors: whole}
     if request.sensors == "both":
         for sensor in SENSOR_SETS["both"]:
-            _, rows = calibrate(
-                network, parts.check, parts.check_indices, sensors=(sensor,), fit=False, check=reporter.check
+            alone = calibrate(
+                network,
+                data,
+                indices,
+                sensors=(sensor,),
+                fit=False,
+                temperature=whole.temperature,
+                check=reporter.check,
             )
-            counts[sensor] = [row for row in rows if sum(row)]
-    return temperature, counts
+            found[sensor] = alone.seen()
+    return found
+
+
+def _reliability(request: FinetuneRequest, checked: dict[str, Calibrated]) -> list[Reliability]:
+    names = {way: "validation data" if len(checked) == 1 else f"from {way}" for way in checked}
+    drawn = zip(checked.items(), svg.COLORS, svg.MARKERS, strict=False)  # three ways at most
+    return [Reliability(names[way], one.reliability, color, marker) for (way, one), color, marker in drawn]
 
 
 @torch.no_grad()
@@ -238,6 +257,7 @@ def _cards(figures: dict[str, Any]) -> list[tuple[str, str]]:
     def shown(iou: dict[str, Any]) -> str:
         return "–" if iou["value"] is None else f"{iou['value']:.3f} ({iou['low']:.3f} to {iou['high']:.3f})"
 
+    ece = figures["validation_ece"]["value"]
     return [
         ("Water IoU on validation squares", shown(figures["validation_iou"])),
         *((f"From {s.upper()} alone", shown(iou)) for s, iou in figures["validation_iou_alone"].items()),
@@ -245,6 +265,7 @@ def _cards(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("Events", f"{figures['events']:,}"),
         ("Steps", f"{figures['steps']:,}"),
         ("Temperature", f"{figures['temperature']:.2f}"),
+        ("Calibration error on validation squares", "–" if ece is None else f"{ece:.3f}"),
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.sensors import SENSORS
-from engine.training.calibration import Counts, water_iou
+from engine.training.calibration import Calibrated, calibration_error, holding, water_iou
 from engine.training.data.dataset import PairDataset
 from engine.training.pretrain import trained_on
 from engine.training.requests import FinetuneRequest
@@ -15,10 +15,8 @@ from engine.training.requests import FinetuneRequest
 CLASSES = ({"value": 0, "name": "dry"}, {"value": 1, "name": "water"})
 
 
-def flood_card(
-    request: FinetuneRequest, data: PairDataset, temperature: float, counts: Mapping[str, Counts]
-) -> dict[str, Any]:
-    """``card.json`` as :func:`engine.models.bundle.save_bundle` completes it. ``counts`` of validation samples, by
+def flood_card(request: FinetuneRequest, data: PairDataset, checked: Mapping[str, Calibrated]) -> dict[str, Any]:
+    """``card.json`` as :func:`engine.models.bundle.save_bundle` completes it. ``checked``: validation samples, by
     what they were mapped from ("s1", "s2", "both")."""
     titles = [SENSORS[sensor].title for sensor in data.bands]
     return {
@@ -31,21 +29,21 @@ def flood_card(
         "gsd_m": [8.0 / request.scale, 12.5],
         "classes": list(CLASSES),
         "activation": "softmax",
-        "temperature": temperature,
+        "temperature": checked[request.sensors].temperature,
         "tile": max(256, data.side // 32 * 32),
         "overlap": 64,
         "trained_on": trained_on(request.data),
-        "figures": _figures(request, counts),
+        "figures": _figures(request, checked),
     }
 
 
-def _figures(request: FinetuneRequest, counts: Mapping[str, Counts]) -> list[dict[str, Any]]:
+def _figures(request: FinetuneRequest, checked: Mapping[str, Calibrated]) -> list[dict[str, Any]]:
     what = "validation data" if request.validation else "held-out events of the training data"
     found = []
-    for way, rows in counts.items():
-        iou = water_iou(rows)
-        if iou["value"] is None or (iou["n"] or 0) < 2:
-            continue
+    for way, one in checked.items():
         alone = f", from {way} alone" if request.sensors == "both" and way != "both" else ""
-        found.append({"metric": "iou", **iou, "data": f"{what}, squares, which calibrated the temperature too{alone}"})
+        data = f"{what}, squares, which calibrated the temperature too{alone}"
+        for metric, figure in (("iou", water_iou(one.counts)), ("ece", calibration_error(one.tables))):
+            if figure["value"] is not None and (figure["n"] or 0) > 1:
+                found.append({"metric": metric, **holding(figure), "data": data})
     return found
