@@ -174,6 +174,8 @@ def _objective(request: FinetuneRequest, start: Start, parts: Split) -> Segmenta
         network = Segmenter(bands=len(data.bands[request.sensors]), classes=len(CLASSES), encoder=name, width=width)
     for encoder, known in zip(encoders_of(network), start.encoders.values(), strict=False):
         encoder.load_state_dict(known.state_dict())
+    if start.network is not None:
+        network.load_state_dict(start.network.state_dict())
     weights = None
     if request.class_weights == "balanced":
         weights = class_weights(data.label_counts(parts.train_indices), len(CLASSES))

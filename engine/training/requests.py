@@ -94,7 +94,9 @@ class FinetuneRequest(RunRequest):
         "B02,B03,B04,B08,B11,B12.",
     )
     encoder: str = Field(
-        "random", description="Start of the encoder: a run of 'engine pretrain', a model (name or folder), or random."
+        "random",
+        description="Start: a run of 'engine pretrain', a model (name or folder), or random. A flood model of the "
+        "same sensors gives its decoder too.",
     )
     architecture: EncoderName = Field("resnet18", description="Encoder of a network that starts from random weights.")
     validation: tuple[str, ...] = Field(

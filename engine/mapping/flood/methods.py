@@ -6,34 +6,39 @@ from typing import Any
 
 from engine.errors import ModelError, ParameterError
 from engine.events import Reporter
+from engine.mapping.flood.automatic import AutomaticDetector
 from engine.mapping.flood.detector import WaterDetector
 from engine.mapping.flood.scene import FloodScene
 from engine.sensors import SENSORS
 
-DEFAULT = "threshold"
-"""What ``auto`` means until a starter model has measured better on events that it was not trained on."""
-
 
 def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDetector:
-    """``auto`` and ``threshold`` need no weights; anything else names a model bundle.
+    """``auto`` is decided scene by scene (:mod:`engine.mapping.flood.automatic`), ``threshold`` needs no weights;
+    anything else names a model bundle.
 
     Raises ModelError for an unknown or unfit model, DeviceError for a device that is not there (for every method, so
     that a mistaken ``--device`` is told even where it is not used).
     """
-    from engine.device import choose_device
+    if device not in ("auto", "cpu"):
+        from engine.device import choose_device
 
-    name = DEFAULT if method == "auto" else method
-    if name == "threshold":
-        if device not in ("auto", "cpu"):
-            choose_device(device)
-            reporter.log(f"The threshold method runs on the CPU; --device {device} is not used.")
-        from engine.mapping.flood.threshold import ThresholdDetector
+        choose_device(device)
 
-        return ThresholdDetector()
-    from engine.mapping.flood.model import ModelDetector
-    from engine.models.bundle import find_model
+    def make(name: str) -> WaterDetector:
+        if name == "threshold":
+            from engine.mapping.flood.threshold import ThresholdDetector
 
-    return ModelDetector(find_model(name, task="flood"), device=device)
+            return ThresholdDetector()
+        from engine.mapping.flood.model import ModelDetector
+        from engine.models.bundle import find_model
+
+        return ModelDetector(find_model(name, task="flood"), device=device)
+
+    if method == "auto":
+        return AutomaticDetector(make, reporter=reporter)
+    if method == "threshold" and device not in ("auto", "cpu"):
+        reporter.log(f"The threshold method runs on the CPU; --device {device} is not used.")
+    return make(method)
 
 
 def require_fit(detector: WaterDetector, scene: FloodScene) -> None:
