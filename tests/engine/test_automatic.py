@@ -13,14 +13,15 @@ from rasterio.crs import CRS
 
 from engine.errors import ModelError
 from engine.events import Log, Reporter
-from engine.mapping.flood.automatic import STARTERS, AutomaticDetector, choose
-from engine.mapping.flood.methods import choose_detector
+from engine.mapping.flood.automatic import MEASURED_BEST, STARTER, AutomaticDetector, choose
+from engine.mapping.flood.fused import FusedDetector
+from engine.mapping.flood.methods import choose_detector, describe_model
 from engine.mapping.flood.model import ModelDetector
 from engine.models.bundle import FOLDERS_VARIABLE, KnownModel, save_bundle
 from engine.models.segmenter import Segmenter
 from engine.raster.grid import Grid, Window
 
-NAME = STARTERS["s1"]
+NAME = STARTER
 
 
 class Scene:
@@ -69,7 +70,7 @@ def known(models: Path) -> list[KnownModel]:
 
 def test_the_starter_is_taken_for_scenes_that_it_was_measured_for(models):
     for scene in (Scene(), Scene(crs=None), Scene(gsd=12.5), Scene(gsd=8)):
-        assert choose(scene, known(models)).model == NAME
+        assert choose(scene, known(models)).method == MEASURED_BEST
 
 
 @pytest.mark.parametrize(
@@ -83,12 +84,12 @@ def test_the_starter_is_taken_for_scenes_that_it_was_measured_for(models):
 )
 def test_thresholds_are_taken_for_other_scenes_and_the_reason_is_told(models, scene, why):
     choice = choose(scene, known(models))
-    assert choice.model is None and why in choice.why and NAME in choice.why
+    assert choice.method == "threshold" and why in choice.why and NAME in choice.why
 
 
 def test_thresholds_are_taken_where_the_starter_is_not_installed():
     choice = choose(Scene(), [])
-    assert choice.model is None and "not installed" in choice.why
+    assert choice.method == "threshold" and "not installed" in choice.why
 
 
 def test_a_damaged_starter_is_an_error_and_no_silent_fall_back(models):
@@ -103,7 +104,11 @@ def test_each_scene_gets_its_own_detector_and_the_result_is_that_of_the_one_chos
     reporter = Reporter(lambda event: lines.append(event.message) if isinstance(event, Log) else None)
     detector = choose_detector("auto", device="cpu", reporter=reporter)
     assert isinstance(detector, AutomaticDetector) and detector.name == "threshold"
-    for scene, name in ((Scene(), NAME), (Scene(gsd=30), "threshold"), (Scene(polarisations=("VV",)), "threshold")):
+    for scene, name in (
+        (Scene(), MEASURED_BEST),
+        (Scene(gsd=30), "threshold"),
+        (Scene(polarisations=("VV",)), "threshold"),
+    ):
         detector.check(scene)
         assert detector.name == name and detector.diagnostics()["auto"] in lines[-1]
         assert lines[-1].startswith(f"Method auto: {name}")
@@ -114,3 +119,6 @@ def test_each_scene_gets_its_own_detector_and_the_result_is_that_of_the_one_chos
         )
         np.testing.assert_array_equal(mapped, same)
     assert isinstance(choose_detector(NAME, device="cpu", reporter=Reporter()), ModelDetector)
+    assert isinstance(choose_detector(MEASURED_BEST, device="cpu", reporter=Reporter()), FusedDetector)
+    detector.check(Scene())
+    assert describe_model(detector)["name"] == NAME, "the weights are the model's, whatever stands beside it"

@@ -12,28 +12,29 @@ from engine.models.bundle import KnownModel, list_models, load_bundle
 from engine.models.card import gsd_fits
 from engine.raster.grid import Window
 
-STARTERS = {"s1": "flood-s1"}
-"""The models that measured better than the methods without weights, by sensor (docs/studies/flood-starter.md)."""
+THRESHOLD, STARTER = "threshold", "flood-s1"
+MEASURED_BEST = f"{THRESHOLD}+{STARTER}"
+"""What measured best on events left out of training (docs/studies/flood-starter.md), where it fits the scene."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is taken for a scene: a model by name, or the thresholds (None), and why, in words for people."""
+    """The method that is taken for a scene, and why, in words for people."""
 
-    model: str | None
+    method: str
     why: str
 
 
 class AutomaticDetector:
     """A :class:`~engine.mapping.flood.detector.WaterDetector` that is decided by :meth:`check`, once for each scene.
 
-    ``make`` builds the detector of a name ("threshold" or a model's). Before the first check it stands for thresholds.
+    ``make`` builds the detector of a method's name. Before the first check it stands for thresholds.
     """
 
     def __init__(self, make: Callable[[str], WaterDetector], *, reporter: Reporter) -> None:
         self._make, self._reporter = make, reporter
         self._made: dict[str, WaterDetector] = {}
-        self._chosen = self._get("threshold")
+        self._chosen = self._get(THRESHOLD)
         self._choice: Choice | None = None
 
     def _get(self, name: str) -> WaterDetector:
@@ -45,8 +46,8 @@ class AutomaticDetector:
         """Decide for this scene; raises what the chosen detector's check raises, ModelError for damaged weights."""
         choice = choose(scene, list_models())
         if choice != self._choice:
-            self._reporter.log(f"Method auto: {choice.model or 'threshold'}, since {choice.why}.")
-        self._choice, self._chosen = choice, self._get(choice.model or "threshold")
+            self._reporter.log(f"Method auto: {choice.method}, since {choice.why}.")
+        self._choice, self._chosen = choice, self._get(choice.method)
         self._chosen.check(scene)
 
     @property
@@ -57,7 +58,7 @@ class AutomaticDetector:
     @property
     def sensors(self) -> tuple[str, ...]:
         """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
-        return tuple(dict.fromkeys(("s1", *STARTERS)))
+        return ("s1",)
 
     @property
     def optical_bands(self) -> tuple[str, ...]:
@@ -83,23 +84,23 @@ class AutomaticDetector:
 
 
 def choose(scene: SceneReader, known: list[KnownModel]) -> Choice:
-    """The starter model where it is installed and the scene is one that it was measured for, else thresholds.
+    """:data:`MEASURED_BEST` where the starter is installed and the scene is one that it was measured for, else
+    thresholds alone.
 
     Raises ModelError for a starter whose card is damaged.
     """
-    starter = STARTERS["s1"]
-    folder = next((model.folder for model in known if model.name == starter), None)
+    folder = next((model.folder for model in known if model.name == STARTER), None)
     if folder is None:
-        return Choice(None, f"the model {starter} is not installed")
+        return Choice(THRESHOLD, f"the model {STARTER} is not installed")
     card = load_bundle(folder).card
     missing = [band.name for band in card.bands if band.name not in scene.polarisations]
     if missing:
-        return Choice(None, f"the scene lacks {' and '.join(missing)}, which {starter} needs")
+        return Choice(THRESHOLD, f"the scene lacks {' and '.join(missing)}, which the model {STARTER} needs")
     gsd = scene.grid.gsd_m()
     if scene.grid.crs is not None and not gsd_fits(card, gsd):
         return Choice(
-            None,
-            f"pixels of {gsd[0]:.0f} x {gsd[1]:.0f} m are not those that {starter} was measured at "
+            THRESHOLD,
+            f"pixels of {gsd[0]:.0f} x {gsd[1]:.0f} m are not those that the model {STARTER} was measured at "
             f"({card.gsd_m[0]:g} to {card.gsd_m[1]:g} m)",
         )
-    return Choice(starter, "it measured better than thresholds on events that it was not trained on")
+    return Choice(MEASURED_BEST, "both together measured best on events that the model was not trained on")

@@ -12,6 +12,7 @@ from engine.events import Reporter
 from engine.mapping.flood.detector import FloatArray, SceneReader, WaterDetector
 from engine.raster.grid import Window
 
+_UNEQUAL = "The two detectors gave different numbers of rows."
 Strips = Iterable[tuple[Window, FloatArray]]
 
 
@@ -54,15 +55,15 @@ class FusedDetector:
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
         """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
         yield from _fused(
-            self._thresholds.probabilities(scene, Reporter(token=reporter.token)),
-            self._model.probabilities(scene, reporter),
+            self._thresholds.probabilities(scene, reporter.part(0.0, 0.2)),
+            self._model.probabilities(scene, reporter.part(0.1, 1.0)),
         )
 
     def probabilities_before(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
         """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
         yield from _fused(
-            self._thresholds.probabilities_before(scene, Reporter(token=reporter.token)),
-            self._model.probabilities_before(scene, reporter),
+            self._thresholds.probabilities_before(scene, reporter.part(0.0, 0.2)),
+            self._model.probabilities_before(scene, reporter.part(0.1, 1.0)),
         )
 
     def diagnostics(self) -> dict[str, Any]:
@@ -84,17 +85,19 @@ def _fused(first: Strips, second: Strips) -> Iterator[tuple[Window, FloatArray]]
         for strips in (first, second):
             stack.enter_context(contextlib.closing(cast(Any, strips)))
         other: tuple[Window, FloatArray] | None = None
-        others = iter(second)
+        others, row = iter(second), 0
         for window, values in first:
             row = window.row
             while row < window.row_stop:
                 if other is None or other[0].row_stop <= row:
-                    other = next(others)
+                    other = next(others, None)
+                if other is None:
+                    raise ValueError(_UNEQUAL)
                 place, theirs = other
                 stop = min(window.row_stop, place.row_stop)
                 part = Window(row, window.col, stop - row, window.width)
                 own = values[row - window.row : stop - window.row]
                 yield part, fuse(own, theirs[row - place.row : stop - place.row])
                 row = stop
-        for _ in others:  # lets the second end by itself
-            raise ValueError("The two detectors gave different numbers of rows.")
+        if next(others, None) is not None or (other is not None and other[0].row_stop != row):
+            raise ValueError(_UNEQUAL)

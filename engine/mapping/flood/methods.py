@@ -11,10 +11,12 @@ from engine.mapping.flood.detector import WaterDetector
 from engine.mapping.flood.scene import FloodScene
 from engine.sensors import SENSORS
 
+TOGETHER = "threshold+"
+
 
 def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDetector:
-    """``auto`` is decided scene by scene (:mod:`engine.mapping.flood.automatic`), ``threshold`` needs no weights;
-    anything else names a model bundle.
+    """``auto`` is decided scene by scene (:mod:`engine.mapping.flood.automatic`); ``threshold`` needs no weights;
+    ``threshold+MODEL`` is both together (:mod:`engine.mapping.flood.fused`); anything else names a model bundle.
 
     Raises ModelError for an unknown or unfit model, DeviceError for a device that is not there (for every method, so
     that a mistaken ``--device`` is told even where it is not used).
@@ -29,6 +31,10 @@ def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDet
             from engine.mapping.flood.threshold import ThresholdDetector
 
             return ThresholdDetector()
+        if name.startswith(TOGETHER):
+            from engine.mapping.flood.fused import FusedDetector
+
+            return FusedDetector(make("threshold"), make(name.removeprefix(TOGETHER)))
         from engine.mapping.flood.model import ModelDetector
         from engine.models.bundle import find_model
 
@@ -70,4 +76,4 @@ def require_fit(detector: WaterDetector, scene: FloodScene) -> None:
 def describe_model(detector: WaterDetector) -> dict[str, Any] | None:
     """``{"name", "sha256"}`` of a model; None for the threshold method."""
     facts = detector.diagnostics()
-    return {"name": detector.name, "sha256": facts["sha256"]} if "sha256" in facts else None
+    return {"name": facts["model"], "sha256": facts["sha256"]} if "sha256" in facts else None

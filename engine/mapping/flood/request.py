@@ -45,7 +45,9 @@ class FloodRequest(BaseModel):
     zones: str | None = Field(None, description="Polygons (for example districts) to report flooded area by.")
     zone_field: str | None = Field(None, description="Field of ZONES that identifies a zone; default: the feature id.")
     method: str = Field(
-        "auto", description="auto, threshold, or a model: a name from 'engine models list' or a bundle folder."
+        "auto",
+        description="auto, threshold, a model (a name from 'engine models list' or a folder), or threshold+MODEL: "
+        "both together.",
     )
     units: Unit | None = Field(
         None,

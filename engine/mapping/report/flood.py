@@ -101,7 +101,7 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
         gap = wording.days_text(figures.get("days_between"))
         before_line = f"Compared with a scene of {before}{', ' + gap if gap else ''}."
     method = figures.get("method") or "unknown"
-    method_line = "Thresholds of backscatter, no model." if method == "threshold" else f"Model {method}."
+    method_line = wording.method_text(method, (figures.get("detector") or {}).get("auto"))
     name = str(post.get("path") or "unnamed scene")
     # Paths of either system and addresses end in the scene's name.
     name = name.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2] or name
