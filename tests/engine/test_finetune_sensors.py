@@ -276,3 +276,22 @@ def test_a_dropped_sensor_has_no_influence_and_labels_count_where_the_other_sees
     assert known_label(made, ("s1", "s2")).equal(made["label"])
     loss = one.forward(masked)["loss"]
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("sensors", ["s1", "both"])
+def test_a_flood_model_of_the_same_sensors_gives_its_decoder_too(scenes, tmp_path, sensors):
+    """Only so does fine-tuning go on from what was learned; an encoder alone starts with a decoder drawn anew."""
+    first = finetune(scenes, tmp_path / "first", sensors=sensors)
+    model = str(tmp_path / "first" / "model")
+    finetune(scenes, tmp_path / "second", sensors=sensors, encoder=model, lr=1e-9, weight_decay=0.0, ema=0.0, seed=5)
+    before, after = (load_bundle(tmp_path / run / "model").module().state_dict() for run in ("first", "second"))
+    kept = [name for name in before if name.startswith(("decoder", "head")) and name.endswith("weight")]
+    assert kept and first["figures"]["steps"] == 2
+    for name in kept:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+
+
+def test_a_flood_model_of_one_sensor_gives_a_model_of_two_nothing_but_an_error(scenes, tmp_path):
+    finetune(scenes, tmp_path / "first")
+    with pytest.raises(ModelError, match="expected s2 alone"):
+        find_start(FinetuneRequest(out="x", sensors="both", encoder=str(tmp_path / "first" / "model")))
