@@ -62,6 +62,8 @@ class Segmentation(nn.Module):
     """A segmenter and its objective. Each sample is mirrored and turned, and its bands are moved by up to 0.15
     standard deviations (products are calibrated to some tenths of a dB)."""
 
+    views_ahead = True
+
     def __init__(self, network: Segmenter, *, loss: str, weights: Tensor | None) -> None:
         super().__init__()
         self.network = network
