@@ -16,7 +16,7 @@ from engine.events import Reporter
 from engine.models.bundle import save_bundle
 from engine.models.projection import DualEncoder, Embedder
 from engine.models.resnet import ResNet
-from engine.training.data.dataset import Cutting, PairDataset
+from engine.training.data.dataset import Cutting, PairDataset, Windows
 from engine.training.data.opening import open_data
 from engine.training.data.reading import Rules
 from engine.training.data.sampling import EpochSampler
@@ -30,7 +30,7 @@ from engine.training.report.samples import pair_samples
 from engine.training.requests import PretrainRequest, RunRequest
 from engine.training.rng import derive_seed, seed_everything, step_generator
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
-from engine.training.symmetry import windows
+from engine.training.symmetry import draw_corners
 from engine.training.views import aggressive, gentle
 from engine.version import VERSION
 
@@ -195,8 +195,12 @@ def cut_batches(
     size = min(request.crop, data.side // 32 * 32) if data.side > 32 else data.side
 
     def batches(step: int, part: int) -> Batch:
-        whole = data.batch(order.batch(step * request.accumulate + part), sensors=sensors)
-        return windows(whole, size, step_generator("cpu", request.seed, "window", step, part, world.rank))
+        indices = order.batch(step * request.accumulate + part)
+        if size >= data.side:
+            return data.batch(indices, sensors=sensors)
+        generator = step_generator("cpu", request.seed, "window", step, part, world.rank)
+        corners = draw_corners(len(indices), data.side, size, generator)
+        return data.batch(indices, sensors=sensors, windows=Windows(size, corners))
 
     return batches
 

@@ -57,7 +57,7 @@ class RunRequest(KeptRequest):
     broken: Share = Field(0.1, description="Share of broken items above which the data are refused.")
     checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints; one is due every 10 minutes too.")
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
-    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the package tensorboard.")
+    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the extra tensorboard.")
 
 
 class PretrainRequest(RunRequest):

@@ -52,6 +52,8 @@ class Variation:
 class Segmentation(nn.Module):
     """A network and its objective. ``network`` takes the bands of ``sensors``: one of them, or s1 and s2."""
 
+    views_ahead = True
+
     def __init__(
         self,
         network: Network,
