@@ -79,6 +79,12 @@ class PretrainRequest(RunRequest):
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of the key encoder of moco-v2.")
     max_days: float = Field(30.0, ge=0, description="Largest time between the two sensors' images, in days.")
     max_cloud: Share = Field(0.5, description="Largest share of cloud in a Sentinel-2 image.")
+    resample_days: float | None = Field(
+        None,
+        ge=0,
+        description="Resampling in time: Sentinel-2 of a date drawn anew each time, of the place and within so many "
+        "days of Sentinel-1; default: the date of the pair.",
+    )
 
 
 class FinetuneRequest(RunRequest):
