@@ -57,8 +57,12 @@ def _keep_to_one_core(pool: ThreadPoolExecutor, workers: int) -> None:
         met.wait()
 
     settled = [pool.submit(settle) for _ in range(workers)]
-    met.wait()
-    met.wait()
+    try:
+        met.wait()
+        met.wait()
+    except BaseException:  # an interrupt: none may wait for ever
+        met.abort()
+        raise
     for one in settled:
         one.result()
     torch.set_num_threads(before)
