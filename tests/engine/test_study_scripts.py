@@ -99,7 +99,9 @@ def pairs(tmp_path_factory) -> Path:
     for number, crs in enumerate(("EPSG:32633", "EPSG:32632", "EPSG:32633", "EPSG:32610")):
         size = 120 if number == 3 else 144
         folder = home / "s1s2_pairs" / str(number)
-        simulate(SceneRequest(seed=number, width=size, height=size, products="s1,s2", crs=crs, out=str(folder)), Reporter())
+        simulate(
+            SceneRequest(seed=number, width=size, height=size, products="s1,s2", crs=crs, out=str(folder)), Reporter()
+        )
         files = [f"s1s2_pairs/{number}/after_{sensor}.tif" for sensor in ("S1", "S2")]
         rows.append([f"place{number}", "2021-06-17", "2021-06-17", "", files[0], files[1], ""])
     rows.append(["cloudy", "", "", "", rows[0][4], "", ""])
@@ -155,3 +157,60 @@ def test_a_square_with_two_products_is_drawn_once(pairs):
         assert draw(step, 100).tolist() == rows
         seen |= set(rows)
     assert len(seen) == len(data), "either product comes up"
+
+
+def test_the_claim_is_tested_end_to_end_and_finished_parts_are_kept(pairs, tmp_path, monkeypatch, capsys):
+    figures, table = tmp_path / "f.json", tmp_path / "t.md"
+    out = tmp_path / "out"
+    arguments = ("-o", out, "--small", "--methods", "random,simclr,multimodal", "--json", figures, "--markdown", table)
+    run("study_sensor_pairs", monkeypatch, *arguments, "--data", pairs)
+    result = json.loads(figures.read_text())
+    lines = result["figures"]["simulated scenes"]
+    assert {(x["mode"], x["method"]) for x in lines} == {
+        (mode, method) for mode in ("frozen", "finetuned") for method in ("random", "simclr", "multimodal")
+    }
+    assert [run["method"] for run in result["pretraining"]] == ["simclr", "multimodal"]
+    assert "multimodal − simclr" in table.read_text()
+    config = json.loads((out / "encoders" / "simclr-0" / "config.json").read_text())
+    assert config["data"] == json.loads((out / "encoders" / "multimodal-0" / "config.json").read_text())["data"]
+    assert "4 real pairs" in capsys.readouterr().out, "the cloudy one has no partner"
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("score.json")}
+    stamps |= {path: path.stat().st_mtime_ns for path in (out / "encoders").rglob("result.json")}
+    run("study_sensor_pairs", monkeypatch, *arguments, "--data", pairs)
+    assert json.loads(figures.read_text())["figures"] == result["figures"]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_places_near_a_chip_are_not_learned_from(pairs, tmp_path):
+    import shutil
+
+    shutil.copytree(pairs, tmp_path / "data")
+    (tmp_path / "data" / "flood").mkdir()
+    shutil.copy(pairs / "s1s2_pairs" / "1" / "after_S1.tif", tmp_path / "data" / "flood" / "Event_1_S1.tif")
+    listed = script("study_sensor_pairs").real_pairs(tmp_path / "data", tmp_path / "out")
+    with listed.open(newline="") as stream:
+        assert [row["name"] for row in csv.DictReader(stream)] == ["place0", "place2", "place3"]
+
+
+def test_the_gap_is_the_difference_of_pooled_scores_seed_by_seed():
+    module = script("study_sensor_pairs")
+    draw = np.random.default_rng(0)
+    names = ["1:a", "1:b", "1:c", "2:Spain", "2:no label"]
+    cells = []
+    for method in ("simclr", "multimodal"):
+        for seed in (1, 0):
+            counts = draw.integers(10, 90, (5, 4))
+            counts[4] = 0
+            cells.append({"mode": "frozen", "method": method, "fraction": 1.0, "seed": seed, "counts": counts.tolist()})
+    found = module.figures_of({"test": {"items": names}, "cells": cells})
+    assert {title: lines[0]["iou"]["n"] for title, lines in found.items()} == {"simulated scenes": 3, "real chips": 1}
+
+    def iou(cell):
+        tp, fp, fn, _ = np.asarray(cell["counts"])[:3].sum(axis=0)
+        return tp / (tp + fp + fn)
+
+    by_seed = {(c["method"], c["seed"]): iou(c) for c in cells}
+    gaps = [by_seed["multimodal", s] - by_seed["simclr", s] for s in (0, 1)]
+    line = next(x for x in found["simulated scenes"] if x["method"] == "simclr")
+    assert line["iou_gap"]["value"] == pytest.approx(np.mean(gaps))
+    assert line["iou_gap"]["seeds"] == pytest.approx(gaps, abs=1e-4)
