@@ -20,7 +20,7 @@ LAYOUT = Layout(
     sections={
         "Output": ("out", "overwrite", "products"),
         "Extent": ("size", "width", "height", "gsd", "crs"),
-        "Scene": ("seed", "flood", "relief", "towns", "wind", "clouds", "looks", "border"),
+        "Scene": ("seed", "flood", "relief", "towns", "lookalikes", "wet_fields", "wind", "clouds", "looks", "border"),
         "Times": ("observed_at", "before_observed_at"),
     },
     examples="""

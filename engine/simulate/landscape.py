@@ -66,9 +66,17 @@ class Landscape(NamedTuple):
 
 
 def make_landscape(
-    seed: int, window: Window, ground: Ground, slope: FloatArray, shape: tuple[int, int], *, towns: bool
+    seed: int,
+    window: Window,
+    ground: Ground,
+    slope: FloatArray,
+    shape: tuple[int, int],
+    *,
+    towns: bool,
+    lookalikes: bool = True,
 ) -> Landscape:
-    """The surface of a window; ``shape`` is the scene's (height, width), ``slope`` in degrees."""
+    """The surface of a window; ``shape`` is the scene's (height, width), ``slope`` in degrees. ``lookalikes``: with
+    dune fields and airstrips."""
     parcel = _parcels(seed, window)
     patch = fractal_noise(derive(seed, "patch"), window, 32, 4, gain=0.7)
     wood = fractal_noise(derive(seed, "wood"), window, 128, 8, gain=0.6) + np.float32(0.12) * patch
@@ -88,11 +96,23 @@ def make_landscape(
         gardens = (kind == Kind.BUILT) & (uniform_of(town_blocks(seed, window), 0) < 0.22)
         kind[gardens] = Kind.GRASS
     flat = slope < 4
-    for lot_row, lot_col, height, width in _lots(window, shape):
+    for lot_row, lot_col, height, width in _lots(window, shape) if lookalikes else ():
         _paint_lot(kind, seed, window, lot_row, lot_col, height, width, flat & (ground.distance > 12), towns)
     kind[ground.distance < 0] = Kind.WATER
     canopy = _canopy(kind, parcel, patch)
     return Landscape(kind, parcel, canopy, patch)
+
+
+def wet_fields(
+    seed: int, window: Window, land: Landscape, slope: FloatArray, share: float
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """(where, depth in metres) of fields that stand under water by themselves: about ``share`` of the level fields,
+    in neighbourhoods, each field as a whole."""
+    near = lattice_noise(derive(seed, "wet fields"), window, 96)
+    key = mix(land.parcel ^ np.uint32(0x5BD1E995))
+    level = ((land.kind == Kind.CROP) | (land.kind == Kind.GRASS)) & (slope < 3)
+    wet = level & (uniform_of(key, 1) < np.float32(share) * np.clip(1 + near, 0, 2))
+    return wet, np.asarray(np.float32(0.2) + np.float32(1.2) * uniform_of(key, 2), np.float32)
 
 
 def town_blocks(seed: int, window: Window) -> NDArray[np.uint32]:

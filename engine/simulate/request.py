@@ -41,6 +41,10 @@ class SceneSettings(BaseModel):
         description="Height of the hills above the valleys in metres; steep hills cast radar shadow.",
     )
     towns: bool = Field(True, description="Build towns, airstrips and their bright echoes.")
+    lookalikes: bool = Field(True, description="Lay out dune fields and airstrips: dark to radar and no water.")
+    wet_fields: Share = Field(
+        0.0, description="Share of the fields under water by themselves, away from rivers: rice, ponds, rain on clay."
+    )
     border: bool = Field(False, description="Leave a slanted edge of nodata, like the edge of a real swath.")
     observed_at: str = Field(
         "2021-06-17T05:27:41Z", description="Acquisition time written to the scene after the event (ISO 8601)."

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.errors import GridError
 from engine.raster.grid import Grid, Window
 from engine.simulate import radar
-from engine.simulate.landscape import WORLDCOVER, Landscape, make_landscape
+from engine.simulate.landscape import WORLDCOVER, Landscape, make_landscape, wet_fields
 from engine.simulate.noise import BLOCK, block_normals, derive, exceeded_by, fractal_noise
 from engine.simulate.optics import cloud_level, reflectance
 from engine.simulate.request import SceneSettings
@@ -115,11 +115,21 @@ class SimulatedScene:
         ground = Ground(*(np.ascontiguousarray(values[:, halo:]) for values in seen))
         height = ground.height
         land = make_landscape(
-            self._seed, outer, ground, self.terrain.slope(height), self.grid.shape, towns=self.settings.towns
+            self._seed,
+            outer,
+            ground,
+            self.terrain.slope(height),
+            self.grid.shape,
+            towns=self.settings.towns,
+            lookalikes=self.settings.lookalikes,
         )
         depth = np.float32(self.settings.flood) * ground.surge - ground.hand
         permanent = ground.distance < 0
         flood = (depth > 0) & ~permanent
+        if self.settings.wet_fields > 0:
+            wet, stands = wet_fields(self._seed, outer, land, self.terrain.slope(height), self.settings.wet_fields)
+            depth = np.where(wet, np.maximum(depth, stands), depth)
+            flood |= wet & ~permanent
         hidden = np.where(flood, radar.hidden_share(land.kind, land.canopy, depth), 0).astype(np.float32)
         inner = (slice(1, -1), slice(1, -1))
         columns = np.arange(wide.col, wide.col_stop)

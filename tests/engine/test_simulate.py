@@ -184,6 +184,34 @@ def test_a_higher_flood_covers_a_lower_one_and_no_flood_covers_nothing() -> None
     assert ((low == 2) <= (high == 2)).all() and (high == 2).sum() > 1.2 * (low == 2).sum() > 0
 
 
+def test_wet_fields_are_dark_whole_fields_away_from_rivers_and_nothing_else_changes() -> None:
+    plain, wet = (
+        simulate_scene(seed=3, width=400, height=400, flood=0, wind=0, wet_fields=share, products="s1,truth,labels")
+        for share in (0.0, 0.5)
+    )
+    new = (wet.flood_truth == 2) & (plain.flood_truth != 2)
+    assert not (plain.flood_truth == 2).any() and 0.03 < new.mean() < 0.6
+    np.testing.assert_array_equal(plain.before, wet.before)
+    far = ~ndimage.binary_dilation(new, np.ones((3, 3)), iterations=2)
+    far[[0, -1]] = far[:, [0, -1]] = False  # fields just outside the scene shine into its edge
+    np.testing.assert_array_equal(plain.after[:, far], wet.after[:, far])
+    seen = ndimage.binary_erosion(wet.after_label == 1, np.ones((5, 5))) & new
+    assert seen.sum() > 500 and np.median(wet.after[1][seen]) < np.median(plain.after[1][seen]) - 6
+    _, count = ndimage.label(new)
+    assert count > 5, "fields lie apart"
+
+
+def test_without_lookalikes_no_dry_ground_is_as_dark_as_water() -> None:
+    dark = []
+    for lookalikes in (True, False):
+        a = simulate_scene(
+            seed=5, width=512, height=512, flood=0, relief=20, lookalikes=lookalikes, products="s1,labels"
+        )
+        smooth = ndimage.uniform_filter(a.before[1], 7)
+        dark.append(((smooth < -24) & ndimage.binary_erosion(a.before_label == 0, np.ones((21, 21)))).mean())
+    assert dark[0] > 0.002 and dark[1] < dark[0] / 4
+
+
 def test_shadow_is_that_of_a_ray_traced_one_by_one() -> None:
     rng = np.random.default_rng(1)
     height = (ndimage.gaussian_filter(rng.normal(size=(6, 90)), (0, 2)) * 400).astype(np.float32)
