@@ -87,6 +87,12 @@ JOBS: dict[str, Job] = {
             "Train a flood model on labelled chips.",
         ),
         Job(
+            "study-label-efficiency",
+            "engine.training.study.request:LabelEfficiencyRequest",
+            "engine.training.study.job:run",
+            "Compare encoders at several shares of the labels.",
+        ),
+        Job(
             "data-check",
             "engine.training.data.request:DataCheckRequest",
             "engine.training.data.check:run",

@@ -20,6 +20,7 @@ COMMANDS = {
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
     "finetune": Entry("engine.cli.finetune:command", "Train a flood model on labelled chips.", LEARN),
+    "study": Entry("engine.cli.study:group", "Compare methods over many training runs.", LEARN),
     "data": Entry("engine.cli.data:group", "Check and pack training data.", LEARN),
     "models": Entry("engine.cli.models:group", "List, show and verify models.", ENGINE),
     "doctor": Entry("engine.cli.doctor:command", "Report what is installed, what is wrong and how to mend it.", ENGINE),

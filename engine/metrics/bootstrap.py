@@ -48,7 +48,7 @@ def pooled_estimate(
     if n == 0:
         return Estimate(None, None, None, 0)
     value = float(figure(table.sum(axis=0)))
-    weights = _draw_weights(n, draws, seed)
+    weights = draw_weights(n, draws, seed)
     drawn = figure(weights @ table)
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or drawn.size == 0:
@@ -58,7 +58,7 @@ def pooled_estimate(
     return Estimate(value, float(low), float(high), n)
 
 
-def _draw_weights(n: int, draws: int, seed: int) -> NDArray[np.float64]:
+def draw_weights(n: int, draws: int, seed: int) -> NDArray[np.float64]:
     """(draws, n): how often each item stands in each resample of n items with replacement."""
     chosen = np.random.default_rng(seed).integers(0, n, size=(draws, n))
     offsets = np.arange(draws)[:, np.newaxis] * n

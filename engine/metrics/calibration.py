@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 BINS = 10
 
@@ -50,6 +50,24 @@ class PercentCalibration:
         for positive in (0, 1):
             self._counts[positive] += np.bincount(percent[truth == bool(positive)].ravel(), minlength=101)
 
+    @classmethod
+    def of(cls, percent: NDArray[np.uint8], truth: NDArray[np.bool_]) -> PercentCalibration:
+        """Of these pixels; errors as :meth:`add`."""
+        made = cls()
+        made.add(percent, truth)
+        return made
+
+    def add_table(self, table: ArrayLike) -> None:
+        """Take in the :meth:`table` of other pixels. Raises ValueError for another shape."""
+        counts = np.asarray(table, np.int64)
+        if counts.shape != (2, 101):
+            raise ValueError(f"A table of percentages has 2 x 101 counts; found shape {counts.shape}.")
+        self._counts += counts
+
+    def table(self) -> NDArray[np.int64]:
+        """(2, 101) pixels by truth and per cent: all that the figures come from."""
+        return self._counts.copy()
+
     @property
     def n(self) -> int:
         """Pixels taken."""
@@ -86,3 +104,13 @@ class PercentCalibration:
             return None
         p = np.arange(101) / 100
         return float((self._counts[1] * (1 - p) ** 2 + self._counts[0] * p**2).sum() / self.n)
+
+
+def ece_of_tables(tables: NDArray[np.float64], number: int = BINS) -> NDArray[np.float64]:
+    """The :meth:`PercentCalibration.ece` of many tables at once: (…, 2, 101) → (…), NaN without pixels."""
+    percents = np.arange(101)
+    inside = (np.minimum(percents * number // 100, number - 1)[:, np.newaxis] == np.arange(number)).astype(np.float64)
+    both = tables.sum(axis=-2)
+    gaps = np.abs((both * (percents / 100)) @ inside - tables[..., 1, :] @ inside)  # |mean p − share| × pixels
+    total = both.sum(axis=-1)
+    return np.divide(gaps.sum(axis=-1), total, out=np.full(np.shape(total), np.nan), where=total > 0)

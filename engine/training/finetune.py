@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import plainjson
@@ -21,6 +22,7 @@ from engine.metrics.segmentation import figures_of_counts
 from engine.models.bundle import CARD, Bundle, find_model, load_bundle, save_bundle
 from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
+from engine.training.calibrated import Calibrated, ece_estimate, holding, percent_table
 from engine.training.data.augment import Photometry, photometry
 from engine.training.data.dataset import PairDataset
 from engine.training.data.items import IGNORE, S1_BANDS
@@ -41,6 +43,7 @@ from engine.training.pretrain import (
     training_order,
     warn_of_data,
 )
+from engine.training.report.reliability import Reliability
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import prediction_samples, spread
 from engine.training.requests import FinetuneRequest
@@ -161,7 +164,8 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             objective.load_state_dict(loop.average.values)
         reporter.progress(0.92, "calibrate", "Calibrating on validation data")
         network = objective.network.eval()
-        temperature, counts = calibrate(network, parts.check, parts.check_indices, check=reporter.check)
+        checked = calibrate(network, parts.check, parts.check_indices, check=reporter.check)
+        temperature, counts = checked.temperature, checked.counts
         if not parts.check_indices:
             reporter.warn("There is one event only, so nothing was held out: probabilities are not calibrated.")
         figures = {
@@ -174,11 +178,12 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             "validation_squares": len(parts.check_indices),
             "temperature": temperature,
             "validation_iou": _iou(counts),
+            "validation_ece": ece_estimate(checked.tables),
             "left_out": [one.why for one in data.left_out],
         }
         reporter.progress(0.95, "save", "Writing the model")
         samples = _samples(network, parts, temperature)
-        bundle = save_bundle(folder.path / _MODEL, network.cpu(), _card(request, data, temperature, counts))
+        bundle = save_bundle(folder.path / _MODEL, network.cpu(), _card(request, data, checked))
         rows = read_metrics(folder.path / METRICS)
         result = _result(request, world, figures | last_figures(rows), reporter, bundle)
         result["seconds"] = round(time.monotonic() - started, 2)
@@ -189,6 +194,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             cards=_cards(figures),
             samples=samples,
             samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
+            reliability=[Reliability("validation data", checked.reliability)],
         )
         folder.write(REPORT, html)
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
@@ -238,8 +244,7 @@ def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Repor
 
 def _validator(network: Segmenter, parts: Split) -> Callable[[int], dict[str, float]]:
     def validate(step: int) -> dict[str, float]:
-        _, counts = calibrate(network, parts.check, parts.check_indices, fit=False)
-        iou = _iou(counts)["value"]
+        iou = _iou(calibrate(network, parts.check, parts.check_indices, fit=False).counts)["value"]
         return {} if iou is None else {"iou": iou}
 
     return validate
@@ -249,36 +254,44 @@ def _validator(network: Segmenter, parts: Split) -> Callable[[int], dict[str, fl
 def calibrate(
     network: Segmenter,
     data: PairDataset,
-    indices: list[int],
+    indices: Sequence[int],
     *,
     fit: bool = True,
+    temperature: float = 1.0,
+    at_once: int = 8,
     check: Callable[[], None] = lambda: None,
-) -> tuple[float, list[tuple[int, int, int, int]]]:
-    """(temperature, (tp, fp, fn, tn) of water for each sample) over the labelled, valid pixels of samples ``indices``.
+) -> Calibrated:
+    """What ``network`` makes of the labelled, valid pixels of samples ``indices``, ``at_once`` of them at a time.
 
-    The temperature is fitted on at most a million pixels, evenly spread; 1 with nothing to fit on, or without ``fit``.
+    The temperature is fitted on at most a million pixels, evenly spread, and the reliability is that of these pixels
+    after it; with nothing to fit on it is 1. Without ``fit`` it is ``temperature``, and every pixel counts.
     """
     device = next(network.parameters()).device
     kept_logits: list[Tensor] = []
     kept_labels: list[Tensor] = []
     counts: list[tuple[int, int, int, int]] = []
-    for start in range(0, len(indices), 8):
+    every = max(1, len(indices) * data.side**2 // _CALIBRATION_PIXELS) if fit else 1
+    tables: list[NDArray[np.int64]] = []
+    for start in range(0, len(indices), at_once):
         check()
-        batch = _whole_cells(data.batch(indices[start : start + 8], sensors=(SENSOR,)))
+        batch = _whole_cells(data.batch(indices[start : start + at_once], sensors=(SENSOR,)))
         logits = network(batch[SENSOR].to(device)).float().cpu()
         label = torch.where(batch[f"{SENSOR}_valid"][:, 0], batch["label"], IGNORE)
         mapped = logits[:, 1] > logits[:, 0]
-        for truth, water in zip(label, mapped, strict=True):
+        for values, truth, water in zip(logits.movedim(1, 3), label, mapped, strict=True):
             wet, dry = truth == 1, truth == 0
             pairs = (water & wet, water & dry, ~water & wet, ~water & dry)
             counts.append(tuple(int(p.sum()) for p in pairs))  # type: ignore[arg-type]
-        if fit:
-            known = label != IGNORE
-            every = max(1, len(indices) * data.side**2 // _CALIBRATION_PIXELS)
-            kept_logits.append(logits.movedim(1, 3)[known][::every])
-            kept_labels.append(label[known][::every])
-    temperature = fit_temperature(torch.cat(kept_logits), torch.cat(kept_labels)) if kept_logits else 1.0
-    return round(temperature, 4), counts
+            known = truth != IGNORE
+            kept_logits.append(values[known][::every])
+            kept_labels.append(truth[known][::every])
+        if not fit:
+            tables += [percent_table(*pair, temperature) for pair in zip(kept_logits, kept_labels, strict=True)]
+            kept_logits, kept_labels = [], []
+    if kept_logits:
+        temperature = round(fit_temperature(torch.cat(kept_logits), torch.cat(kept_labels)), 4)
+        tables = [percent_table(*pair, temperature) for pair in zip(kept_logits, kept_labels, strict=True)]
+    return Calibrated(temperature, counts, tables)
 
 
 def _whole_cells(batch: Batch) -> Batch:
@@ -302,14 +315,13 @@ def _samples(network: Segmenter, parts: Split, temperature: float) -> list[Any]:
     return prediction_samples(data, chosen, probability, batch, SENSOR)
 
 
-def _card(
-    request: FinetuneRequest, data: PairDataset, temperature: float, counts: list[tuple[int, int, int, int]]
-) -> dict[str, Any]:
-    iou = _iou(counts)
-    figures = []
-    if iou["value"] is not None and (iou["n"] or 0) > 1:
-        what = "held-out events of the training data" if not request.validation else "validation data"
-        figures = [{"metric": "iou", **iou, "data": f"{what}, squares, which calibrated the temperature too"}]
+def _card(request: FinetuneRequest, data: PairDataset, checked: Calibrated) -> dict[str, Any]:
+    what = "held-out events of the training data" if not request.validation else "validation data"
+    figures = [
+        {"metric": name, **holding(found), "data": f"{what}, squares, which calibrated the temperature too"}
+        for name, found in (("iou", _iou(checked.counts)), ("ece", ece_estimate(checked.tables)))
+        if found["value"] is not None and (found["n"] or 0) > 1
+    ]
     return {
         "name": request.name,
         "title": "Water from Sentinel-1",
@@ -320,7 +332,7 @@ def _card(
         "gsd_m": [8.0, 12.5],
         "classes": list(CLASSES),
         "activation": "softmax",
-        "temperature": temperature,
+        "temperature": checked.temperature,
         "tile": max(256, data.side // 32 * 32),
         "overlap": 64,
         "trained_on": trained_on(request.data),
@@ -331,12 +343,14 @@ def _card(
 def _cards(figures: dict[str, Any]) -> list[tuple[str, str]]:
     iou = figures["validation_iou"]
     shown = "–" if iou["value"] is None else f"{iou['value']:.3f} ({iou['low']:.3f} to {iou['high']:.3f})"
+    ece = figures["validation_ece"]["value"]
     return [
         ("Water IoU on validation squares", shown),
         ("Squares", f"{figures['squares']:,}"),
         ("Events", f"{figures['events']:,}"),
         ("Steps", f"{figures['steps']:,}"),
         ("Temperature", f"{figures['temperature']:.2f}"),
+        ("Calibration error on validation squares", "–" if ece is None else f"{ece:.3f}"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a pretraining run is made from."""
+"""What training runs are made from."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class RunRequest(BaseModel):
-    """Parameters that pretraining and fine-tuning have in common; the field descriptions are their help texts."""
+class KeptRequest(BaseModel):
+    """Parameters of what is kept in a folder while it goes on and can be resumed; descriptions are help texts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,10 +22,23 @@ class RunRequest(BaseModel):
     data: tuple[str, ...] = Field(
         (), description="Training data, KIND:PATH[@SPLIT] or a folder made by 'engine data pack'; may be repeated."
     )
-    width: float = Field(1.0, gt=0, le=4, description="Factor of the encoder's channel counts.")
-    crop: int = Field(128, ge=32, le=1024, multiple_of=32, description="Side of the squares, in pixels.")
     steps: int | None = Field(None, ge=1, description="Steps of the optimiser; default: from --epochs.")
     epochs: Positive | None = Field(None, description="Passes over the data; default: 100, or as --steps says.")
+    resume: bool = Field(False, description="Go on from the run's last checkpoint, with its own options.")
+    overwrite: bool = Field(False, description="Replace a run that is in OUT already.")
+    config: str | None = Field(None, description="JSON file with options; those given beside it take precedence.")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class RunRequest(KeptRequest):
+    """Parameters that pretraining and fine-tuning have in common."""
+
+    width: float = Field(1.0, gt=0, le=4, description="Factor of the encoder's channel counts.")
+    crop: int = Field(128, ge=32, le=1024, multiple_of=32, description="Side of the squares, in pixels.")
     batch: int = Field(64, ge=1, description="Squares a step and process.")
     accumulate: int = Field(1, ge=1, description="Parts that a step's batch is cut into, to save memory.")
     lr: Positive = Field(1e-3, description="Largest learning rate.")
@@ -44,14 +57,6 @@ class RunRequest(BaseModel):
     checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints; one is due every 10 minutes too.")
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
     tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the package tensorboard.")
-    resume: bool = Field(False, description="Go on from the run's last checkpoint, with its own options.")
-    overwrite: bool = Field(False, description="Replace a run that is in OUT already.")
-    config: str | None = Field(None, description="JSON file with options; those given beside it take precedence.")
-
-    @field_validator("data", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 class PretrainRequest(RunRequest):

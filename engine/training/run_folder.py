@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,14 +17,14 @@ from engine.locks import FileLock
 from engine.outputs import explain_os_error
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE
 from engine.training.metrics_log import METRICS
-from engine.training.requests import RunRequest
+from engine.training.requests import KeptRequest
 
 CONFIG, RESULT, REPORT, LOCK = "config.json", "result.json", "report.html", ".lock"
 RUNNING = ("out", "device", "workers", "log_every", "checkpoint_every", "tensorboard", "resume", "overwrite", "config")
 """Options that do not change what is learned: a resumed run may have others."""
 
 _OWN = (CHECKPOINT, PREVIOUS, STATE, METRICS, CONFIG, RESULT, REPORT)
-Request = TypeVar("Request", bound=RunRequest)
+Request = TypeVar("Request", bound=KeptRequest)
 
 
 def resolve(request: Request, job: str) -> Request:
@@ -87,12 +88,22 @@ class RunFolder:
     """A run's folder, held by a lock. Raises OutputError: not empty without resume or overwrite, in use, read-only.
 
     Unlike the result folders of other jobs it is filled while the job runs: what is in it is what a resumed run needs.
-    Each file is replaced whole; ``result.json`` comes last and tells that the run is finished.
+    Each file is replaced whole; ``result.json`` comes last and tells that the run is finished. ``own``: the files that
+    a new run takes away; ``keeps``: what there is to go on from, so that a failure leaves the folder.
     """
 
-    def __init__(self, request: RunRequest, *, job: str, main: bool) -> None:
+    def __init__(
+        self,
+        request: KeptRequest,
+        *,
+        job: str,
+        main: bool,
+        own: Sequence[str] = _OWN,
+        keeps: Sequence[str] = (CHECKPOINT, PREVIOUS),
+    ) -> None:
         self.path = Path(request.out).expanduser()
         self._request, self._job, self._main = request, job, main
+        self._own, self._keeps = tuple(own), tuple(keeps)
         self._lock: FileLock | None = None
 
     def __enter__(self) -> RunFolder:
@@ -118,10 +129,10 @@ class RunFolder:
     def _forget(self) -> None:
         """Leave no folder behind after a failure before the first checkpoint: there is nothing to go on from."""
         path = self.path
-        if any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+        if any((path / name).exists() for name in self._keeps):
             return
         with contextlib.suppress(OSError):
-            for name in _OWN:
+            for name in self._own:
                 (path / name).unlink(missing_ok=True)
             self._let_go()
             path.rmdir()  # only if nothing else is in it
@@ -130,7 +141,7 @@ class RunFolder:
         path = self.path
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path}: the output is a file; expected a folder.", remedy="Give the name of a folder.")
-        check_free(self._request)
+        check_free(self._request, self._keeps)
         path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path / LOCK)
         if not lock.acquire():
@@ -140,7 +151,7 @@ class RunFolder:
             if stale.is_file():
                 stale.unlink(missing_ok=True)
         if not self._request.resume:
-            for name in _OWN:
+            for name in self._own:
                 (path / name).unlink(missing_ok=True)
             options = {k: v for k, v in self._request.model_dump(mode="json").items() if k not in RUNNING}
             self.write(CONFIG, plainjson.dumps({"job": self._job, **options}, indent=2) + "\n")
@@ -161,7 +172,7 @@ class RunFolder:
             self._lock = None
 
 
-def check_free(request: RunRequest) -> None:
+def check_free(request: KeptRequest, keeps: Sequence[str] = (CHECKPOINT,)) -> None:
     """Raise OutputError when the folder holds something and neither resume nor overwrite was asked for."""
     path = Path(request.out).expanduser()
     if request.resume or request.overwrite or not path.is_dir():
@@ -172,7 +183,7 @@ def check_free(request: RunRequest) -> None:
         raise explain_os_error(error, path) from error
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        remedy = "Go on with --resume" if CHECKPOINT in found else "Choose another folder"
+        remedy = "Go on with --resume" if set(found) & set(keeps) else "Choose another folder"
         raise OutputError(
             f"{path}: the output folder is not empty (it holds {found[0]}{more}).",
             remedy=f"{remedy}, or replace the run with --overwrite.",

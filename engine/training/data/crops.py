@@ -62,12 +62,14 @@ def decode(codes: Codes, sensor: str) -> NDArray[np.float32]:
     return out
 
 
-def windows(height: int, width: int, side: int) -> list[Window]:
+def windows(height: int, width: int, side: int, *, every_pixel: bool = False) -> list[Window]:
     """Squares of ``side`` that cover an item, evenly spread and without overlap where it is large enough.
 
     Up to a quarter of a side may be left out at the edges in all; an item smaller than ``side`` gives one window that
-    reaches over its edges.
+    reaches over its edges. With ``every_pixel`` each pixel is in one window and in no other; the last reach over.
     """
+    if every_pixel:
+        return [Window(row, col, side, side) for row in range(0, height, side) for col in range(0, width, side)]
 
     def starts(length: int) -> list[int]:
         if length <= side:
@@ -80,11 +82,13 @@ def windows(height: int, width: int, side: int) -> list[Window]:
     return [Window(row, col, side, side) for row in starts(height) for col in starts(width)]
 
 
-def cut(item: PairItem, arrays: ItemArrays, *, side: int, max_missing: float) -> tuple[list[Crop], int]:
+def cut(
+    item: PairItem, arrays: ItemArrays, *, side: int, max_missing: float, every_pixel: bool = False
+) -> tuple[list[Crop], int]:
     """The crops of an item, and how many squares were left out: more than ``max_missing`` of a sensor's pixels (of
-    those inside the item) invalid, or no labelled pixel in a labelled item."""
+    those inside the item) invalid, or no labelled pixel in a labelled item. ``every_pixel``: as in :func:`windows`."""
     crops, empty = [], 0
-    for window in windows(*arrays.grid.shape, side):
+    for window in windows(*arrays.grid.shape, side, every_pixel=every_pixel):
         inside = window.intersect(arrays.grid.window)
         here = inside.within(arrays.grid.window)
         planes = {s: a[(slice(None), *here)] for s, a in (("s1", arrays.s1), ("s2", arrays.s2)) if a is not None}

@@ -219,12 +219,14 @@ def join(datasets: Sequence[PairDataset]) -> PairDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Cutting:
-    """What is cut from items: squares of ``side`` pixels with these bands, items and squares left out by ``rules``."""
+    """What is cut from items: squares of ``side`` pixels with these bands, items and squares left out by ``rules``.
+    ``every_pixel``: each labelled pixel in one square and no other, for scoring."""
 
     side: int = 256
     rules: Rules = field(default_factory=Rules)
     s1_bands: tuple[str, ...] = S1_BANDS
     s2_bands: tuple[str, ...] = S2_BANDS
+    every_pixel: bool = False
 
     def sensors(self, items: Sequence[PairItem]) -> dict[str, tuple[str, ...]]:
         """Bands by sensor, of those sensors that any item has."""
@@ -240,7 +242,8 @@ class Cutting:
         arrays = load_item(item, self.rules, s1_bands=self.s1_bands, s2_bands=self.s2_bands)
         if isinstance(arrays, LeftOut):
             return [], arrays
-        crops, _ = cut(item, arrays, side=self.side, max_missing=max(0.5, self.rules.max_missing))
+        most = max(0.5, self.rules.max_missing)
+        crops, _ = cut(item, arrays, side=self.side, max_missing=most, every_pixel=self.every_pixel)
         if not crops:
             return [], LeftOut(item.name, "empty", f"{item.name}: no square of {self.side} pixels has enough values.")
         return crops, None

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.training.progress import duration
 from engine.training.report.charts import Rgb, draw_curves, picture_png
+from engine.training.report.reliability import Reliability, reliability_svg
 
 _TEMPLATE = Path(__file__).with_name("run.html")
 _LEFT_OUT_SHOWN = 30
@@ -24,13 +25,16 @@ def run_report_html(
     cards: Sequence[tuple[str, str]],
     samples: Sequence[Sequence[Picture]] = (),
     samples_title: str = "Samples",
+    reliability: Sequence[Reliability] = (),
 ) -> str:
     """The report as text: ``cards`` are label and value, ``rows`` the lines of metrics.jsonl, ``samples`` rows of
-    pictures. Every text is escaped; nothing is loaded from elsewhere."""
+    pictures, ``reliability`` the lines of a reliability diagram. Every text is escaped; nothing is loaded from
+    elsewhere."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    diagram = reliability_svg([("After calibration", reliability)])
     return template.render(
         job=result["job"],
         title=title,
@@ -40,6 +44,7 @@ def run_report_html(
         curves=_curves(rows),
         samples=[[{"title": name, "uri": _uri(picture_png(pixels))} for name, pixels in line] for line in samples],
         samples_title=samples_title,
+        reliability=svg_uri(diagram) if diagram is not None else None,
         left_out=_left_out(result["figures"].get("left_out", [])),
         parameters=[(k, _shown(v)) for k, v in result["parameters"].items() if v not in (None, [], False)],
         command=result["command"],
@@ -82,6 +87,11 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def svg_uri(drawing: str) -> str:
+    """A drawing as what an image of a page that loads nothing shows."""
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode("utf-8")).decode("ascii")
 
 
 def _uri(png: bytes) -> str:

@@ -1,0 +1,1 @@
+"""Studies: grids of training runs, scored side by side."""

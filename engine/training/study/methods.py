@@ -1,0 +1,106 @@
+"""The methods of a study: encoders by name and seed, checked before anything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import EngineError, ModelError
+from engine.events import Reporter
+from engine.models.names import EncoderName
+from engine.training.finetune import SENSOR, Start, find_start
+from engine.training.requests import FinetuneRequest
+from engine.training.study.request import RANDOM, SEED, LabelEfficiencyRequest
+
+
+@dataclass(frozen=True)
+class Method:
+    """``starts`` by seed: what ``--encoder`` of a fine-tuning is; ``weights``: the SHA-256 of each that is a model."""
+
+    name: str
+    starts: dict[int, str]
+    weights: dict[int, str | None]
+    architecture: str
+    width: float
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return {
+            "starts": {str(seed): start for seed, start in self.starts.items()},
+            "sha256": {str(seed): found for seed, found in self.weights.items()},
+            "architecture": self.architecture,
+            "width": self.width,
+        }
+
+
+@dataclass(frozen=True)
+class Methods:
+    """All methods in the order given, and what they share: ``bands`` by sensor (None: as the data has them), and the
+    network of those that start from random weights."""
+
+    by_name: dict[str, Method]
+    bands: dict[str, tuple[str, ...] | None]
+    architecture: EncoderName
+    width: float
+
+
+def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods:
+    """Every encoder is looked for and its card read. Raises ModelError, naming the method: not there, or with other
+    bands than the rest. Networks of different size are warned of: they are not compared on equal terms."""
+    found: dict[str, dict[int, Start]] = {}
+    for name, pattern in request.starts().items():
+        found[name] = {}
+        for seed in request.seed_numbers():
+            reporter.check()
+            found[name][seed] = _start(name, pattern.replace(SEED, str(seed)))
+    models = [(name, start) for name, starts in found.items() for start in starts.values() if start.encoder is not None]
+    bands = _common_bands(models)
+    network = next((start.encoder for _, start in models if start.encoder is not None), None)
+    architecture = request.architecture or (network.name if network is not None else "resnet18")
+    width = request.width if request.width is not None else network.width if network is not None else 1.0
+    by_name = {
+        name: _method(name, request.starts()[name], starts, architecture, width) for name, starts in found.items()
+    }
+    sizes = {(one.architecture, one.width) for one in by_name.values()}
+    if len(sizes) > 1:
+        told = ", ".join(f"{one.name} {one.architecture} x {one.width:g}" for one in by_name.values())
+        reporter.warn(f"The networks differ in size, so the methods are not compared on equal terms: {told}.")
+    return Methods(by_name, {SENSOR: bands}, architecture, width)
+
+
+def _start(name: str, start: str) -> Start:
+    try:
+        options: dict[str, Any] = {"out": "", "encoder": start}
+        return find_start(FinetuneRequest(**options))
+    except EngineError as error:
+        raise ModelError(f"method {name}: {error.args[0]}", remedy=error.remedy) from error
+
+
+def _common_bands(models: list[tuple[str, Start]]) -> tuple[str, ...] | None:
+    first: tuple[str, tuple[str, ...]] | None = None
+    for name, start in models:
+        bands = start.statistics.names if start.statistics is not None else ()
+        if first is None:
+            first = name, bands
+        elif bands != first[1]:
+            raise ModelError(
+                f"method {name}: the encoder reads {', '.join(bands)}, that of {first[0]} reads {', '.join(first[1])}.",
+                remedy="Compare encoders of the same bands.",
+            )
+    return first[1] if first is not None else None
+
+
+def _method(name: str, pattern: str, starts: dict[int, Start], architecture: str, width: float) -> Method:
+    encoder = next((start.encoder for start in starts.values() if start.encoder is not None), None)
+    return Method(
+        name,
+        {seed: pattern.replace(SEED, str(seed)) for seed in starts},
+        {seed: start.sha256 for seed, start in starts.items()},
+        encoder.name if encoder is not None else architecture,
+        encoder.width if encoder is not None else width,
+    )
+
+
+def is_random(method: Method) -> bool:
+    """True where no seed of the method starts from a model."""
+    return all(start == RANDOM for start in method.starts.values())

@@ -1,0 +1,76 @@
+"""Scoring a model on test data: counts by chip, reliability of all pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.device import choose_device
+from engine.errors import ParameterError
+from engine.events import Reporter
+from engine.models.bundle import Bundle
+from engine.training.calibrated import Counts
+from engine.training.data.dataset import PairDataset
+from engine.training.data.pack import PackedDataset
+from engine.training.finetune import SENSOR, calibrate
+from engine.training.flood_data import statistics_of
+
+_AT_ONCE = {"cpu": 2}
+"""Squares at a time: few on a processor, so that a cancel is heard within a second or so."""
+
+
+@dataclass(frozen=True)
+class Chips:
+    """The data that every model is scored on: packs, their labelled squares, and the chip that each square is of."""
+
+    packs: list[PairDataset]
+    squares: list[list[int]]
+    chips: list[list[int]]
+    names: list[str]
+
+    @classmethod
+    def open(cls, paths: Sequence[str]) -> Chips:
+        """Raises ParameterError when no square has a label, and what opening a pack raises."""
+        packs: list[PairDataset] = [PackedDataset(path) for path in paths]
+        squares = [[i for i, sample in enumerate(pack.samples) if sample.labelled] for pack in packs]
+        names: dict[str, int] = {}
+        chips = []
+        for number, (pack, chosen) in enumerate(zip(packs, squares, strict=True)):
+            prefix = f"{number + 1}:" if len(packs) > 1 else ""  # a name may stand in two places
+            own = [f"{prefix}{pack.samples[i].name.rpartition('/')[0]}" for i in chosen]
+            chips.append([names.setdefault(name, len(names)) for name in own])
+        if not names:
+            raise ParameterError(f"{', '.join(paths)}: no test item has a label.", remedy="Give labelled test data.")
+        return cls(packs, squares, chips, list(names))
+
+    def left_out(self) -> list[dict[str, str]]:
+        """Items that are not scored, and why."""
+        return [{"name": one.name, "why": one.why} for pack in self.packs for one in pack.left_out]
+
+
+def score_model(bundle: Bundle, test: Chips, device: str, reporter: Reporter) -> dict[str, Any]:
+    """``items`` (names of chips), ``counts`` (tp, fp, fn, tn of water for each) and ``reliability`` ((2, 101) pixels
+    by truth and P(water) in per cent, after the card's temperature). Scored: pixels with a label, valid in all bands.
+    """
+    chosen = choose_device(device)
+    network = bundle.network().to(chosen.torch).eval()
+    statistics = statistics_of(bundle.card.bands)
+    at_once = _AT_ONCE.get(chosen.kind, 16)
+    sums: list[Counts] = [(0, 0, 0, 0)] * len(test.names)
+    table = np.zeros((2, 101), np.int64)
+    total, done = sum(map(len, test.squares)), 0
+    for pack, squares, chips in zip(test.packs, test.squares, test.chips, strict=True):
+        data = pack.normalised_by({**pack.statistics, SENSOR: statistics})
+        for start in range(0, len(squares), at_once):
+            reporter.progress(done / total, "score", f"test square {done + 1} of {total}")
+            part = squares[start : start + at_once]
+            found = calibrate(network, data, part, fit=False, temperature=bundle.card.temperature, at_once=at_once)
+            for chip, counts, own in zip(chips[start:], found.counts, found.tables, strict=False):
+                a, b, c, d = sums[chip]
+                sums[chip] = (a + counts[0], b + counts[1], c + counts[2], d + counts[3])
+                table += own
+            done += len(part)
+    return {"items": test.names, "counts": [list(counts) for counts in sums], "reliability": table.tolist()}
