@@ -60,11 +60,11 @@ def fit_linear_probe(features: Tensor, labels: Tensor, *, classes: int, l2: floa
     def loss() -> Tensor:
         solver.zero_grad()
         value = F.cross_entropy(x @ weight.T + bias, labels) + 0.5 * l2 * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     with torch.enable_grad():
-        solver.step(loss)  # type: ignore[no-untyped-call]
+        solver.step(loss)
     return LinearProbe(weight.detach(), bias.detach(), mean, std)
 
 

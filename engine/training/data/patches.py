@@ -36,7 +36,7 @@ def normalised_patches(
     bool validity, of ``image`` (bands, rows, columns) with NaN where invalid: what a batch of training holds."""
     mean = np.asarray(statistics.mean, np.float64)[:, None, None]
     std = np.maximum(np.asarray(statistics.std, np.float64), SMALLEST_STD)[:, None, None]
-    valid = np.isfinite(image).all(axis=0, keepdims=True)
+    valid = np.asarray(np.isfinite(image).all(axis=0, keepdims=True))
     values = np.where(valid, (image - mean) / std, 0.0).astype(np.float32)
     cuts = [(slice(None), slice(w.row, w.row_stop), slice(w.col, w.col_stop)) for w in windows]
     if not cuts:

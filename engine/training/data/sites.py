@@ -34,9 +34,8 @@ def footprint_of(path: Path) -> Footprint:
                 f"{path}: has no coordinate reference system, so nobody knows what ground it shares.",
                 remedy="Georeference the file.",
             )
-        places = [(0, 0), (grid.width, 0), (0, grid.height), (grid.width, grid.height)]
-        places.append((grid.width / 2, grid.height / 2))
-        columns, rows = zip(*places, strict=True)
+        wide, high = float(grid.width), float(grid.height)
+        columns, rows = (0.0, wide, 0.0, wide, wide / 2), (0.0, 0.0, high, high, high / 2)
         t = grid.transform
         x = [t.a * col + t.b * row + t.c for col, row in zip(columns, rows, strict=True)]
         y = [t.d * col + t.e * row + t.f for col, row in zip(columns, rows, strict=True)]
