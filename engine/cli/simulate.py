@@ -20,7 +20,19 @@ LAYOUT = Layout(
     sections={
         "Output": ("out", "overwrite", "products"),
         "Extent": ("size", "width", "height", "gsd", "crs"),
-        "Scene": ("seed", "flood", "relief", "towns", "lookalikes", "wet_fields", "wind", "clouds", "looks", "border"),
+        "Scene": (
+            "seed",
+            "flood",
+            "relief",
+            "towns",
+            "lookalikes",
+            "wet_fields",
+            "bright_fields",
+            "wind",
+            "clouds",
+            "looks",
+            "border",
+        ),
         "Times": ("observed_at", "before_observed_at"),
     },
     examples="""

@@ -36,6 +36,8 @@ _TREND_DB = {
 _TARGET_DB = np.array([0, 0, 7, 9, 9, 0, 0, 0, 0, 0], np.float32)
 WIND_DB = {"VV": 9.0, "VH": 3.0}
 """What wind adds to smooth water: fresh wind brings VV up to land's level and VH hardly."""
+ROOF_DB = {"VV": (3.0, 9.0), "VH": (1.0, 7.0)}
+"""What greenhouses and halls add to a field: at least, and at most beyond that."""
 _NOISE_DB = {"VV": -33.0, "VH": -33.5}
 _FLOOR_POWER = 2e-5
 SWATH_M = 250_000.0

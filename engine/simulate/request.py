@@ -45,6 +45,9 @@ class SceneSettings(BaseModel):
     wet_fields: Share = Field(
         0.0, description="Share of the fields under water by themselves, away from rivers: rice, ponds, rain on clay."
     )
+    bright_fields: Share = Field(
+        0.0, description="Share of the fields under greenhouses and halls: smooth and bright to radar."
+    )
     border: bool = Field(False, description="Leave a slanted edge of nodata, like the edge of a real swath.")
     observed_at: str = Field(
         "2021-06-17T05:27:41Z", description="Acquisition time written to the scene after the event (ISO 8601)."

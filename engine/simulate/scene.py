@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.errors import GridError
 from engine.raster.grid import Grid, Window
 from engine.simulate import radar
-from engine.simulate.landscape import WORLDCOVER, Landscape, make_landscape, wet_fields
+from engine.simulate.landscape import WORLDCOVER, Landscape, bright_fields, make_landscape, wet_fields
 from engine.simulate.noise import BLOCK, block_normals, derive, exceeded_by, fractal_noise
 from engine.simulate.optics import cloud_level, reflectance
 from engine.simulate.request import SceneSettings
@@ -130,6 +130,9 @@ class SimulatedScene:
             wet, stands = wet_fields(self._seed, outer, land, self.terrain.slope(height), self.settings.wet_fields)
             depth = np.where(wet, np.maximum(depth, stands), depth)
             flood |= wet & ~permanent
+        roofs = bright_fields(land, self.settings.bright_fields) if self.settings.bright_fields > 0 else None
+        if roofs is not None:
+            flood &= ~roofs[0]
         hidden = np.where(flood, radar.hidden_share(land.kind, land.canopy, depth), 0).astype(np.float32)
         inner = (slice(1, -1), slice(1, -1))
         columns = np.arange(wide.col, wide.col_stop)
@@ -144,6 +147,10 @@ class SimulatedScene:
             grain = block_normals(derive(self._seed, "grain"), place, (BLOCK + 2, BLOCK + 2))
             spots = radar.texture(land.kind, land.patch, grain[: outer.height, : outer.width])
             base = [radar.mean_db(pol, land.kind, angles[halo:]) + spots for pol in POLARISATIONS]
+            if roofs is not None:
+                for pol, plane in zip(POLARISATIONS, base, strict=True):
+                    least, more = radar.ROOF_DB[pol]
+                    plane[roofs[0]] += least + more * roofs[1][roofs[0]]
             for date, name in enumerate(("before", "after")):
                 image = self._image(
                     place, outer, land, base, gain, angles[halo:], flood if date else None, hidden, date

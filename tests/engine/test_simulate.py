@@ -201,6 +201,19 @@ def test_wet_fields_are_dark_whole_fields_away_from_rivers_and_nothing_else_chan
     assert count > 5, "fields lie apart"
 
 
+def test_bright_fields_are_bright_dry_and_alike_at_both_dates() -> None:
+    plain, bright = (
+        simulate_scene(seed=3, width=300, height=300, wind=0, bright_fields=share, products="s1,truth")
+        for share in (0.0, 0.1)
+    )
+    rise = bright.before - plain.before
+    roofs = ndimage.binary_erosion((rise > 0.5).all(0), np.ones((3, 3)))
+    assert 0.01 < roofs.mean() < 0.25
+    assert (rise[0][roofs] > 2.5).mean() > 0.95 and np.median(rise[0][roofs]) > np.median(rise[1][roofs])
+    assert (bright.after[:, roofs] - plain.after[:, roofs] > 0).mean() > 0.9, "no flood dims a roof"
+    assert (bright.flood_truth[roofs] == 0).mean() > 0.99
+
+
 def test_without_lookalikes_no_dry_ground_is_as_dark_as_water() -> None:
     dark = []
     for lookalikes in (True, False):
