@@ -37,7 +37,8 @@ class Calibrated:
 
 def percent_table(logits: Tensor, labels: Tensor, temperature: float) -> NDArray[np.int64]:
     """(2, 101) pixels by truth and P(water) in per cent; ``logits`` (n, 2), ``labels`` (n,)."""
-    percent = (100 * (logits / temperature).softmax(1)[:, 1]).round().to(torch.uint8)
+    water = torch.sigmoid((logits[:, 1] - logits[:, 0]) / temperature)  # the softmax of two classes
+    percent = (100 * water).round().to(torch.uint8)
     return PercentCalibration.of(percent.numpy(), (labels == 1).numpy()).table()
 
 

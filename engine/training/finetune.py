@@ -118,20 +118,21 @@ def find_start(request: FinetuneRequest) -> Start:
     return Start(bundle.name, bundle.encoder(), statistics_of(bundle.card.bands), bundle.sha256)
 
 
-def run(request: FinetuneRequest, reporter: Reporter) -> dict[str, Any]:
+def run(request: FinetuneRequest, reporter: Reporter, *, brief: bool = False) -> dict[str, Any]:
     """Train as ``request`` says, calibrate on validation data, write the model, and return ``result.json``'s content;
-    raises EngineError, Cancelled among them. A run that was cancelled or killed is gone on with by ``resume``."""
+    raises EngineError, Cancelled among them. A run that was cancelled or killed is gone on with by ``resume``.
+    ``brief``: no validation on the way and no report, for runs that are many; the model is the same."""
     request = resolve(request, "finetune")
     check_free(request)
     try:
         with joined_world(request.device) as world:
             own = reporter if world.main else Reporter(token=reporter.token)
-            return _run(request, world, own)
+            return _run(request, world, own, brief=brief)
     except torch.OutOfMemoryError as error:
         raise explain_out_of_memory(error) or error from error
 
 
-def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str, Any]:
+def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: bool) -> dict[str, Any]:
     started = time.monotonic()
     reporter.progress(0.0, "data", "Looking for data")
     start = find_start(request)
@@ -155,7 +156,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             samples=smaller.batch * world.size,
             facts={**run_facts(smaller, data), "train": parts.train_indices, "start": start.sha256},
             after_train_mode=hold,
-            validate=_validator(objective.network, parts) if parts.check_indices else None,
+            validate=_validator(objective.network, parts) if parts.check_indices and not brief else None,
         )
         loop.run(resume=request.resume)
         if not world.main:
@@ -182,21 +183,24 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter) -> dict[str
             "left_out": [one.why for one in data.left_out],
         }
         reporter.progress(0.95, "save", "Writing the model")
-        samples = _samples(network, parts, temperature)
+        samples = [] if brief else _samples(network, parts, temperature)
         bundle = save_bundle(folder.path / _MODEL, network.cpu(), _card(request, data, checked))
         rows = read_metrics(folder.path / METRICS)
         result = _result(request, world, figures | last_figures(rows), reporter, bundle)
         result["seconds"] = round(time.monotonic() - started, 2)
-        html = run_report_html(
-            result=result,
-            rows=rows,
-            title=f"Flood model {request.name}",
-            cards=_cards(figures),
-            samples=samples,
-            samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
-            reliability=[Reliability("validation data", checked.reliability)],
-        )
-        folder.write(REPORT, html)
+        if brief:
+            del result["outputs"]["report"]
+        else:
+            html = run_report_html(
+                result=result,
+                rows=rows,
+                title=f"Flood model {request.name}",
+                cards=_cards(figures),
+                samples=samples,
+                samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
+                reliability=[Reliability("validation data", checked.reliability)],
+            )
+            folder.write(REPORT, html)
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(Path(request.out).expanduser().absolute())}

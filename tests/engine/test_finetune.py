@@ -15,6 +15,8 @@ from engine.errors import MissingFileError, ModelError, ParameterError
 from engine.events import CancelToken, Progress, Reporter
 from engine.jobs import find_job
 from engine.models.bundle import load_bundle
+from engine.models.segmenter import Segmenter
+from engine.training.finetune import run as run_finetune
 from engine.training.fractions import held_out, nested_fraction
 from engine.training.segmentation_losses import class_weights, cross_entropy, dice
 from engine.training.temperature import fit_temperature
@@ -65,11 +67,14 @@ def test_pairs_to_encoder_to_model_to_map(scenes, encoder, tmp_path):
     start = load_bundle(encoder / "encoder-s1").card
     assert [b.mean for b in card.bands] == [b.mean for b in start.bands], "the encoder's normalisation is kept"
     assert card.temperature == result["figures"]["temperature"]
-    assert card.figures[0].metric == "iou"
+    assert [figure.metric for figure in card.figures] == ["iou", "ece"]
+    assert card.figures[1].value == result["figures"]["validation_ece"]["value"] < 0.2
+    assert card.figures[1].n == result["figures"]["validation_squares"]
     assert result["figures"]["events"] == 2
     html = (out / "report.html").read_text(encoding="utf-8")
     assert "probability of water" in html
     assert html.count("data:image/png") >= 10
+    assert html.count("data:image/svg+xml") == 1, "the reliability diagram"
     map_ = run("flood", post=str(scenes / "3" / "after_S1.tif"), method=str(out / "model"), out=str(tmp_path / "map"))
     assert map_["model"]["sha256"] == card.weights_sha256
     import rasterio
@@ -114,6 +119,17 @@ def test_few_labels_take_few_squares_and_validation_stays_the_same(scenes, tmp_p
     assert few["validation_squares"] == whole["validation_squares"] > 0
 
 
+def test_a_brief_run_ends_with_the_same_model_and_no_report(scenes, tmp_path):
+    job = find_job("finetune")
+    options = {**TINY, "data": [f"simulated:{scenes}"], "width": 0.0625, "steps": 2}
+    whole = job.run(job.parse({**options, "out": str(tmp_path / "whole")}), Reporter())
+    brief = run_finetune(job.parse({**options, "out": str(tmp_path / "brief")}), Reporter(), brief=True)
+    assert brief["model"] == whole["model"]
+    assert brief["figures"]["validation_ece"] == whole["figures"]["validation_ece"]
+    assert "report" not in brief["outputs"]
+    assert not (tmp_path / "brief" / "report.html").exists()
+
+
 def test_validation_data_of_its_own_is_used(scenes, tmp_path):
     figures = finetune(
         scenes / "1", tmp_path / "run", width=0.0625, steps=1, validation=[f"simulated:{scenes / '2'}@after"]
@@ -126,6 +142,7 @@ def test_one_event_is_not_calibrated_and_says_so(scenes, tmp_path):
     result = finetune(scenes / "1", tmp_path / "run", width=0.0625, steps=1)
     assert any("not calibrated" in line for line in result["warnings"])
     assert result["figures"]["temperature"] == 1.0
+    assert result["figures"]["validation_ece"] == {"value": None, "low": None, "high": None, "n": 0}
     assert load_bundle(tmp_path / "run" / "model").card.figures == ()
 
 
@@ -256,3 +273,29 @@ def test_the_temperature_that_was_put_in_is_found(truth):
     assert fit_temperature(clean * truth, labels) == pytest.approx(truth, rel=0.06)
     assert fit_temperature(clean[:0], labels[:0]) == 1.0
     assert fit_temperature(clean, torch.zeros_like(labels)) == 1.0
+
+
+@torch.no_grad()
+def test_the_calibration_error_is_that_of_the_pixels(scenes, encoder):
+    """Beside numpy over all pixels of all squares; and an interval that holds the value, as a card must have."""
+    from engine.training.calibrated import holding
+    from engine.training.finetune import calibrate
+    from engine.training.flood_data import open_labelled
+
+    data = open_labelled([f"simulated:{scenes}"], "s1", ("VV", "VH"), side=64, broken=0.1, reporter=Reporter())
+    torch.manual_seed(0)
+    network = Segmenter(bands=2, classes=2, encoder="resnet18", width=0.0625).eval()
+    found = calibrate(network, data, range(4), fit=False, temperature=2.0, at_once=3)
+    batch = data.batch(range(4), sensors=("s1",))
+    p = (network(batch["s1"]) / 2).softmax(1)[:, 1].numpy()
+    known = (batch["s1_valid"][:, 0] & (batch["label"] >= 0)).numpy()
+    percent, truth = np.rint(100 * p[known]), (batch["label"] == 1).numpy()[known]
+    slow = 0.0
+    for low in range(0, 100, 10):
+        inside = (percent >= low) & ((percent < low + 10) | ((low == 90) & (percent == 100)))
+        if inside.any():
+            slow += inside.mean() * abs(percent[inside].mean() / 100 - truth[inside].mean())
+    assert found.reliability.ece() == pytest.approx(slow, abs=1e-3)
+    assert len(found.tables) == len(found.counts) == 4
+    assert sum(sum(row) for row in found.counts) == known.sum() == found.reliability.n
+    assert holding({"value": 0.1, "low": 0.2, "high": 0.3, "n": 4})["low"] == 0.1

@@ -9,7 +9,7 @@ from engine.metrics.calibration import PercentCalibration
 from engine.training.report import svg
 
 _SIDE, _LEFT, _TOP, _BOTTOM, _SHARES = 230.0, 52.0, 34.0, 44.0, 44.0
-_RIGHT = 150.0
+_NAMES, _ROW = 28.0, 34.0
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,12 @@ def reliability_svg(panels: Sequence[tuple[str, Sequence[Reliability]]]) -> str 
     if not shown:
         return None
     marks: list[str] = []
-    step = _LEFT + _SIDE + _RIGHT
+    longest = max(svg.text_width(one.name, 11) for _, lines in shown for one in lines)
+    step = _LEFT + _SIDE + _NAMES + max(longest, 120.0) + 10
     for number, (title, lines) in enumerate(shown):
         marks += _panel(number * step + _LEFT, title, lines)
-    height = _TOP + _SIDE + _BOTTOM + _SHARES
+    bars = _SHARES if any(len(lines) == 1 for _, lines in shown) else 0.0
+    height = max(_TOP + _SIDE + bars + _BOTTOM, _TOP + _ROW * max(len(lines) for _, lines in shown))
     return svg.document(step * len(shown), height, marks, label="Reliability diagram")
 
 
@@ -65,10 +67,10 @@ def _panel(left: float, title: str, lines: Sequence[Reliability]) -> list[str]:
         svg.text((left - 36, _TOP + _SIDE / 2), "share that is water", color=svg.QUIET, anchor="middle", turn=-90)
     )
     for row, one in enumerate(lines):
-        y = _TOP + 12 + 34 * row
+        y = _TOP + 12 + _ROW * row
         marks.append(svg.marker((left + _SIDE + 18, y - 4), one.marker, color=one.color))
-        marks.append(svg.text((left + _SIDE + 28, y), one.name))
-        marks.append(svg.text((left + _SIDE + 28, y + 14), f"ECE {one.pixels.ece() or 0.0:.3f}", color=svg.QUIET))
+        marks.append(svg.text((left + _SIDE + _NAMES, y), one.name))
+        marks.append(svg.text((left + _SIDE + _NAMES, y + 14), f"ECE {one.pixels.ece() or 0.0:.3f}", color=svg.QUIET))
     return marks
 
 

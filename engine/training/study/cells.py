@@ -93,10 +93,9 @@ def finished(home: Path, cell: Cell, test: Chips) -> dict[str, Any] | None:
     return found if same and found.get("items") == test.names else None
 
 
-def do_cell(
-    cell: Cell, request: FinetuneRequest, test: Chips, reporter: Reporter, *, keep_model: bool
-) -> dict[str, Any]:
-    """Train the cell or go on with it, score its model, keep the figures; raises what fine-tuning raises."""
+def do_cell(cell: Cell, request: FinetuneRequest, test: Chips, reporter: Reporter, *, keep: bool) -> dict[str, Any]:
+    """Train the cell or go on with it, score its model, put the figures beside it; raises what fine-tuning raises.
+    ``keep``: the model and a report stay too."""
     started = time.monotonic()
     folder = Path(request.out)
     begun = _begun(folder)
@@ -111,7 +110,7 @@ def do_cell(
         }
         anew = request.model_copy(update={"overwrite": begun is not None})
         asked = FinetuneRequest(**again) if same else anew
-        result = finetune.run(asked, reporter.part(0.0, 0.9))
+        result = finetune.run(asked, reporter.part(0.0, 0.9), brief=not keep)
     figures = result["figures"]
     bundle = load_bundle(folder / MODEL)
     score = {
@@ -129,7 +128,7 @@ def do_cell(
     _put(folder / SCORE, plainjson.dumps(score) + "\n")
     for name in (CHECKPOINT, PREVIOUS, STATE):
         (folder / name).unlink(missing_ok=True)
-    if not keep_model:
+    if not keep:
         shutil.rmtree(folder / MODEL, ignore_errors=True)
     return score
 

@@ -59,11 +59,9 @@ def run(request: LabelEfficiencyRequest, reporter: Reporter) -> dict[str, Any]:
             _forget(folder.path)
         try:
             return _run(request, methods, places, folder, reporter, started, device)
-        except Cancelled:
-            raise
-        except EngineError:
-            if not request.resume and not (folder.path / CELLS).is_dir():
-                _forget(folder.path)  # it failed before there was anything to go on with
+        except EngineError as error:
+            if not request.resume and not _worth_keeping(folder.path, cancelled=isinstance(error, Cancelled)):
+                _forget(folder.path)
             raise
 
 
@@ -73,6 +71,17 @@ def _check(request: LabelEfficiencyRequest) -> None:
     for name, value in (("--encoder NAME=START", request.encoder), ("--test KIND:PATH", request.test)):
         if not value:
             raise ParameterError(f"{JOB}: {name.split()[0]} is missing.", remedy=f"Use {name}.")
+    if request.batch % request.accumulate:  # a cell of few squares has a smaller batch and would not notice
+        raise ParameterError(
+            f"{JOB}: a batch of {request.batch} cannot be cut into {request.accumulate} equal parts.",
+            remedy="Let --batch be a multiple of --accumulate.",
+        )
+
+
+def _worth_keeping(path: Path, *, cancelled: bool) -> bool:
+    """Whether there is anything to go on with: of a cell, or for one that was cancelled a whole pack."""
+    packed = cancelled and any((path / PACKS).glob("*/*/index.json"))
+    return packed or any(file.is_file() for file in (path / CELLS).rglob("*"))
 
 
 def _forget(path: Path) -> None:
@@ -168,7 +177,12 @@ def _cells(
         asked = cell_request(cell, request, methods, home=home, data=packs["train"], validation=packs["validation"])
         part = pace.reporter(reporter, title, weights[cell])
         part.progress(0.0, "cells")
-        done[cell] = do_cell(cell, asked, test, part, keep_model=request.keep_models)
+        try:
+            done[cell] = do_cell(cell, asked, test, part, keep=request.keep_models)
+        except Cancelled:
+            raise
+        except EngineError as error:
+            raise type(error)(f"{cell.title}: {error.message}", remedy=error.remedy) from error
         pace.finished(weights[cell])
     return [done[cell] for cell in wanted]
 

@@ -73,7 +73,7 @@ def _start(name: str, start: str) -> Start:
         options: dict[str, Any] = {"out": "", "encoder": start}
         return find_start(FinetuneRequest(**options))
     except EngineError as error:
-        raise ModelError(f"method {name}: {error.args[0]}", remedy=error.remedy) from error
+        raise ModelError(f"method {name}: {error.message}", remedy=error.remedy) from error
 
 
 def _common_bands(models: list[tuple[str, Start]]) -> tuple[str, ...] | None:

@@ -84,7 +84,9 @@ class LabelEfficiencyRequest(KeptRequest):
         description="Score of plot and table: IoU or F1 of water over all chips together, or the mean IoU of chips "
         "with at least 1 % water.",
     )
-    keep_models: bool = Field(False, description="Keep the model of each cell; else its scores and report alone stay.")
+    keep_models: bool = Field(
+        False, description="Keep the model of each cell, with a report; else its log and scores alone."
+    )
     resume: bool = Field(False, description="Go on with the study in OUT, with its own options.")
     overwrite: bool = Field(False, description="Replace a study that is in OUT already.")
 
