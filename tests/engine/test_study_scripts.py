@@ -157,6 +157,9 @@ def test_pair_retrieval_by_dense_embeddings(pairs, tmp_path, monkeypatch, capsys
     assert {"trained", "trained (pooled score)", "random, settled", "layout"} <= methods.keys()
     assert all(found["pooled_chance"] == 0.25 for found in methods.values())
     assert "| trained (pooled score) |" in table.read_text()
+    ratios = {name: found["mean_ratio"]["value"] for name, found in methods.items()}
+    for name, gap in json.loads(figures.read_text())["gaps"].items():
+        assert gap["value"] == pytest.approx(ratios["trained"] - ratios[name], abs=1e-3)
     module = script("study_pair_retrieval")
     monkeypatch.setattr(module, "DENSE_GRID", {"level": (2,), "radiometry": ("patch",)})
     monkeypatch.setattr(sys, "argv", ["study_pair_retrieval", *map(str, arguments), "--choose", "2"])
