@@ -42,6 +42,39 @@ def cosine_ranks(
     return ranks
 
 
+def place_similarity(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    queries_valid: ArrayLike | None = None,
+    gallery_valid: ArrayLike | None = None,
+    *,
+    chunk: int = CHUNK,
+) -> NDArray[np.float64]:
+    """(N, M) mean over places of the cosine of two maps of embeddings at the same place, −1 to 1, the larger the more
+    alike: what tells images apart by their layout, where pooled embeddings keep only what is in them.
+
+    ``queries`` (N, D, h, w) and ``gallery`` (M, D, h, w), of any length at each place (0 counts as a cosine of 0);
+    ``queries_valid`` (N, h, w) and ``gallery_valid`` (M, h, w) bool leave out the places where either is false. Two
+    images without a common valid place have −1, so that they are never preferred. Memory grows with ``chunk`` × M; the
+    answer does not depend on ``chunk``. Raises ModelError where a valid place is not finite, ValueError for shapes
+    that do not fit.
+    """
+    (a, a_valid), (b, b_valid) = (
+        _unit_places(queries, queries_valid, "query"),
+        _unit_places(gallery, gallery_valid, "gallery item"),
+    )
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"Maps of {np.shape(queries)[1:]} and {np.shape(gallery)[1:]} do not fit.")
+    scores = np.empty((len(a), len(b)))
+    items, places = b.reshape(len(b), -1).T, b_valid.astype(np.float64).T
+    for start in range(0, len(a), max(1, chunk)):
+        part = slice(start, start + max(1, chunk))
+        common = a_valid[part].astype(np.float64) @ places
+        total = a[part].reshape(len(a[part]), -1) @ items
+        scores[part] = np.divide(total, common, out=np.full_like(total, -1.0), where=common > 0)
+    return scores
+
+
 def ranks_of_scores(scores: ArrayLike, partners: ArrayLike, *, tie: float = 0.0) -> NDArray[np.int64]:
     """(N,) rank of column ``partners`` (N,) in each row of ``scores`` (N, M), the larger the better. All others within
     ``tie`` of it or above stand before it. Raises ModelError for scores that are not finite."""
@@ -77,3 +110,17 @@ def _unit(rows: ArrayLike, what: str) -> NDArray[np.float64]:
         )
     length = np.linalg.norm(found, axis=1, keepdims=True)
     return np.divide(found, length, out=np.zeros_like(found), where=length > 0)
+
+
+def _unit_places(maps: ArrayLike, valid: ArrayLike | None, what: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N, places, D) at unit length, 0 where not valid, and (N, places) validity."""
+    found = np.asarray(maps, np.float64)
+    if found.ndim != 4:
+        raise ValueError(f"Maps of embeddings are (N, D, h, w); found shape {found.shape}.")
+    count, dimensions, height, width = found.shape
+    mask = np.ones((count, height, width), np.bool_) if valid is None else np.asarray(valid, np.bool_)
+    if mask.shape != (count, height, width):
+        raise ValueError(f"The mask is {mask.shape} for maps of {found.shape}.")
+    rows = np.moveaxis(found, 1, 3).reshape(-1, dimensions)
+    rows = _unit(np.where(mask.reshape(-1, 1), rows, 0.0), f"{what} place")
+    return rows.reshape(count, height * width, dimensions), mask.reshape(count, -1)

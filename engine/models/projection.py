@@ -12,7 +12,7 @@ from engine.errors import ParameterError
 from engine.models.resnet import ResNet
 
 DENSE_LEVEL = 3
-"""Features at stride 16 feed the dense head."""
+"""Features at stride 16 feed the dense head unless told otherwise."""
 
 
 class ProjectionHead(nn.Module):
@@ -58,25 +58,36 @@ class PairEmbedding(NamedTuple):
 
 
 class Embedder(nn.Module):
-    """An encoder, global average pooling and a projection head; with ``dense`` a dense head beside it.
+    """An encoder, global average pooling and a projection head; with ``dense`` a dense head beside it, on the features
+    number ``dense_level`` of the encoder (0 to 4: strides 2, 4, 8, 16, 32; the finer, the more places).
 
     :meth:`forward` takes (N, bands, H, W) normalised values and, where pixels may be missing, ``valid``
     (N, 1, H, W) bool: missing pixels enter as 0 (the mean), whatever they hold, and are left out of the pooling.
+    Raises ParameterError for a level that the encoder does not have.
     """
 
     def __init__(
-        self, encoder: ResNet, *, hidden: int | None = None, dimensions: int = 128, dense: bool = False
+        self,
+        encoder: ResNet,
+        *,
+        hidden: int | None = None,
+        dimensions: int = 128,
+        dense: bool = False,
+        dense_level: int = DENSE_LEVEL,
     ) -> None:
         super().__init__()
+        if not 0 <= dense_level < len(encoder.channels):
+            raise ParameterError(f"The encoder has levels 0 to {len(encoder.channels) - 1}, found {dense_level}.")
+        self.dense_level = dense_level
         self.encoder = encoder
         self.head = ProjectionHead(encoder.channels[-1], hidden, dimensions)
-        self.dense_head = DenseHead(encoder.channels[DENSE_LEVEL], hidden, dimensions) if dense else None
+        self.dense_head = DenseHead(encoder.channels[dense_level], hidden, dimensions) if dense else None
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Embedding:
         if valid is not None:
             x = torch.where(valid, x, torch.zeros((), dtype=x.dtype, device=x.device))
         features = self.encoder(x)
-        dense = None if self.dense_head is None else self.dense_head(features[DENSE_LEVEL])
+        dense = None if self.dense_head is None else self.dense_head(features[self.dense_level])
         return Embedding(self.head(pooled(features[-1], valid)), dense)
 
 
@@ -84,11 +95,20 @@ class DualEncoder(nn.Module):
     """One :class:`Embedder` for each sensor. :meth:`forward` takes both sensors of N places, and validity or None."""
 
     def __init__(
-        self, s1: ResNet, s2: ResNet, *, hidden: int | None = None, dimensions: int = 128, dense: bool = False
+        self,
+        s1: ResNet,
+        s2: ResNet,
+        *,
+        hidden: int | None = None,
+        dimensions: int = 128,
+        dense: bool = False,
+        dense_level: int = DENSE_LEVEL,
     ) -> None:
         super().__init__()
-        self.s1 = Embedder(s1, hidden=hidden, dimensions=dimensions, dense=dense)
-        self.s2 = Embedder(s2, hidden=hidden, dimensions=dimensions, dense=dense)
+        self.s1, self.s2 = (
+            Embedder(encoder, hidden=hidden, dimensions=dimensions, dense=dense, dense_level=dense_level)
+            for encoder in (s1, s2)
+        )
 
     def forward(
         self, s1: Tensor, s2: Tensor, s1_valid: Tensor | None = None, s2_valid: Tensor | None = None

@@ -46,7 +46,7 @@ class Temperature(nn.Module):
 class CrossSensor(nn.Module):
     """The images of a place by two sensors are the positives; ``loss`` tells the negatives.
 
-    "dense" is the mean of the pooled loss and that of pixels at stride 16.
+    "dense" is the mean of the pooled loss and that of places (at stride 16 unless the model is told another level).
     """
 
     views_ahead = True

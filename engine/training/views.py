@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from engine.training.data.augment import Batch, aggressive_view
+from engine.training.data.augment import Batch, Photometry, aggressive_view, photometry
 from engine.training.objectives import Augment
 from engine.training.symmetry import turned
 
@@ -17,6 +17,19 @@ def gentle(sensors: Sequence[str]) -> Augment:
 
     def augment(batch: Batch, generator: torch.Generator) -> Batch:
         return turned({name: batch[name] for name in names}, names, generator)
+
+    return augment
+
+
+def jittered(sensors: Sequence[str], *, gain: float, offset: float) -> Augment:
+    """:func:`gentle`, then factors of 1 − ``gain`` to 1 + ``gain`` and offsets of up to ``offset`` standard deviations
+    for each band of each sensor by itself: the layout of an image stays, its radiometry cannot be relied upon."""
+    plain = gentle(sensors)
+    settings = Photometry(gain=gain, offset=offset, blur=0.0, drop=0.0, speckle=0.0)
+
+    def augment(batch: Batch, generator: torch.Generator) -> Batch:
+        out = plain(batch, generator)
+        return out | {s: photometry(out[s], out[f"{s}_valid"], settings, generator) for s in sensors}
 
     return augment
 

@@ -19,6 +19,7 @@ from engine.training.data.augment import (
     photometry,
 )
 from engine.training.data.photometry import draw_changes
+from engine.training.views import gentle, jittered
 
 torch.set_num_threads(1)
 
@@ -200,6 +201,26 @@ def test_gain_and_offset_stay_in_their_ranges_and_act_by_band():
     assert torch.equal(seen, level[:, :, None, None].expand_as(seen))
     assert 0.5 <= level.min() < 0.6 and 1.4 < level.max() <= 1.5
     assert level.unique().numel() == 300
+
+
+def test_jitter_keeps_the_geometry_of_the_gentle_view_and_changes_each_band_by_a_line_of_its_own():
+    whole = batch(number=20, side=6, holes=0.3)
+    plain = gentle(("s1", "s2"))(whole, seeded(3))
+    seen = jittered(("s1", "s2"), gain=0.5, offset=1.0)(whole, seeded(3))
+    lines = []
+    for name in ("s1", "s2"):
+        valid = plain[f"{name}_valid"]
+        assert torch.equal(seen[f"{name}_valid"], valid)
+        assert (seen[name][~valid.expand_as(seen[name])] == 0).all()
+        for sample, band in np.ndindex(*plain[name].shape[:2]):
+            x, y = (v[name][sample, band][valid[sample, 0]].double().numpy() for v in (plain, seen))
+            slope, start = np.polyfit(x, y, 1)
+            np.testing.assert_allclose(slope * x + start, y, atol=1e-2)
+            lines.append((slope, start))
+    slopes, starts = np.array(lines).T
+    assert 0.5 <= slopes.min() < 0.7 and 1.3 < slopes.max() <= 1.5
+    assert -1.05 <= starts.min() < -0.5 and 0.5 < starts.max() <= 1.05
+    assert len(np.unique(slopes.round(6))) > 90
 
 
 def test_bands_are_dropped_at_the_rate_asked_for_but_never_all():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ModelError
-from engine.metrics.retrieval import cosine_ranks, one_percent, ranks_of_scores, recall_at
+from engine.metrics.retrieval import cosine_ranks, one_percent, place_similarity, ranks_of_scores, recall_at
 
 
 def slow_ranks(queries, gallery, partners):
@@ -97,3 +97,56 @@ def test_recall_and_one_percent():
     assert recall_at([1, 2, 5, 10], 1) == 0.25 and recall_at([1, 2, 5, 10], 5) == 0.75
     assert recall_at([], 1) is None
     assert [one_percent(n) for n in (1, 99, 100, 101, 200, 201)] == [1, 1, 1, 2, 2, 3]
+
+
+def slow_places(a, b, a_valid, b_valid):
+    """One pair and one place at a time."""
+    scores = np.full((len(a), len(b)), -1.0)
+    for i, j in np.ndindex(scores.shape):
+        cosines = []
+        for y, x in np.ndindex(a.shape[2:]):
+            if a_valid[i, y, x] and b_valid[j, y, x]:
+                one, two = a[i, :, y, x], b[j, :, y, x]
+                length = np.linalg.norm(one) * np.linalg.norm(two)
+                cosines.append(one @ two / length if length > 0 else 0.0)
+        if cosines:
+            scores[i, j] = np.mean(cosines)
+    return scores
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_place_similarity_equals_a_loop_over_places(queries, gallery, dimensions, side, seed):
+    draw = np.random.default_rng(seed)
+    a, b = (draw.integers(-1, 3, (n, dimensions, side, side + 1)).astype(float) for n in (queries, gallery))
+    a_valid, b_valid = (draw.random((n, side, side + 1)) > 0.4 for n in (queries, gallery))
+    expected = slow_places(a, b, a_valid, b_valid)
+    a.transpose(0, 2, 3, 1)[~a_valid] = np.nan  # what is not valid may hold anything
+    for chunk in (1, 2, 100):
+        np.testing.assert_allclose(place_similarity(a, b, a_valid, b_valid, chunk=chunk), expected, atol=1e-12)
+    np.testing.assert_allclose(place_similarity(b, b), slow_places(b, b, *[np.ones_like(b_valid)] * 2), atol=1e-12)
+
+
+def test_layout_tells_apart_what_pooling_cannot():
+    """Patches of the same embeddings in another order: equal when pooled, found by their places."""
+    draw = np.random.default_rng(2)
+    cells = draw.normal(size=(8, 16))
+    maps = np.stack([draw.permutation(cells).T.reshape(16, 2, 4) for _ in range(10)])
+    assert recall_at(cosine_ranks(maps.mean((2, 3)), maps.mean((2, 3))), 1) == 0.0
+    scores = place_similarity(maps, maps)
+    assert (ranks_of_scores(scores, np.arange(10)) == 1).all()
+    np.testing.assert_allclose(scores.diagonal(), 1.0)
+    np.testing.assert_allclose(scores, scores.T)
+
+
+def test_place_similarity_says_what_does_not_fit():
+    maps = np.ones((2, 3, 4, 4))
+    with pytest.raises(ValueError, match="do not fit"):
+        place_similarity(maps, np.ones((2, 3, 2, 2)))
+    with pytest.raises(ValueError, match="mask"):
+        place_similarity(maps, maps, np.ones((2, 4, 3), bool))
+    with pytest.raises(ValueError, match="N, D, h, w"):
+        place_similarity(maps[0], maps)
+    maps[1, 0, 2, 2] = np.nan
+    with pytest.raises(ModelError, match="query place 26 is not finite"):
+        place_similarity(maps, np.ones((2, 3, 4, 4)))

@@ -85,10 +85,27 @@ def test_the_eurosat_probe(tmp_path, monkeypatch, capsys):
         result["mean"]["simclr"]["value"] - result["mean"]["random"]["value"]
     )
     assert "| **mean of seeds** |" in table.read_text()
+    assert result["mean"]["colour"]["value"] == 1.0, "these classes differ in nothing else"
+    assert result["mean"]["initial"]["n"] == 15
     log = (tmp_path / "out" / "simclr-0" / "metrics.jsonl").stat().st_mtime_ns
     run("study_eurosat_probe", monkeypatch, *arguments)
     assert json.loads(figures.read_text())["seeds"] == result["seeds"]
     assert (tmp_path / "out" / "simclr-0" / "metrics.jsonl").stat().st_mtime_ns == log, "a finished run is kept"
+
+
+def test_settled_statistics_change_no_weight():
+    module = script("study_eurosat_probe")
+    values = torch.randint(0, 256, (24, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    torch.manual_seed(0)
+    encoder = module.ResNet("resnet18", bands=3, width=0.0625)
+    before = {name: value.clone() for name, value in encoder.named_parameters()}
+    normalised = module.Normalised(values)
+    module.settled(encoder, values, normalised)
+    assert not encoder.training and all(torch.equal(before[n], p) for n, p in encoder.named_parameters())
+    with torch.no_grad():
+        first = encoder.conv1(normalised(values))
+    torch.testing.assert_close(encoder.bn1.running_mean, first.mean((0, 2, 3)))
+    torch.testing.assert_close(encoder.bn1.running_var, first.var((0, 2, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +146,42 @@ def test_pair_retrieval_leaves_whole_sites_out(pairs, tmp_path, monkeypatch):
     listed = module.read_pairs(pairs)
     real = module.real_squares([p for p in listed if p.site != "place0"])
     assert {s.group for s in real.samples} == {"place1", "place3"}
+
+
+def test_pair_retrieval_by_dense_embeddings(pairs, tmp_path, monkeypatch, capsys):
+    figures, table = tmp_path / "f.json", tmp_path / "t.md"
+    options = ("--objective", "dense", "--level", "2", "--radiometry", "jitter", "--score", "places+pooled")
+    arguments = (pairs, "-o", tmp_path / "out", "--small", "--json", figures, "--markdown", table, *options)
+    run("study_pair_retrieval", monkeypatch, *arguments)
+    methods = json.loads(figures.read_text())["methods"]
+    assert {"trained", "trained (pooled score)", "random, settled", "layout"} <= methods.keys()
+    assert all(found["pooled_chance"] == 0.25 for found in methods.values())
+    assert "| trained (pooled score) |" in table.read_text()
+    ratios = {name: found["mean_ratio"]["value"] for name, found in methods.items()}
+    for name, gap in json.loads(figures.read_text())["gaps"].items():
+        assert gap["value"] == pytest.approx(ratios["trained"] - ratios[name], abs=1e-3)
+    module = script("study_pair_retrieval")
+    monkeypatch.setattr(module, "DENSE_GRID", {"level": (2,), "radiometry": ("patch",)})
+    monkeypatch.setattr(sys, "argv", ["study_pair_retrieval", *map(str, arguments), "--choose", "2"])
+    capsys.readouterr()
+    assert module.main() == 0
+    said = capsys.readouterr().out
+    assert "level2-patch places+pooled plain: R@1" in said and "centred shifted" in said
+
+
+def test_own_contrast_forgets_gains_and_offsets():
+    module = script("study_pair_retrieval")
+    generator = torch.Generator().manual_seed(0)
+    values, valid = torch.randn(3, 2, 16, 16, generator=generator), torch.rand(3, 1, 16, 16, generator=generator) > 0.3
+    plain = values * valid
+    other = (values * torch.tensor([0.5, 2.0]).view(1, 2, 1, 1) + 3) * valid
+    made = [
+        module.by_own_contrast({"s1": x, "s1_valid": valid, "s2": x, "s2_valid": valid})["s1"] for x in (plain, other)
+    ]
+    torch.testing.assert_close(made[0], made[1])
+    assert (made[0][~valid.expand_as(made[0])] == 0).all()
+    kept = made[0][0, 0][valid[0, 0]]
+    assert kept.mean().abs() < 1e-6 and kept.std(correction=0) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_retrieval_tallies_against_chance():

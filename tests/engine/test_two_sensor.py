@@ -163,6 +163,17 @@ def test_missing_pixels_do_not_reach_an_embedding() -> None:
     assert a.dense.shape == (2, 8, 4, 4)
 
 
+def test_the_dense_head_sits_at_the_level_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    usual = Embedder(ResNet("resnet18", bands=2, width=0.125), dimensions=8, dense=True)
+    for level, places in ((0, 32), (1, 16), (2, 8), (3, 4), (4, 2)):
+        made = Embedder(ResNet("resnet18", bands=2, width=0.125), dimensions=8, dense=True, dense_level=level).eval()
+        assert made(torch.zeros(1, 2, 64, 64)).dense.shape == (1, 8, places, places)
+        assert made.state_dict().keys() == usual.state_dict().keys()
+    with pytest.raises(ParameterError, match="levels 0 to 4, found 5"):
+        Embedder(ResNet("resnet18", bands=2, width=0.125), dense=True, dense_level=5)
+
+
 def test_pairs_are_learned_by_contrast() -> None:
     """A few steps on four pairs bring partners together, pooled and dense."""
     torch.manual_seed(0)
