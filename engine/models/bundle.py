@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,9 +244,11 @@ def save_bundle(
 
 
 def model_folders() -> list[Path]:
-    """Folders of bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine."""
+    """Folders of bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine, then
+    ``share/samescene/models`` of the Python environment, where an installed package has them."""
     given = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
-    return [*given, Path(__file__).resolve().parents[2] / "resources" / "models"]
+    beside = Path(__file__).resolve().parents[2] / "resources" / "models"
+    return [*given, beside, Path(sys.prefix) / "share" / "samescene" / "models"]
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.mapping.flood.automatic import MEASURED_BEST, STARTER
-from engine.models.bundle import WEIGHTS, find_model
+from engine.models.bundle import WEIGHTS, find_model, list_models, model_folders
 
 ROOT = Path(__file__).resolve().parents[2]
 CHIPS = ROOT.parent / "shared" / "data" / "flood"
@@ -72,3 +74,15 @@ def test_auto_is_better_than_thresholds_on_real_chips_and_on_none_much_worse():
         else:
             assert one["false_alarm_share"] < 0.01, one["name"]
     assert auto["calibration"]["ece"] < 0.05
+
+
+def test_every_shipped_model_is_installed_with_the_package_and_found_there(tmp_path, monkeypatch):
+    """``pip install .`` without the checkout has no resources folder beside the engine."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads pyproject.toml by itself")
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
+    shipped = {folder.name for folder in (ROOT / "resources" / "models").iterdir()}
+    assert listed == {f"share/samescene/models/{name}": [f"resources/models/{name}/*"] for name in shipped}
+    shutil.copytree(ROOT / "resources" / "models", tmp_path / "share" / "samescene" / "models")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    installed = [folder for folder in model_folders() if tmp_path in folder.parents]
+    assert {model.name for model in list_models(installed)} == shipped
