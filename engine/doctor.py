@@ -45,6 +45,7 @@ EXTRAS = {
     "terrain": {"pyflwdir": "0.5.10"},
     "dask": {"dask": "2024.8", "distributed": "2024.8"},
     "export": {"onnx": "1.16", "onnxruntime": "1.18"},
+    "tensorboard": {"tensorboard": "2.17"},
 }
 """Extra → distribution → lowest version."""
 

@@ -60,7 +60,7 @@ JOBS: dict[str, Job] = {
             "flood",
             "engine.mapping.flood.request:FloodRequest",
             "engine.mapping.flood.job:run",
-            "Map water and flood from a Sentinel-1 scene.",
+            "Map water and flood from Sentinel-1 or Sentinel-2.",
         ),
         Job(
             "evaluate-flood",

@@ -24,6 +24,7 @@ LAYOUT = Layout(
     examples="""
     engine evaluate flood chips --json scores.json
     engine evaluate flood sen1floods11:v1.1@test --compare --json scores.json
+    engine evaluate flood chips --sensors s2 --method runs/flood-s2/model --compare --json scores.json
     """,
 )
 
@@ -77,6 +78,6 @@ command = request_command(LAYOUT, EvaluateFloodRequest, summary=summary, verdict
 
 group = LazyGroup(
     "evaluate",
-    {"flood": Entry("engine.cli.evaluate:command", "Water against hand-labelled Sentinel-1 chips.")},
+    {"flood": Entry("engine.cli.evaluate:command", "Water against hand-labelled chips.")},
     help="Score maps against labelled chips.",
 )

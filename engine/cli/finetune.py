@@ -10,18 +10,31 @@ from engine.training.requests import FinetuneRequest
 
 LAYOUT = Layout(
     job="finetune",
-    help="Train a flood model on labelled Sentinel-1 chips, from a pretrained encoder or from nothing; "
-    "'engine flood --method RUN/model' maps with it.",
-    metavars=METAVARS | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE"},
+    help="Train a flood model on labelled chips of Sentinel-1, Sentinel-2 or both, from pretrained encoders or from "
+    "nothing; 'engine flood --method RUN/model' maps with it.",
+    metavars=METAVARS | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE", "s2_bands": "LIST"},
     sections={
-        "Input and output": ("data", "validation", "labels", "out", "config", "broken", "name", "licence"),
+        "Input and output": (
+            "data",
+            "sensors",
+            "s2_bands",
+            "validation",
+            "labels",
+            "out",
+            "config",
+            "broken",
+            "name",
+            "licence",
+        ),
         "Network": ("task", "encoder", "architecture", "width", "freeze", "layer_decay"),
-        "Objective": ("loss", "class_weights"),
+        "Objective": ("loss", "class_weights", "drop_sensor"),
+        "Variation of the squares": ("jitter", "common_jitter", "gain", "scale"),
         **RUN_SECTIONS,
     },
     examples="""
     engine finetune --task flood --data sen1floods11:/data/v1.1@train --encoder runs/pairs -o runs/flood
     engine finetune --task flood --data chips/train --validation chips/val --labels 0.1 -o runs/tenth
+    engine finetune --task flood --sensors both --data simulated:scenes --encoder runs/pairs -o runs/two
     engine flood after.tif --method runs/flood/model -o flood-map
     """,
 )

@@ -9,12 +9,15 @@ from engine.mapping.flood.request import FloodRequest
 
 LAYOUT = Layout(
     job="flood",
-    help="Map water and flood from a Sentinel-1 scene: raster, probability, polygons, and a report in OUT.",
+    help="Map water and flood from a Sentinel-1 scene or, with a model, from Sentinel-2 or both: raster, probability, "
+    "polygons, and a report in OUT.",
     positional=("post",),
     metavars={
         "post": "POST",
         "out": "OUT",
         "before": "PRE",
+        "s2": "FILE",
+        "scl": "FILE",
         "reference_water": "MASK",
         "dem": "DEM",
         "hand": "HAND",
@@ -32,6 +35,7 @@ LAYOUT = Layout(
     },
     sections={
         "Input and output": ("post", "out", "overwrite", "before", "reference_water", "dem", "hand", "aoi"),
+        "Sentinel-2": ("s2", "scl"),
         "Report by zones": ("zones", "zone_field"),
         "Method": ("method", "probability", "min_area", "max_hand", "max_slope", "device"),
         "What the files do not tell": ("units", "bands", "observed_at"),

@@ -15,7 +15,7 @@ from engine.version import VERSION
 MAP, ASSESS, LEARN, ENGINE = "Make maps", "Assess and test", "Train models", "Engine and models"
 
 COMMANDS = {
-    "flood": Entry("engine.cli.flood:command", "Map water and flood from a Sentinel-1 scene.", MAP),
+    "flood": Entry("engine.cli.flood:command", "Map water and flood from Sentinel-1 or Sentinel-2.", MAP),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),

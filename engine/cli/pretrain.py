@@ -13,7 +13,7 @@ LAYOUT = Layout(
     help="Learn encoders for Sentinel-1 and Sentinel-2 from unlabelled pairs; 'engine finetune' takes them.",
     metavars=METAVARS,
     sections={
-        "Input and output": ("data", "out", "config", "max_days", "max_cloud", "broken"),
+        "Input and output": ("data", "out", "config", "max_days", "resample_days", "max_cloud", "broken"),
         "Method": ("method", "temperature", "learn_temperature", "dimensions", "queue", "momentum"),
         "Encoder": ("encoder", "width"),
         **RUN_SECTIONS,

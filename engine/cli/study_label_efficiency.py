@@ -13,7 +13,7 @@ LAYOUT = Layout(
     help="How many labels does a flood model need, and does pretraining save any? Fine-tunes every encoder at every "
     "share of the labels with every seed, scores each model on the test data, and compares the methods with intervals "
     "over test chips. All methods of a seed get the same squares.",
-    metavars=METAVARS
+    metavars={name: shown for name, shown in METAVARS.items() if name != "seed"}
     | {
         "out": "OUT",
         "encoder": "NAME=START",
@@ -23,11 +23,13 @@ LAYOUT = Layout(
         "fractions": "SHARES",
         "seeds": "SEEDS",
         "modes": "MODES",
+        "s2_bands": "LIST",
     },
     sections={
-        "Input and output": ("data", "test", "validation", "out", "config", "broken"),
+        "Input and output": ("data", "test", "validation", "sensors", "s2_bands", "out", "config", "broken"),
         "Grid": ("encoder", "baseline", "fractions", "seeds", "modes", "score"),
-        "Network and objective": ("architecture", "width", "layer_decay", "loss", "class_weights"),
+        "Network and objective": ("architecture", "width", "layer_decay", "loss", "class_weights", "drop_sensor"),
+        "Variation of the squares": ("jitter", "common_jitter", "gain", "scale"),
         "Length and size": ("steps", "epochs", "batch", "accumulate", "crop"),
         "Optimiser": ("lr", "warmup", "weight_decay", "optimiser", "clip", "ema", "precision"),
         "Run": ("device", "workers", "checkpoint_every", "log_every", "keep_models", "resume", "overwrite"),

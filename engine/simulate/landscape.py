@@ -115,11 +115,12 @@ def wet_fields(
     return wet, np.asarray(np.float32(0.2) + np.float32(1.2) * uniform_of(key, 2), np.float32)
 
 
-def bright_fields(land: Landscape, share: float) -> tuple[NDArray[np.bool_], FloatArray]:
-    """(where, 0..1 how bright) of about ``share`` of the fields: those under greenhouses and halls."""
+def bright_fields(land: Landscape, share: float) -> tuple[NDArray[np.bool_], tuple[FloatArray, FloatArray]]:
+    """(where, 0..1 how bright in each polarisation) of about ``share`` of the fields: those under greenhouses and
+    halls."""
     key = mix(land.parcel ^ np.uint32(0x7F4A7C15))
     field = (land.kind == Kind.CROP) | (land.kind == Kind.GRASS)
-    return field & (uniform_of(key, 1) < np.float32(share)), uniform_of(key, 2)
+    return field & (uniform_of(key, 1) < np.float32(share)), (uniform_of(key, 2), uniform_of(key, 3))
 
 
 def town_blocks(seed: int, window: Window) -> NDArray[np.uint32]:

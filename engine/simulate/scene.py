@@ -148,9 +148,10 @@ class SimulatedScene:
             spots = radar.texture(land.kind, land.patch, grain[: outer.height, : outer.width])
             base = [radar.mean_db(pol, land.kind, angles[halo:]) + spots for pol in POLARISATIONS]
             if roofs is not None:
-                for pol, plane in zip(POLARISATIONS, base, strict=True):
+                where, how = roofs
+                for pol, plane, bright in zip(POLARISATIONS, base, how, strict=True):
                     least, more = radar.ROOF_DB[pol]
-                    plane[roofs[0]] += least + more * roofs[1][roofs[0]]
+                    plane[where] += least + more * bright[where]
             for date, name in enumerate(("before", "after")):
                 image = self._image(
                     place, outer, land, base, gain, angles[halo:], flood if date else None, hidden, date

@@ -1,37 +1,26 @@
-"""The ``finetune`` job: a flood model from labelled chips, on a pretrained encoder or from nothing."""
+"""The ``finetune`` job: a flood model from labelled chips, on pretrained encoders or from nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from engine import plainjson
 from engine.command_line import command_line
-from engine.errors import ModelError
 from engine.events import Reporter
-from engine.metrics.bootstrap import pooled_estimate
-from engine.metrics.segmentation import figures_of_counts
-from engine.models.bundle import CARD, Bundle, find_model, load_bundle, save_bundle
-from engine.models.resnet import ResNet
+from engine.models.bundle import CARD, Bundle, save_bundle
 from engine.models.segmenter import Segmenter
-from engine.training.calibrated import Calibrated, ece_estimate, holding, percent_table
-from engine.training.data.augment import Photometry, photometry
-from engine.training.data.dataset import PairDataset
-from engine.training.data.items import IGNORE, S1_BANDS
-from engine.training.data.statistics import BandStatistics
+from engine.models.two_sensor import TwoSensorSegmenter
+from engine.training.calibration import Calibrated, calibrate, calibration_error, water_iou
 from engine.training.distributed import World, joined_world
-from engine.training.flood_data import Split, open_labelled, split, statistics_of
+from engine.training.flood_card import CLASSES, flood_card
+from engine.training.flood_data import SENSOR_SETS, Split, choose_bands, open_labelled, split
 from engine.training.loop import TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, read_metrics
-from engine.training.objectives import Batch
 from engine.training.optimiser import freeze
 from engine.training.pretrain import (
     cut_batches,
@@ -39,83 +28,24 @@ from engine.training.pretrain import (
     loop_settings,
     run_facts,
     total_steps,
-    trained_on,
     training_order,
     warn_of_data,
 )
+from engine.training.report import svg
 from engine.training.report.reliability import Reliability
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import prediction_samples, spread
 from engine.training.requests import FinetuneRequest
 from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
-from engine.training.segmentation_losses import class_weights, cross_entropy, dice
-from engine.training.symmetry import turned
-from engine.training.temperature import fit_temperature
+from engine.training.segmentation import Network, Segmentation, Variation, encoders_of, predicted, whole_cells
+from engine.training.segmentation_losses import class_weights
+from engine.training.start import Start, find_start
 from engine.version import VERSION
 
-SENSOR = "s1"
-CLASSES = ({"value": 0, "name": "dry"}, {"value": 1, "name": "water"})
+__all__ = ["Start", "calibrate", "find_start", "run"]
+
 _MODEL = "model"
-_JITTER = Photometry(gain=0.0, offset=0.15, blur=0.0, drop=0.0, speckle=0.0)
-_CALIBRATION_PIXELS = 1_000_000
-
-
-class Segmentation(nn.Module):
-    """A segmenter and its objective. Each sample is mirrored and turned, and its bands are moved by up to 0.15
-    standard deviations (products are calibrated to some tenths of a dB)."""
-
-    def __init__(self, network: Segmenter, *, loss: str, weights: Tensor | None) -> None:
-        super().__init__()
-        self.network = network
-        self._loss = loss
-        self.weights: Tensor | None
-        self.register_buffer("weights", weights, persistent=False)
-
-    def views(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The augmented inputs and labels."""
-        seen = turned(batch, (SENSOR, f"{SENSOR}_valid", "label"), generator)
-        valid = seen[f"{SENSOR}_valid"]
-        return {**seen, SENSOR: photometry(seen[SENSOR], valid, _JITTER, generator)}
-
-    def forward(self, views: Batch) -> Batch:
-        logits = self.network(views[SENSOR])
-        label = torch.where(views[f"{SENSOR}_valid"][:, 0], views["label"], IGNORE)
-        focus = 2.0 if self._loss.startswith("focal") else 0.0
-        loss = cross_entropy(logits, label, weights=self.weights, focus=focus)
-        if self._loss.endswith("dice"):
-            loss = loss + dice(logits, label)
-        known = label != IGNORE
-        right = ((logits.detach().argmax(1) == label) & known).sum() / known.sum().clamp(min=1)
-        return {"loss": loss, "metric/accuracy": right}
-
-    def after_step(self, step: int, total: int) -> None:
-        """Nothing follows a step."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a network starts from: an encoder with its normalisation, or random weights."""
-
-    name: str
-    encoder: ResNet | None = None
-    statistics: BandStatistics | None = None
-    sha256: str | None = None
-
-
-def find_start(request: FinetuneRequest) -> Start:
-    """The start that ``--encoder`` names: a run's folder, a model's name or folder, or random; raises ModelError."""
-    if request.encoder == "random":
-        return Start("random")
-    folder = Path(request.encoder).expanduser()
-    inside = folder / f"encoder-{SENSOR}"
-    bundle: Bundle = load_bundle(inside) if (inside / CARD).is_file() else find_model(request.encoder)
-    if bundle.card.sensors != (SENSOR,) or bundle.card.network.validity:
-        raise ModelError(
-            f"{bundle.folder}: the encoder takes {', '.join(bundle.card.sensors)}; expected {SENSOR} alone.",
-            remedy="Give an encoder for Sentinel-1.",
-        )
-    return Start(bundle.name, bundle.encoder(), statistics_of(bundle.card.bands), bundle.sha256)
 
 
 def run(request: FinetuneRequest, reporter: Reporter, *, brief: bool = False) -> dict[str, Any]:
@@ -140,7 +70,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
     data = parts.train
     seed_everything(derive_seed(request.seed, "rank", world.rank))
     objective = _objective(request, start, parts)
-    hold = freeze(objective.network.encoder, request.freeze)
+    hold = _frozen(objective.network, request)
     smaller = _fitting(request, len(parts.train_indices), world, reporter)
     order = training_order(smaller, data, world, parts.train_indices)
     settings = loop_settings(request, total_steps(request, order), layer_decay=request.layer_decay)
@@ -148,7 +78,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
         world.wait()
         loop = TrainingLoop(
             objective,
-            cut_batches(data, order, smaller, world, sensors=(SENSOR,)),
+            cut_batches(data, order, smaller, world, sensors=objective.sensors),
             settings=settings,
             world=world,
             folder=folder.path,
@@ -165,8 +95,8 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             objective.load_state_dict(loop.average.values)
         reporter.progress(0.92, "calibrate", "Calibrating on validation data")
         network = objective.network.eval()
-        checked = calibrate(network, parts.check, parts.check_indices, check=reporter.check)
-        temperature, counts = checked.temperature, checked.counts
+        checked = _validated(network, request, parts, reporter)
+        whole = checked[request.sensors]
         if not parts.check_indices:
             reporter.warn("There is one event only, so nothing was held out: probabilities are not calibrated.")
         figures = {
@@ -174,17 +104,20 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             "training_seconds": round(loop.seconds, 2),
             "precision": loop.precision,
             "start": start.name,
+            "sensors": request.sensors,
+            "bands": {sensor: list(names) for sensor, names in data.bands.items()},
             "squares": len(parts.train_indices),
-            "events": len({data.groups[i] for i in parts.train_indices}),
+            "events": len({data.samples[i].group for i in parts.train_indices}),
             "validation_squares": len(parts.check_indices),
-            "temperature": temperature,
-            "validation_iou": _iou(counts),
-            "validation_ece": ece_estimate(checked.tables),
+            "temperature": whole.temperature,
+            "validation_iou": water_iou(whole.counts),
+            "validation_iou_alone": {s: water_iou(one.counts) for s, one in checked.items() if s != request.sensors},
+            "validation_ece": calibration_error(whole.tables),
             "left_out": [one.why for one in data.left_out],
         }
         reporter.progress(0.95, "save", "Writing the model")
-        samples = [] if brief else _samples(network, parts, temperature)
-        bundle = save_bundle(folder.path / _MODEL, network.cpu(), _card(request, data, checked))
+        samples = [] if brief else _samples(network, parts, whole.temperature)
+        bundle = save_bundle(folder.path / _MODEL, network.cpu(), flood_card(request, data, checked))
         rows = read_metrics(folder.path / METRICS)
         result = _result(request, world, figures | last_figures(rows), reporter, bundle)
         result["seconds"] = round(time.monotonic() - started, 2)
@@ -194,11 +127,11 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             html = run_report_html(
                 result=result,
                 rows=rows,
-                title=f"Flood model {request.name}",
+                title=f"Flood model {request.model_name}",
                 cards=_cards(figures),
                 samples=samples,
                 samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
-                reliability=[Reliability("validation data", checked.reliability)],
+                reliability=_reliability(request, checked),
             )
             folder.write(REPORT, html)
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
@@ -207,19 +140,18 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
 
 
 def _open(request: FinetuneRequest, start: Start, reporter: Reporter) -> Split:
-    bands = start.statistics.names if start.statistics is not None else S1_BANDS
-    part = reporter.part(0.0, 0.1)
-    data = open_labelled(
-        request.data, SENSOR, bands, side=request.crop, broken=request.broken, reporter=part.part(0.0, 0.7)
+    bands = choose_bands(
+        SENSOR_SETS[request.sensors], request.data, known=start.statistics, optical=request.optical_bands
     )
+    part = reporter.part(0.0, 0.1)
+    data = open_labelled(request.data, bands, side=request.crop, broken=request.broken, reporter=part.part(0.0, 0.7))
+    known = {sensor: start.statistics.get(sensor, data.statistics[sensor]) for sensor in bands}
+    data = data.normalised_by(known)
     check = None
     if request.validation:
         check = open_labelled(
-            request.validation, SENSOR, bands, side=request.crop, broken=request.broken, reporter=part.part(0.7, 1.0)
-        )
-    known = start.statistics or data.statistics[SENSOR]
-    data = data.normalised_by({**data.statistics, SENSOR: known})
-    check = check.normalised_by({**check.statistics, SENSOR: known}) if check is not None else None
+            request.validation, bands, side=request.crop, broken=request.broken, reporter=part.part(0.7, 1.0)
+        ).normalised_by(known)
     warn_of_data(request, data, reporter)
     return split(data, check, labels=request.labels, seed=request.seed)
 
@@ -227,14 +159,46 @@ def _open(request: FinetuneRequest, start: Start, reporter: Reporter) -> Split:
 def _objective(request: FinetuneRequest, start: Start, parts: Split) -> Segmentation:
     torch.manual_seed(derive_seed(request.seed, "weights"))
     data = parts.train
-    name, width = (start.encoder.name, start.encoder.width) if start.encoder else (request.architecture, request.width)
-    network = Segmenter(bands=len(data.bands[SENSOR]), classes=len(CLASSES), encoder=name, width=width)
-    if start.encoder is not None:
-        network.encoder.load_state_dict(start.encoder.state_dict())
+    first = next(iter(start.encoders.values()), None)
+    name, width = (first.name, first.width) if first is not None else (request.architecture, request.width)
+    network: Network
+    if request.sensors == "both":
+        network = TwoSensorSegmenter(
+            s1_bands=len(data.bands["s1"]),
+            s2_bands=len(data.bands["s2"]),
+            classes=len(CLASSES),
+            encoder=name,
+            width=width,
+        )
+    else:
+        network = Segmenter(bands=len(data.bands[request.sensors]), classes=len(CLASSES), encoder=name, width=width)
+    for encoder, known in zip(encoders_of(network), start.encoders.values(), strict=False):
+        encoder.load_state_dict(known.state_dict())
+    if start.network is not None:
+        network.load_state_dict(start.network.state_dict())
     weights = None
     if request.class_weights == "balanced":
         weights = class_weights(data.label_counts(parts.train_indices), len(CLASSES))
-    return Segmentation(network, loss=request.loss, weights=weights)
+    variation = Variation(
+        jitter=request.jitter,
+        common_jitter=request.common_jitter,
+        gain=request.gain,
+        scale=request.scale,
+        drop_sensor=request.drop_sensor,
+    )
+    return Segmentation(
+        network, sensors=SENSOR_SETS[request.sensors], loss=request.loss, weights=weights, variation=variation
+    )
+
+
+def _frozen(network: Network, request: FinetuneRequest) -> Callable[[], None]:
+    holds = [freeze(encoder, request.freeze) for encoder in encoders_of(network)]
+
+    def hold() -> None:
+        for one in holds:
+            one()
+
+    return hold
 
 
 def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Reporter) -> FinetuneRequest:
@@ -246,110 +210,59 @@ def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Repor
     return request.model_copy(update={"batch": most})
 
 
-def _validator(network: Segmenter, parts: Split) -> Callable[[int], dict[str, float]]:
+def _validator(network: Network, parts: Split) -> Callable[[int], dict[str, float]]:
     def validate(step: int) -> dict[str, float]:
-        iou = _iou(calibrate(network, parts.check, parts.check_indices, fit=False).counts)["value"]
+        iou = water_iou(calibrate(network, parts.check, parts.check_indices, fit=False).counts)["value"]
         return {} if iou is None else {"iou": iou}
 
     return validate
 
 
-@torch.no_grad()
-def calibrate(
-    network: Segmenter,
-    data: PairDataset,
-    indices: Sequence[int],
-    *,
-    fit: bool = True,
-    temperature: float = 1.0,
-    at_once: int = 8,
-    check: Callable[[], None] = lambda: None,
-) -> Calibrated:
-    """What ``network`` makes of the labelled, valid pixels of samples ``indices``, ``at_once`` of them at a time.
-
-    The temperature is fitted on at most a million pixels, evenly spread, and the reliability is that of these pixels
-    after it; with nothing to fit on it is 1. Without ``fit`` it is ``temperature``, and every pixel counts.
-    """
-    device = next(network.parameters()).device
-    kept_logits: list[Tensor] = []
-    kept_labels: list[Tensor] = []
-    counts: list[tuple[int, int, int, int]] = []
-    every = max(1, len(indices) * data.side**2 // _CALIBRATION_PIXELS) if fit else 1
-    tables: list[NDArray[np.int64]] = []
-    for start in range(0, len(indices), at_once):
-        check()
-        batch = _whole_cells(data.batch(indices[start : start + at_once], sensors=(SENSOR,)))
-        logits = network(batch[SENSOR].to(device)).float().cpu()
-        label = torch.where(batch[f"{SENSOR}_valid"][:, 0], batch["label"], IGNORE)
-        mapped = logits[:, 1] > logits[:, 0]
-        for values, truth, water in zip(logits.movedim(1, 3), label, mapped, strict=True):
-            wet, dry = truth == 1, truth == 0
-            pairs = (water & wet, water & dry, ~water & wet, ~water & dry)
-            counts.append(tuple(int(p.sum()) for p in pairs))  # type: ignore[arg-type]
-            known = truth != IGNORE
-            kept_logits.append(values[known][::every])
-            kept_labels.append(truth[known][::every])
-        if not fit:
-            tables += [percent_table(*pair, temperature) for pair in zip(kept_logits, kept_labels, strict=True)]
-            kept_logits, kept_labels = [], []
-    if kept_logits:
-        temperature = round(fit_temperature(torch.cat(kept_logits), torch.cat(kept_labels)), 4)
-        tables = [percent_table(*pair, temperature) for pair in zip(kept_logits, kept_labels, strict=True)]
-    return Calibrated(temperature, counts, tables)
+def _validated(network: Network, request: FinetuneRequest, parts: Split, reporter: Reporter) -> dict[str, Calibrated]:
+    """By what was mapped from: all sensors, and each of two alone where a square has it."""
+    data, indices = parts.check, parts.check_indices
+    whole = calibrate(network, data, indices, check=reporter.check)
+    found: dict[str, Calibrated] = {request.sensors: whole}
+    if request.sensors == "both":
+        for sensor in SENSOR_SETS["both"]:
+            alone = calibrate(
+                network,
+                data,
+                indices,
+                sensors=(sensor,),
+                fit=False,
+                temperature=whole.temperature,
+                check=reporter.check,
+            )
+            found[sensor] = alone.seen()
+    return found
 
 
-def _whole_cells(batch: Batch) -> Batch:
-    """The upper left of the squares, as far as the network's divisor reaches."""
-    side = batch[SENSOR].shape[-1] // Segmenter.divisor * Segmenter.divisor
-    return {name: value[..., :side, :side] if value.ndim >= 3 else value for name, value in batch.items()}
-
-
-def _iou(counts: list[tuple[int, int, int, int]]) -> dict[str, float | int | None]:
-    table = np.asarray(counts, np.float64).reshape(-1, 4)
-    return pooled_estimate(table, lambda sums: figures_of_counts("iou", sums)).plain()
+def _reliability(request: FinetuneRequest, checked: dict[str, Calibrated]) -> list[Reliability]:
+    names = {way: "validation data" if len(checked) == 1 else f"from {way}" for way in checked}
+    drawn = zip(checked.items(), svg.COLORS, svg.MARKERS, strict=False)  # three ways at most
+    return [Reliability(names[way], one.reliability, color, marker) for (way, one), color, marker in drawn]
 
 
 @torch.no_grad()
-def _samples(network: Segmenter, parts: Split, temperature: float) -> list[Any]:
+def _samples(network: Network, parts: Split, temperature: float) -> list[Any]:
     data, indices = (parts.check, parts.check_indices) if parts.check_indices else (parts.train, parts.train_indices)
     chosen = [indices[i] for i in spread(len(indices), 6)]
-    batch = _whole_cells(data.batch(chosen, sensors=(SENSOR,)))
+    batch = whole_cells(data.batch(chosen))
     device = next(network.parameters()).device
-    probability = (network(batch[SENSOR].to(device)).float() / temperature).softmax(1)[:, 1]
-    return prediction_samples(data, chosen, probability, batch, SENSOR)
-
-
-def _card(request: FinetuneRequest, data: PairDataset, checked: Calibrated) -> dict[str, Any]:
-    what = "held-out events of the training data" if not request.validation else "validation data"
-    figures = [
-        {"metric": name, **holding(found), "data": f"{what}, squares, which calibrated the temperature too"}
-        for name, found in (("iou", _iou(checked.counts)), ("ece", ece_estimate(checked.tables)))
-        if found["value"] is not None and (found["n"] or 0) > 1
-    ]
-    return {
-        "name": request.name,
-        "title": "Water from Sentinel-1",
-        "description": f"Fine-tuned by 'engine finetune' from {Path(request.encoder).name}.",
-        "licence": request.licence,
-        "task": "flood",
-        "bands": [band.model_dump() for band in data.statistics[SENSOR].inputs(SENSOR)],
-        "gsd_m": [8.0, 12.5],
-        "classes": list(CLASSES),
-        "activation": "softmax",
-        "temperature": checked.temperature,
-        "tile": max(256, data.side // 32 * 32),
-        "overlap": 64,
-        "trained_on": trained_on(request.data),
-        "figures": figures,
-    }
+    there = {name: value.to(device) for name, value in batch.items()}
+    probability = (predicted(network, there, tuple(data.bands)).float() / temperature).softmax(1)[:, 1]
+    return prediction_samples(data, chosen, probability, batch)
 
 
 def _cards(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    iou = figures["validation_iou"]
-    shown = "–" if iou["value"] is None else f"{iou['value']:.3f} ({iou['low']:.3f} to {iou['high']:.3f})"
+    def shown(iou: dict[str, Any]) -> str:
+        return "–" if iou["value"] is None else f"{iou['value']:.3f} ({iou['low']:.3f} to {iou['high']:.3f})"
+
     ece = figures["validation_ece"]["value"]
     return [
-        ("Water IoU on validation squares", shown),
+        ("Water IoU on validation squares", shown(figures["validation_iou"])),
+        *((f"From {s.upper()} alone", shown(iou)) for s, iou in figures["validation_iou_alone"].items()),
         ("Squares", f"{figures['squares']:,}"),
         ("Events", f"{figures['events']:,}"),
         ("Steps", f"{figures['steps']:,}"),

@@ -25,7 +25,7 @@ from engine.training.checkpoint import (
 )
 from engine.training.distributed import World
 from engine.training.ema import MovingAverage
-from engine.training.feed import read_ahead
+from engine.training.feed import AHEAD, read_ahead
 from engine.training.metrics_log import MetricsLog
 from engine.training.optimiser import OptimiserName, make_optimiser, set_rate
 from engine.training.precision import Precision, autocast, choose_precision
@@ -43,6 +43,7 @@ class Objective(Protocol):
 
     Each step: :meth:`views` of each part of the batch (augmentation, no gradient), forward of the views →
     ``{"loss": scalar, "metric/NAME": scalar, "embedding/NAME": (N, D)}``, backward, step, :meth:`after_step`.
+    Where an attribute ``views_ahead`` is true, :meth:`views` depends on its arguments alone, and threads may call it.
     """
 
     def views(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -106,6 +107,7 @@ class TrainingLoop:
         self._batches, self._samples, self._facts = batches, samples, facts or {}
         self.objective = objective.to(self._torch_device)
         self._hold, self._validate = after_train_mode, validate
+        self._ahead = self.device.kind == "cpu" and bool(getattr(objective, "views_ahead", False))
         self.optimiser = make_optimiser(
             settings.optimiser,
             self.objective,
@@ -149,10 +151,12 @@ class TrainingLoop:
         before, saved_at, saved_time = self.seconds, start, time.monotonic()
         parts = settings.accumulate
         feed = read_ahead(
-            lambda number: self._batches(number // parts, number % parts),
+            lambda number: self._part(number // parts, number % parts),
             start * parts,
             settings.steps * parts,
             workers=settings.workers,
+            ahead=1 if self._ahead else AHEAD,
+            one_core=self.device.kind == "cpu",
         )
         done = start
         told = time.monotonic()
@@ -197,6 +201,17 @@ class TrainingLoop:
                     self._save(done)
                 raise
 
+    def _part(self, step: int, part: int) -> Batch:
+        """What the feed's threads make: a part of a batch, on a processor its views at once. There both take cores
+        from the network either way, and beside it they take those that it leaves idle."""
+        batch = self._batches(step, part)
+        return self._views(batch, step, part) if self._ahead else batch
+
+    def _views(self, batch: Batch, step: int, part: int) -> Batch:
+        generator = step_generator(self._torch_device, self.settings.seed, "views", step, part, self.world.rank)
+        with torch.no_grad():
+            return cast(Objective, self.objective).views(batch, generator)
+
     def _tell(self, done: int, line: str) -> None:
         # A cancel is taken by all processes at one place, between two steps; never from here.
         with contextlib.suppress(Cancelled):
@@ -208,10 +223,9 @@ class TrainingLoop:
         self.optimiser.zero_grad(set_to_none=True)
         found: dict[str, Tensor] = {}
         for part in range(settings.accumulate):
-            batch = {name: value.to(self._torch_device, non_blocking=True) for name, value in next(feed).items()}
-            generator = step_generator(self._torch_device, settings.seed, "views", step, part, self.world.rank)
-            with torch.no_grad():
-                views = objective.views(batch, generator)
+            views = {name: value.to(self._torch_device, non_blocking=True) for name, value in next(feed).items()}
+            if not self._ahead:
+                views = self._views(views, step, part)
             last = part + 1 == settings.accumulate
             quiet = contextlib.nullcontext() if last or self.world.size == 1 else cast(Any, network).no_sync()
             with quiet:

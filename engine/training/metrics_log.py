@@ -85,6 +85,7 @@ def _board(folder: Path, resumed_at: int | None) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingExtraError(
-            "TensorBoard is not installed.", remedy="Install it with pip install tensorboard, or leave it out."
+            "The package tensorboard is not installed; --tensorboard needs it.",
+            remedy="Install the engine with its extra: pip install 'samescene[tensorboard]', or leave the option out.",
         ) from error
     return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at)

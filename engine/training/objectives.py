@@ -49,6 +49,8 @@ class CrossSensor(nn.Module):
     "dense" is the mean of the pooled loss and that of places (at stride 16 unless the model is told another level).
     """
 
+    views_ahead = True
+
     def __init__(
         self,
         model: DualEncoder,
@@ -102,6 +104,8 @@ class CrossSensor(nn.Module):
 class TwoViews(nn.Module):
     """SimCLR in each sensor by itself: two augmented views of an image are the positives."""
 
+    views_ahead = True
+
     def __init__(
         self,
         embedders: dict[str, Embedder],
@@ -141,6 +145,8 @@ class TwoViews(nn.Module):
 
 class MomentumContrast(nn.Module):
     """MoCo-v2 in each sensor by itself: a slow encoder gives the keys, a queue of keys the negatives."""
+
+    views_ahead = True
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from engine import plainjson
@@ -16,10 +17,10 @@ from engine.events import Reporter
 from engine.models.bundle import save_bundle
 from engine.models.projection import DualEncoder, Embedder
 from engine.models.resnet import ResNet
-from engine.training.data.dataset import Cutting, PairDataset
+from engine.training.data.dataset import Cutting, PairDataset, Windows
 from engine.training.data.opening import open_data
 from engine.training.data.reading import Rules
-from engine.training.data.sampling import EpochSampler
+from engine.training.data.sampling import EpochSampler, TimePartners
 from engine.training.distributed import World, joined_world
 from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, read_metrics
@@ -30,7 +31,7 @@ from engine.training.report.samples import pair_samples
 from engine.training.requests import PretrainRequest, RunRequest
 from engine.training.rng import derive_seed, seed_everything, step_generator
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
-from engine.training.symmetry import windows
+from engine.training.symmetry import draw_corners
 from engine.training.views import aggressive, gentle
 from engine.version import VERSION
 
@@ -76,7 +77,7 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
             settings = loop_settings(request, total_steps(request, order))
             loop = TrainingLoop(
                 objective,
-                cut_batches(data, order, request, world, sensors=tuple(data.bands)),
+                cut_batches(data, order, request, world, sensors=tuple(data.bands), partners=_partners(request, data)),
                 settings=settings,
                 world=world,
                 folder=folder.path,
@@ -188,17 +189,45 @@ def training_order(request: RunRequest, data: PairDataset, world: World, indices
 
 
 def cut_batches(
-    data: PairDataset, order: Order, request: RunRequest, world: World, *, sensors: tuple[str, ...]
+    data: PairDataset,
+    order: Order,
+    request: RunRequest,
+    world: World,
+    *,
+    sensors: tuple[str, ...],
+    partners: TimePartners | None = None,
 ) -> Callable[[int, int], Batch]:
     """What the loop asks for: part ``part`` of the batch of step ``step``, windows of ``--crop`` pixels where the
-    squares are larger; the U-Net needs multiples of 32."""
+    squares are larger; the U-Net needs multiples of 32. ``partners``: Sentinel-2 is that of a date drawn anew."""
     size = min(request.crop, data.side // 32 * 32) if data.side > 32 else data.side
 
     def batches(step: int, part: int) -> Batch:
-        whole = data.batch(order.batch(step * request.accumulate + part), sensors=sensors)
-        return windows(whole, size, step_generator("cpu", request.seed, "window", step, part, world.rank))
+        indices = order.batch(step * request.accumulate + part)
+        light = None
+        if partners is not None:
+            dates = np.random.default_rng(derive_seed(request.seed, "dates", step, part, world.rank))
+            light = partners.draw(np.asarray(indices, np.int64), dates)
+        if size >= data.side:
+            return data.batch(indices, sensors=sensors, s2_indices=light)
+        generator = step_generator("cpu", request.seed, "window", step, part, world.rank)
+        corners = draw_corners(len(indices), data.side, size, generator)
+        return data.batch(indices, sensors=sensors, s2_indices=light, windows=Windows(size, corners))
 
     return batches
+
+
+def _partners(request: PretrainRequest, data: PairDataset) -> TimePartners | None:
+    """The dates to draw from with ``--resample-days``; raises ParameterError where no place has a second one."""
+    if request.resample_days is None:
+        return None
+    partners = TimePartners(data.samples, max_days=request.resample_days)
+    if len(data.bands) < 2 or all(len(partners.of(i)) == 1 for i in range(len(data))):
+        raise ParameterError(
+            f"--resample-days {request.resample_days:g}: no place has a second Sentinel-2 image within so many days of "
+            "a Sentinel-1 image.",
+            remedy="Give time series with dates, more days, or leave the option out.",
+        )
+    return partners
 
 
 def total_steps(request: RunRequest, order: Order) -> int:

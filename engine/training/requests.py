@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.models.names import EncoderName
+from engine.sensors import SENTINEL2, identify_band
 
 Method = Literal["random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -56,7 +57,7 @@ class RunRequest(KeptRequest):
     broken: Share = Field(0.1, description="Share of broken items above which the data are refused.")
     checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints; one is due every 10 minutes too.")
     log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
-    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the package tensorboard.")
+    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the extra tensorboard.")
 
 
 class PretrainRequest(RunRequest):
@@ -78,14 +79,30 @@ class PretrainRequest(RunRequest):
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of the key encoder of moco-v2.")
     max_days: float = Field(30.0, ge=0, description="Largest time between the two sensors' images, in days.")
     max_cloud: Share = Field(0.5, description="Largest share of cloud in a Sentinel-2 image.")
+    resample_days: float | None = Field(
+        None,
+        ge=0,
+        description="Resampling in time: Sentinel-2 of a date drawn anew each time, of the place and within so many "
+        "days of Sentinel-1; default: the date of the pair.",
+    )
 
 
 class FinetuneRequest(RunRequest):
     """Parameters of ``engine finetune``."""
 
     task: Literal["flood"] = Field("flood", description="What is mapped.")
+    sensors: Literal["s1", "s2", "both"] = Field(
+        "s1", description="Sensors that are mapped from; both: a model for Sentinel-1, Sentinel-2 or the two together."
+    )
+    s2_bands: str | None = Field(
+        None,
+        description="Sentinel-2 bands, for example B03,B04,B08,B11; default: those of the encoder or the pack, else "
+        "B02,B03,B04,B08,B11,B12.",
+    )
     encoder: str = Field(
-        "random", description="Start of the encoder: a run of 'engine pretrain', a model (name or folder), or random."
+        "random",
+        description="Start: a run of 'engine pretrain', a model (name or folder), or random. A flood model of the "
+        "same sensors gives its decoder too.",
     )
     architecture: EncoderName = Field("resnet18", description="Encoder of a network that starts from random weights.")
     validation: tuple[str, ...] = Field(
@@ -104,14 +121,58 @@ class FinetuneRequest(RunRequest):
     class_weights: Literal["none", "balanced"] = Field(
         "balanced", description="Weights of the classes: none, or by the square root of their rarity."
     )
-    name: str = Field("flood-s1", description="Name of the model.")
+    jitter: float = Field(
+        0.15, ge=0, le=5, description="Largest offset of each band of a square, in standard deviations; 0: none."
+    )
+    common_jitter: float = Field(
+        0.0, ge=0, le=5, description="Largest offset of all bands of a square together, in standard deviations."
+    )
+    gain: float = Field(
+        0.0, ge=0, lt=1, description="Largest change of contrast: deviations from the mean times 1 - GAIN to 1 + GAIN."
+    )
+    scale: float = Field(
+        1.0, ge=1, le=4, description="Squares are magnified by a random factor up to this; 1: not at all."
+    )
+    drop_sensor: Share = Field(
+        0.5,
+        description="With --sensors both: share of the squares in which one of the two sensors is hidden in training, "
+        "so that the model works with either.",
+    )
+    name: str | None = Field(
+        None, description="Name of the model; default: flood-s1, flood-s2 or flood-s1s2, as --sensors says."
+    )
     licence: str = Field("unstated", description="Licence of the weights, for the card.")
 
     crop: int = Field(256, ge=32, le=1024, multiple_of=32, description="Side of the squares, in pixels.")
     batch: int = Field(16, ge=1, description="Squares a step and process.")
     ema: float = Field(0.99, ge=0, lt=1, description="Decay of the moving average of the weights; 0: none is kept.")
 
+    @property
+    def model_name(self) -> str:
+        """The name of the model that comes out."""
+        return self.name or {"s1": "flood-s1", "s2": "flood-s2", "both": "flood-s1s2"}[self.sensors]
+
+    @property
+    def optical_bands(self) -> tuple[str, ...] | None:
+        """``s2_bands`` as standard names; None where it is not given."""
+        if self.s2_bands is None:
+            return None
+        return tuple(identify_band(part, SENTINEL2) or part for part in self.s2_bands.split(","))
+
+    @field_validator("s2_bands")
+    @classmethod
+    def _known_bands(cls, value: str | None) -> str | None:
+        return known_bands(value)
+
     @field_validator("validation", mode="before")
     @classmethod
     def _list_of_places(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+
+def known_bands(value: str | None) -> str | None:
+    """``value``, a list of Sentinel-2 bands; raises ValueError for a name that is none, or that stands twice."""
+    names = [identify_band(part, SENTINEL2) for part in value.split(",")] if value is not None else []
+    if None in names or len(set(names)) != len(names):
+        raise ValueError("expected different band names of Sentinel-2, separated by commas, such as B03,B08,B11")
+    return value

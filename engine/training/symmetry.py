@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from engine.training.data.memory import room
+
 Batch = dict[str, Tensor]
 
 
@@ -32,8 +34,7 @@ def windows(batch: Batch, size: int, generator: torch.Generator) -> Batch:
     side = batch[layers[0]].shape[-1]
     if side <= size:
         return batch
-    count = len(batch[layers[0]])
-    corners = torch.randint(0, side - size + 1, (count, 2), generator=generator).tolist()
+    corners = draw_corners(len(batch[layers[0]]), side, size, generator)
     out = dict(batch)
     for name in layers:
         whole = batch[name]
@@ -42,6 +43,13 @@ def windows(batch: Batch, size: int, generator: torch.Generator) -> Batch:
             cut[row] = whole[row, ..., top : top + size, left : left + size]
         out[name] = cut
     return out
+
+
+def draw_corners(count: int, side: int, size: int, generator: torch.Generator) -> list[tuple[int, int]]:
+    """Row and column where a window of ``size`` pixels begins in each of ``count`` squares of ``side``, drawn from
+    ``generator``."""
+    drawn = torch.randint(0, side - size + 1, (count, 2), generator=generator).tolist()
+    return [(int(top), int(left)) for top, left in drawn]
 
 
 def symmetry_tables(side: int, device: torch.device) -> Tensor:
@@ -54,7 +62,7 @@ def symmetry_tables(side: int, device: torch.device) -> Tensor:
 def _looked_up(layer: Tensor, tables: Tensor, codes: Tensor) -> Tensor:
     flat = layer.reshape(len(layer), -1, tables.shape[1])
     if flat.device.type == "cpu":
-        out = torch.empty_like(flat)
+        out = room(flat.shape, flat.dtype)
         for row, code in enumerate(codes.tolist()):
             torch.index_select(flat[row], 1, tables[code], out=out[row])
     else:

@@ -37,6 +37,8 @@ class FloodForm(QWidget):
         self.water = LayerPicker(RASTER, title=self.tr("Reference water"), parent=self)
         self.dem = LayerPicker(RASTER, title=self.tr("Elevation (DEM)"), parent=self)
         self.hand = LayerPicker(RASTER, title=self.tr("Height above drainage"), parent=self)
+        self.s2 = LayerPicker(RASTER, title=self.tr("Sentinel-2 image"), parent=self)
+        self.scl = LayerPicker(RASTER, title=self.tr("Scene classification (SCL)"), parent=self)
         self.area = AreaPicker(canvas, self)
         self.zones = LayerPicker(POLYGON, title=self.tr("Zones"), parent=self)
         self.zone_field = QgsFieldComboBox(self)
@@ -53,11 +55,19 @@ class FloodForm(QWidget):
 
     def _lay_out(self) -> None:
         tips = (
-            (self.scene, self.tr("Sentinel-1 scene during or after the event: VV and VH, or either alone.")),
+            (
+                self.scene,
+                self.tr(
+                    "Sentinel-1 scene during or after the event: VV and VH, or either alone; with a model for it, "
+                    "Sentinel-2."
+                ),
+            ),
             (
                 self.before,
-                self.tr("Sentinel-1 scene before the event, best of the same orbit: tells flood from water."),
+                self.tr("Scene before the event, of the same sensor and orbit: tells flood from water."),
             ),
+            (self.s2, self.tr("Beside a Sentinel-1 scene, for models that map from both sensors.")),
+            (self.scl, self.tr("SCL of the Sentinel-2 image: clouds and their shadows are not mapped from it.")),
             (self.water, self.tr("Permanent water: 1 water, 0 land, or per cent occurrence (50 and more is water).")),
             (self.dem, self.tr("Elevation in metres: sets water on steep slopes and high above drainage aside.")),
             (self.hand, self.tr("Height above nearest drainage in metres; saves deriving it from the DEM.")),
@@ -77,6 +87,11 @@ class FloodForm(QWidget):
         rows.addRow(self._label(self.tr("&DEM"), self.dem), self.dem)
         rows.addRow(self._label(self.tr("&HAND"), self.hand), self.hand)
         self.terrain_box = terrain
+        optical = QgsCollapsibleGroupBox(self.tr("Sentinel-2"), self)
+        rows = self._form(optical)
+        rows.addRow(self._label(self.tr("&Image"), self.s2), self.s2)
+        rows.addRow(self._label(self.tr("&Clouds (SCL)"), self.scl), self.scl)
+        self.optical_box = optical
         zones = QgsCollapsibleGroupBox(self.tr("Zones to report"), self)
         rows = self._form(zones)
         rows.addRow(self._label(self.tr("&Zones"), self.zones), self.zones)
@@ -92,13 +107,14 @@ class FloodForm(QWidget):
         column.setSpacing(9)
         column.addLayout(scenes)
         column.addLayout(area)
-        for box in (terrain, zones, self.options):
+        for box in (terrain, optical, zones, self.options):
             box.setCollapsed(True)
             box.setSaveCollapsedState(False)
             column.addWidget(box)
         column.addLayout(result)
         column.addStretch(1)
-        order = (self.scene, self.before, self.water, self.area, self.method, self.dem, self.hand, self.zones)
+        order = (self.scene, self.before, self.water, self.area, self.method, self.dem, self.hand)
+        order = (*order, self.s2, self.scl, self.zones)
         for first, second in zip(order, (*order[1:], self.zone_field)):
             QWidget.setTabOrder(first, second)
 
@@ -122,7 +138,7 @@ class FloodForm(QWidget):
     def _connect(self) -> None:
         self.scene.changed.connect(self._scene_changed)
         self.zones.changed.connect(self._zones_changed)
-        for picker in (self.before, self.water, self.dem, self.hand, self.area, self.options):
+        for picker in (self.before, self.s2, self.scl, self.water, self.dem, self.hand, self.area, self.options):
             picker.changed.connect(self.changed)
         self.zone_field.fieldChanged.connect(self.changed)
         self.method.currentTextChanged.connect(self.changed)
@@ -148,6 +164,8 @@ class FloodForm(QWidget):
         values = {
             "POST": self.scene.value(),
             "BEFORE": self.before.value(),
+            "S2": self.s2.value(),
+            "SCL": self.scl.value(),
             "REFERENCE_WATER": self.water.value(),
             "DEM": self.dem.value(),
             "HAND": self.hand.value(),
@@ -164,7 +182,7 @@ class FloodForm(QWidget):
     def fault(self) -> tuple[str, QWidget | None]:
         """What keeps the run from starting, and the widget to mend it in; ``("", None)`` when it can start."""
         if not self.scene.value():
-            return self.tr("Choose the Sentinel-1 scene after the event."), self.scene
+            return self.tr("Choose the scene after the event."), self.scene
         if self.scene.value() == self.before.value():
             return self.tr("The scenes after and before the event are the same."), self.before
         fault = self.area.fault()
@@ -193,6 +211,7 @@ class FloodForm(QWidget):
         settings.setValue(f"{_SETTINGS}/method", self.method.currentText())
         settings.setValue(f"{_SETTINGS}/terrain_open", not self.terrain_box.isCollapsed())
         settings.setValue(f"{_SETTINGS}/zones_open", not self.zones_box.isCollapsed())
+        settings.setValue(f"{_SETTINGS}/optical_open", not self.optical_box.isCollapsed())
         self.area.save(settings, _SETTINGS)
         self.options.save(settings, _SETTINGS)
 
@@ -205,6 +224,7 @@ class FloodForm(QWidget):
         self.method.setCurrentText(settings.value(f"{_SETTINGS}/method", "auto", type=str))
         self.terrain_box.setCollapsed(not settings.value(f"{_SETTINGS}/terrain_open", False, type=bool))
         self.zones_box.setCollapsed(not settings.value(f"{_SETTINGS}/zones_open", False, type=bool))
+        self.optical_box.setCollapsed(not settings.value(f"{_SETTINGS}/optical_open", False, type=bool))
         self.area.restore(settings, _SETTINGS)
         self.options.restore(settings, _SETTINGS)
 
@@ -212,6 +232,8 @@ class FloodForm(QWidget):
         return (
             ("scene", self.scene),
             ("before", self.before),
+            ("s2", self.s2),
+            ("scl", self.scl),
             ("reference_water", self.water),
             ("dem", self.dem),
             ("hand", self.hand),

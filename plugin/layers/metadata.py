@@ -76,7 +76,7 @@ def layer_metadata(
     method = result.get("figures", {}).get("method") or result.get("parameters", {}).get("method") or ""
     simulated = is_simulated(folder)
     metadata.setAbstract(f"{'Made from a simulated scene. ' if simulated else ''}{_ABSTRACTS[role]} Method: {method}.")
-    metadata.setKeywords({"gmd:topicCategory": ["inlandWaters"], "SameScene": ["flood", "Sentinel-1", role]})
+    metadata.setKeywords({"gmd:topicCategory": ["inlandWaters"], "SameScene": ["flood", *sensors(result), role]})
     metadata.setCrs(layer.crs())
     if not simulated:
         metadata.setRights([ATTRIBUTION + (f" {when.begin().date().year()}" if when else "")])
@@ -91,6 +91,14 @@ def layer_metadata(
         extent.setTemporalExtents([when])
     metadata.setExtent(extent)
     return metadata
+
+
+def sensors(result: dict[str, Any]) -> list[str]:
+    """Titles of the sensors whose images were mapped from; results from before Sentinel-2 name none: Sentinel-1."""
+    items = [item for item in (result.get("inputs") or {}).values() if isinstance(item, dict)]
+    titles = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
+    found = {titles[item["sensor"]] for item in items if item.get("sensor") in titles}
+    return sorted(found) or ["Sentinel-1"]
 
 
 def history(result: dict[str, Any]) -> list[str]:

@@ -61,7 +61,7 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
         return "flood"
 
     def displayName(self):
-        return self.tr("Flood map from Sentinel-1")
+        return self.tr("Flood map from Sentinel-1 or Sentinel-2")
 
     def group(self):
         return self.tr("Mapping")
@@ -70,13 +70,13 @@ class FloodAlgorithm(QgsProcessingAlgorithm):
         return "mapping"
 
     def tags(self):
-        return self.tr("flood,water,inundation,sentinel-1,sar,radar,threshold,samescene").split(",")
+        return self.tr("flood,water,inundation,sentinel-1,sentinel-2,sar,radar,threshold,samescene").split(",")
 
     def icon(self):
         return QIcon(str(plugin_root() / "resources" / "icons" / "flood.svg"))
 
     def shortDescription(self):
-        return self.tr("Maps water and flood from a Sentinel-1 scene, with probability, polygons and a report.")
+        return self.tr("Maps water and flood from Sentinel-1 or Sentinel-2, with probability, polygons and a report.")
 
     def shortHelpString(self):
         return flood_help(self.tr)

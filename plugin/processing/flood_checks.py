@@ -27,7 +27,7 @@ from .flood_request import WHAT, FloodPreparation, is_address, is_given
 from .layer_files import raster_fault
 
 _POLYGON = scoped((Qgis, "GeometryType.Polygon"), (QgsWkbTypes, "GeometryType.PolygonGeometry"))
-BANDS_PATTERN = re.compile(r"^(VV|VH)\s*=\s*([1-9]\d*)$", re.IGNORECASE)
+BANDS_PATTERN = re.compile(r"^(VV|VH|B\d\d?|B8A|B08A)\s*=\s*([1-9]\d*)$", re.IGNORECASE)
 
 
 def flood_faults(

@@ -30,7 +30,7 @@ from qgis.core import (
 
 Tr = Callable[[str], str]
 
-RASTERS = ("POST", "BEFORE", "REFERENCE_WATER", "DEM", "HAND")
+RASTERS = ("POST", "BEFORE", "S2", "SCL", "REFERENCE_WATER", "DEM", "HAND")
 UNITS = ("auto", "db", "power", "amplitude")
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
 METHODS = ("auto", "threshold")
@@ -39,6 +39,8 @@ FIELDS = {
     "post": ("POST",),
     "out": ("OUTPUT",),
     "before": ("BEFORE",),
+    "s2": ("S2",),
+    "scl": ("SCL",),
     "reference_water": ("REFERENCE_WATER",),
     "dem": ("DEM",),
     "hand": ("HAND",),
@@ -80,16 +82,16 @@ def flood_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
     items = [
         _raster(
             "POST",
-            tr("Scene after (Sentinel-1)"),
+            tr("Scene after"),
             tr("Sentinel-1 scene during or after the event with bands VV and VH; either alone is enough. sigma0 or "
-               "gamma0, terrain-corrected."),
+               "gamma0, terrain-corrected. With a model for it, a Sentinel-2 image with named bands (B02, B03, …)."),
             optional=False,
         ),
         _raster(
             "BEFORE",
-            tr("Scene before (Sentinel-1)"),
-            tr("Sentinel-1 scene before the event, best of the same relative orbit. Its water is reference water, and "
-               "change between the scenes helps to find flood. It may have another grid, but must overlap."),
+            tr("Scene before"),
+            tr("Scene before the event, of the same sensor, best of the same relative orbit. Its water is reference "
+               "water, and change between the scenes helps to find flood. It may have another grid, but must overlap."),
         ),
         _raster(
             "REFERENCE_WATER",
@@ -120,12 +122,22 @@ def flood_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         _hints(
             QgsProcessingParameterString("METHOD", tr("Method"), METHODS[0]),
             [*METHODS, *models],
-            tr("auto takes what measured better on validation data and says which; threshold needs no model; or the "
-               "name of a model or a model folder."),
+            tr("auto takes what measured better on validation data and says which; threshold needs no model and reads "
+               "Sentinel-1; or the name of a model (those that are installed are offered) or a model folder."),
         ),
         _help(
             QgsProcessingParameterBoolean("LOAD_RESULTS", tr("Load the results into the project"), True),
             tr("Adds the maps to the project: grouped, named, with styles, legend and time."),
+        ),
+        _advanced(
+            _raster("S2", tr("Sentinel-2 image beside the scene"), ""),
+            tr("Only for models that map from both sensors: a Sentinel-2 image of about the same time, beside a "
+               "Sentinel-1 scene. Any grid; bands by name (B02, B03, …)."),
+        ),
+        _advanced(
+            _raster("SCL", tr("Scene classification (SCL)"), ""),
+            tr("The SCL band of the Sentinel-2 image: what it calls cloud or cloud shadow is not mapped from that "
+               "image. Without it clouds are mapped as they look."),
         ),
         _advanced(
             QgsProcessingParameterFile(
@@ -137,12 +149,12 @@ def flood_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
             QgsProcessingParameterEnum(
                 "UNITS", tr("Unit of the scenes"), list(UNITS), False, UNITS[0], False, usesStaticStrings=True
             ),
-            tr("What the values of both scenes are: db (decibel), power (linear sigma0) or amplitude (its square "
+            tr("What the values of Sentinel-1 scenes are: db (decibel), power (linear sigma0) or amplitude (its square "
                "root). auto finds it from metadata and values, says so in the log, and refuses what is unclear."),
         ),
         _advanced(
             QgsProcessingParameterString("BANDS", tr("Band numbers"), None, False, True),
-            tr("Only where the file does not name its bands, for example VV=1,VH=2."),
+            tr("Only where the file does not name its bands, for example VV=1,VH=2; of Sentinel-2 B03=2,B08=4."),
         ),
         _advanced(
             _number("PROBABILITY", tr("Water from probability (%)"), 50, low=1, high=99, whole=True),

@@ -24,6 +24,8 @@ from .polygons_file import copy_polygons, degrees_of, write_rectangle
 WHAT = {
     "POST": "Scene after",
     "BEFORE": "Scene before",
+    "S2": "Sentinel-2 image",
+    "SCL": "Scene classification",
     "REFERENCE_WATER": "Reference water",
     "DEM": "Elevation",
     "HAND": "Height above drainage",

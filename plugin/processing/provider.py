@@ -23,7 +23,7 @@ class SameSceneProvider(QgsProcessingProvider):
         return "SameScene"
 
     def longName(self):
-        return "SameScene: flood maps from Sentinel-1"
+        return "SameScene: flood maps from Sentinel-1 and Sentinel-2"
 
     def icon(self):
         return QIcon(self.svgIconPath())

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator
 
-from engine.training.data.augment import Geometry, Photometry, aggressive_view, joint_geometry, photometry
+from engine.training.data.augment import (
+    AGGRESSIVE,
+    Geometry,
+    Photometry,
+    aggressive_view,
+    joint_geometry,
+    photometry,
+)
+from engine.training.data.photometry import draw_changes
 from engine.training.views import gentle, jittered
 
 torch.set_num_threads(1)
@@ -95,6 +104,53 @@ def test_resized_cuts_keep_sensors_aligned_and_values_within_what_is_valid(seed,
             if holes == 0 and size >= 12:
                 # Bilinear values lie within about a source pixel of the nearest label.
                 assert (here - seen["label"][i].float()[valid[i]]).abs().max() <= 13 + 1e-3
+
+
+@given(seed=st.integers(0, 1000), low=st.sampled_from([0.05, 0.4]), size=st.sampled_from([5, 16, 21]))
+@settings(max_examples=25, deadline=None)
+def test_resampling_is_that_of_torch_sample_by_sample(seed, low, size):
+    """Cuts, bilinear resampling and symmetries done one after another, by torch's own operations."""
+    side = 16
+    image = torch.randn((3, 2, side, side), generator=seeded(seed))
+    whole = {"s1": image, "s1_valid": torch.ones((3, 1, side, side), dtype=torch.bool)}
+    seen = joint_geometry(whole, Geometry(size=size, area=(low, 1.0)), seeded(seed))["s1"]
+    generator = seeded(seed)
+    uniform, codes = torch.rand((3, 3), generator=generator), torch.randint(0, 8, (3,), generator=generator)
+    for i, code in enumerate(codes.tolist()):
+        share, down, right = uniform[i].tolist()
+        cut = max(1, min(side, round(side * (low + (1 - low) * share) ** 0.5)))
+        row, col = int(down * (side - cut + 1)), int(right * (side - cut + 1))
+        part = image[i : i + 1, :, row : row + cut, col : col + cut]
+        part = F.interpolate(part, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+        part = (part.flip(-1) if code & 1 else part).rot90(code >> 1, (-2, -1))
+        torch.testing.assert_close(seen[i : i + 1], part, atol=2e-5, rtol=1e-4)
+
+
+@given(seed=st.integers(0, 1000), holes=st.sampled_from([0.0, 0.3]), side=st.sampled_from([3, 20, 150]))
+@settings(max_examples=12, deadline=None)
+def test_blur_is_a_weighted_mean_of_the_valid_neighbours(seed, holes, side):
+    valid = torch.rand((2, 1, side, side), generator=seeded(seed)) >= holes
+    image = torch.randn((2, 2, side, side), generator=seeded(seed + 1)) * valid
+    only = Photometry(gain=0, offset=0, drop=0, speckle=0, blur=1.0)
+    drawn = draw_changes(image, only, seeded(seed), speckle=False)
+    seen = photometry(image, valid, only, seeded(seed))
+    for i in range(2):
+        at = torch.arange(-3, 4).float()
+        taps = torch.exp(-0.5 * (at / drawn.sigma[i]) ** 2)
+        taps = taps * (taps > 1e-3)
+        kernel = (taps[:, None] * taps)[None, None]
+        total = F.conv2d(image[i][:, None], kernel, padding=3)[:, 0]
+        weight = F.conv2d(valid[i][:, None].float(), kernel, padding=3)[:, 0]
+        torch.testing.assert_close(seen[i], total / weight.clamp_min(1e-6) * valid[i], atol=1e-5, rtol=1e-4)
+
+
+def test_a_view_is_geometry_and_then_photometry():
+    whole = {k: v[:, :1].repeat(40, 1, 1, 1) if v.ndim == 4 else v for k, v in batch(side=20, holes=0.1).items()}
+    whole = {"s2": whole["s2"] / 1000, "s2_valid": whole["s2_valid"]}
+    quiet = Photometry(gain=0, offset=0, drop=0, speckle=0, blur=0)
+    seen, valid = aggressive_view(whole, "s2", seeded(3), settings=quiet)
+    apart = joint_geometry(whole, AGGRESSIVE, seeded(3))
+    assert torch.equal(seen, apart["s2"]) and torch.equal(valid, apart["s2_valid"])
 
 
 def test_a_constant_stays_constant_whatever_is_missing():

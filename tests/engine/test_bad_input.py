@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
 from engine.device import torch_build
+from tests.engine.zygote import Zygote, check_refused
 
 SIDE = 160
 WEST, NORTH = 500_000.0, 4_500_000.0
@@ -94,78 +94,21 @@ def inputs(tmp_path_factory) -> Path:
     return folder
 
 
-ZYGOTE = """
-import json, os, resource, sys
-from engine.environment import drop_foreign_variables
-drop_foreign_variables()
+IMPORTS = """
 import engine.mapping.flood.job, engine.mapping.flood.evaluate, engine.simulate.job, engine.models.bundle
 import engine.mapping.flood.threshold, engine.raster.drainage
-from engine.cli.main import main
-print("ready", flush=True)
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(order["cwd"])
-        if order["limit"]:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"],) * 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        for number, path in ((1, order["out"]), (2, order["err"])):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = ["engine", *order["arguments"]]
-        main()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-
-
-class Zygote:
-    """A process that has imported the engine and forks once a command: the imports are paid for once, not 70 times."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ZYGOTE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "SAMESCENE_MODELS": ""},
-        )
-        assert self.process.stdout.readline() == "ready\n"
-
-    def run(self, *arguments, cwd: Path, limit: int = 0) -> subprocess.CompletedProcess:
-        out, err = self.folder / "out", self.folder / "err"
-        words = list(map(str, arguments))
-        order = {"arguments": words, "cwd": str(cwd), "out": str(out), "err": str(err), "limit": limit}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        code = int(self.process.stdout.readline())
-        return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    zygote = Zygote(tmp_path_factory.mktemp("streams"))
+    zygote = Zygote(tmp_path_factory.mktemp("streams"), IMPORTS)
     yield zygote.run
     zygote.close()
 
 
 def tree(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
-
-
-def check_refused(done: subprocess.CompletedProcess, *named: str) -> None:
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("Error: ")
-    assert "fault of its own" not in done.stderr, done.stderr
-    for name in named:
-        assert name in done.stderr, done.stderr
 
 
 FLOOD = {

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,10 @@ def test_cancel_at_every_stage(scene, whole, tmp_path):
                     asked = time.monotonic()
                 if event["event"] in ("result", "error", "cancelled"):
                     break
+            if asked is None:  # a stage of a moment is not reported in every run
+                assert event["event"] == "result", event
+                shutil.rmtree(out)
+                continue
             answered = time.monotonic() - asked
             assert event == {"event": "cancelled", "id": number}, (stage, event)
             slow[stage] = answered
@@ -138,6 +143,7 @@ def test_cancel_at_every_stage(scene, whole, tmp_path):
             assert list(tmp_path.iterdir()) == [], f"left by a cancel in stage {stage}"
     finally:
         worker.close()
+    assert len(slow) >= len(whole["stages"]) - 2
     assert max(slow.values()) < LIMIT_S, slow
 
 
@@ -182,8 +188,9 @@ def test_kill_9_at_random_moments_and_the_next_run_is_whole(scene, whole, tmp_pa
         time.sleep(draw.uniform(0.15, 0.9) * whole["seconds"])
         process.kill()
         process.communicate()
-        if process.returncode == 0:
+        if out.exists():  # killed after the results were in place: then they are whole
             assert visible(out) == whole["files"]
+            shutil.rmtree(out)
             continue
         assert visible(tmp_path) == [], "a killed run must show nothing under a final name"
         left = max(left, len(list(tmp_path.iterdir())))

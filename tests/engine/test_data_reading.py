@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from engine.errors import InputError
+from engine.optics.reflectance import cloud_share, find_scale
 from engine.training.data.items import (
     S2_BANDS,
     Acquisition,
@@ -25,7 +26,6 @@ from engine.training.data.items import (
     pair_dates,
     place_of,
 )
-from engine.training.data.optical import cloud_share, find_scale
 from engine.training.data.places import find_items
 from engine.training.data.reading import LeftOut, Rules, load_item, read_item, refuse_above
 

@@ -278,11 +278,11 @@ def test_the_temperature_that_was_put_in_is_found(truth):
 @torch.no_grad()
 def test_the_calibration_error_is_that_of_the_pixels(scenes, encoder):
     """Beside numpy over all pixels of all squares; and an interval that holds the value, as a card must have."""
-    from engine.training.calibrated import holding
-    from engine.training.finetune import calibrate
+    from engine.training.calibration import calibrate, holding
     from engine.training.flood_data import open_labelled
 
-    data = open_labelled([f"simulated:{scenes}"], "s1", ("VV", "VH"), side=64, broken=0.1, reporter=Reporter())
+    bands = {"s1": ("VV", "VH")}
+    data = open_labelled([f"simulated:{scenes}"], bands, side=64, broken=0.1, reporter=Reporter())
     torch.manual_seed(0)
     network = Segmenter(bands=2, classes=2, encoder="resnet18", width=0.0625).eval()
     found = calibrate(network, data, range(4), fit=False, temperature=2.0, at_once=3)

@@ -14,6 +14,7 @@ from rasterio.warp import Resampling, calculate_default_transform, reproject
 from engine.errors import GridError, OutputError, ParameterError, RegionError, UnitsError
 from engine.events import Reporter
 from engine.jobs import find_job
+from engine.mapping.flood.automatic import MEASURED_BEST, STARTER
 from engine.mapping.flood.classes import CLASS_COLORS, CLASS_NAMES
 from engine.metrics.segmentation import Confusion
 
@@ -73,10 +74,19 @@ def test_the_folder_holds_what_result_json_lists_and_no_scratch(mapped):
         "device",
     ):
         assert key in stored
-    assert stored["model"] is None
+    assert stored["model"]["name"] == STARTER and len(stored["model"]["sha256"]) == 64
+    assert stored["figures"]["method"] == MEASURED_BEST and "measured best" in stored["figures"]["detector"]["auto"]
     assert len(stored["inputs"]["post"]["sha256"]) == 64
     assert stored["inputs"]["post"]["simulated"] is True
     assert stored["command"].startswith("engine flood ")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"Thresholds of backscatter and the model {STARTER} together, taken since" in page
+
+
+def test_thresholds_alone_name_no_model(scene, tmp_path):
+    result = do("flood", post=scene / "after_S1.tif", out=tmp_path / "map", method="threshold")
+    assert result["model"] is None and result["figures"]["method"] == "threshold"
+    assert "Thresholds of backscatter, no model." in (tmp_path / "map" / "report.html").read_text(encoding="utf-8")
 
 
 def test_rasters_agree_with_each_other_and_with_the_input(mapped, scene):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from engine.device import Device
-from engine.errors import ModelError
+from engine.errors import BandError, ModelError
 from engine.events import Reporter
 from engine.mapping.flood.detector import WaterDetector
 from engine.mapping.flood.model import ModelDetector
@@ -170,7 +170,7 @@ def test_validity_band(tmp_path: Path) -> None:
 
 def test_a_missing_polarisation_is_told_before_anything_is_computed(tmp_path: Path) -> None:
     detector = ModelDetector(make(tmp_path / "m"), device=CPU)
-    with pytest.raises(ModelError, match="needs VV, VH; the scene has VV") as caught:
+    with pytest.raises(BandError, match="needs VV, VH; the scene has VV") as caught:
         next(iter(detector.probabilities(scene(polarisations=("VV",)), Reporter())))
     assert "--method threshold" in caught.value.remedy
 
@@ -184,10 +184,11 @@ def test_a_resolution_that_it_was_not_trained_on_is_a_warning(tmp_path: Path) ->
 
 def test_models_for_something_else_are_refused(tmp_path: Path) -> None:
     optical = [{"sensor": "s2", "name": "B03", "unit": "reflectance", "mean": 0.1, "std": 0.1}]
-    with pytest.raises(ModelError, match="expected flood from s1"):
-        ModelDetector(make(tmp_path / "a", bands=optical), device=CPU)
+    mixed = [{"sensor": "s1", "name": "VV", "unit": "db", "mean": -12, "std": 4}, *optical]
+    with pytest.raises(ModelError, match="expected flood from one sensor, or from two by a two-sensor-unet"):
+        ModelDetector(make(tmp_path / "a", bands=mixed), device=CPU)
     horizontal = [{"sensor": "s1", "name": "HH", "unit": "db", "mean": -12, "std": 4}]
-    with pytest.raises(ModelError, match="takes HH in db; expected VV and VH in dB"):
+    with pytest.raises(ModelError, match="takes HH in db; expected VV and VH in dB of Sentinel-1"):
         ModelDetector(make(tmp_path / "b", bands=horizontal), device=CPU)
 
 

@@ -29,7 +29,7 @@ from engine.errors import (
 )
 from engine.events import CancelToken, Reporter
 from engine.training.data.crops import NODATA, SCALES, decode, encode, windows
-from engine.training.data.dataset import Cutting, PairDataset, join, read_dataset, read_rate
+from engine.training.data.dataset import Cutting, PairDataset, Windows, join, read_dataset, read_rate
 from engine.training.data.items import S2_BANDS
 from engine.training.data.opening import open_data
 from engine.training.data.pack import PackedDataset, is_pack, write_pack
@@ -77,6 +77,16 @@ def contents(folder: Path) -> dict[str, str]:
         for p in sorted(folder.rglob("*"))
         if p.is_file()
     }
+
+
+def test_windows_are_cut_out_of_the_whole_batch(source):
+    data = read_dataset(find_items(str(source)), cutting=Cutting(side=36))
+    whole, corners = data.batch([4, 1, 1]), [(0, 26), (13, 7), (26, 0)]
+    seen = data.batch([4, 1, 1], windows=Windows(10, corners))
+    assert seen["index"].equal(whole["index"]) and seen.keys() == whole.keys()
+    for name in whole.keys() - {"index"}:
+        for i, (top, left) in enumerate(corners):
+            assert seen[name][i].equal(whole[name][i][..., top : top + 10, left : left + 10]), name
 
 
 def pack(source, out, **more):

@@ -18,6 +18,7 @@ from engine.jobs import find_job
 from engine.models.bundle import load_bundle
 from engine.simulate.job import run as simulate
 from engine.simulate.request import SceneRequest
+from engine.training.data.dataset import PairDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense")
@@ -217,3 +218,32 @@ def _free_port() -> str:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return str(one.getsockname()[1])
+
+
+def test_resampling_in_time_pairs_a_place_with_light_of_another_date(scenes, tmp_path, monkeypatch):
+    rows = ["name,s1,s2,group,s1_date,s2_date"]
+    for seed, day in ((1, 3), (2, 9)):  # two scenes on one grid stand for two dates of one place
+        files = [scenes / str(seed) / f"after_{sensor}.tif" for sensor in ("S1", "S2")]
+        rows.append(f"date{day},{files[0]},{files[1]},place,2021-06-{day:02d},2021-06-{day:02d}")
+    (tmp_path / "pairs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    seen: list[tuple[list[int], list[int]]] = []
+    plain = PairDataset.batch
+
+    def batch(self, indices, *, s2_indices=None, **more):
+        if s2_indices is not None:
+            seen.append(([int(i) for i in indices], [int(i) for i in s2_indices]))
+        return plain(self, indices, s2_indices=s2_indices, **more)
+
+    monkeypatch.setattr(PairDataset, "batch", batch)
+    given = {"data": [f"folder:{tmp_path / 'pairs.csv'}"], "steps": 6, "batch": 4, "workers": 0}
+    pretrain(scenes, tmp_path / "one", resample_days=30, **given)
+    pairs = {(a, b) for rows, partners in seen for a, b in zip(rows, partners, strict=True)}
+    changed = [(a, b) for a, b in pairs if a != b]
+    assert changed and any(a == b for a, b in pairs)
+    assert {abs(a - b) for a, b in changed} == {len({a for a, _ in pairs}) // 2}, "the same square of the other date"
+    first = list(seen)
+    seen.clear()
+    pretrain(scenes, tmp_path / "two", resample_days=30, **given)
+    assert seen == first, "the draws depend on the seed and the step alone"
+    with pytest.raises(ParameterError, match="no place has a second Sentinel-2 image"):
+        pretrain(scenes, tmp_path / "three", resample_days=2, **given)

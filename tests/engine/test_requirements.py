@@ -87,7 +87,7 @@ def test_rasterio_follows_the_python():
     assert chosen("engine.txt", "3.12", "linux")["rasterio"].startswith("1.5.")
 
 
-@pytest.mark.parametrize("extra", ["dask", "terrain", "export", "test", "lint"])
+@pytest.mark.parametrize("extra", ["dask", "terrain", "export", "tensorboard", "test", "lint"])
 def test_every_extra_is_constrained(extra):
     versions = chosen("engine-ci.txt", "3.11", "linux")
     for text in project()["optional-dependencies"][extra]:

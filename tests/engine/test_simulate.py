@@ -207,10 +207,10 @@ def test_bright_fields_are_bright_dry_and_alike_at_both_dates() -> None:
         for share in (0.0, 0.1)
     )
     rise = bright.before - plain.before
-    roofs = ndimage.binary_erosion((rise > 0.5).all(0), np.ones((3, 3)))
-    assert 0.01 < roofs.mean() < 0.25
-    assert (rise[0][roofs] > 2.5).mean() > 0.95 and np.median(rise[0][roofs]) > np.median(rise[1][roofs])
-    assert (bright.after[:, roofs] - plain.after[:, roofs] > 0).mean() > 0.9, "no flood dims a roof"
+    roofs = ndimage.binary_erosion(rise[0] > 2.5, np.ones((3, 3)))
+    assert 0.01 < roofs.mean() < 0.25 and np.median(rise[0][roofs]) > np.median(rise[1][roofs]) + 3
+    assert (np.abs(rise[0]) < 0.1).mean() > 0.5, "other ground is as it was"
+    assert (bright.after[0] - plain.after[0])[roofs].min() > 0, "no flood dims a roof"
     assert (bright.flood_truth[roofs] == 0).mean() > 0.99
 
 

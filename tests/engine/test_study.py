@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import Cancelled, EngineError, MissingFileError, ModelError, OutputError, ParameterError
 from engine.events import CancelToken, Progress, Reporter
 from engine.jobs import find_job
 from engine.models.bundle import load_bundle
 from engine.training import finetune
+from engine.training.data.crops import windows
 from engine.training.data.pack import PackedDataset
 from engine.training.flood_data import split
 from engine.training.study.cells import grid
@@ -247,6 +250,8 @@ def test_packs_serve_as_data_and_as_test(done, home, tmp_path):
         ({"fractions": "0.5,1.2"}, ParameterError, "above 0 and at most 1"),
         ({"fractions": "half"}, ParameterError, "separated by commas"),
         ({"seeds": "-1"}, ParameterError, "whole numbers"),
+        ({"sensors": "s2", "s2_bands": "B03,B99"}, ParameterError, "different band names"),
+        ({"sensors": "s2", "s2_bands": "B03,B08"}, ParameterError, "differs from the bands of the encoder"),
         ({"modes": "thawed"}, ParameterError, "frozen, finetuned"),
         ({"test": ["/does/not/exist"]}, MissingFileError, "/does/not/exist"),
         ({"batch": 5, "accumulate": 2}, ParameterError, "a batch of 5 cannot be cut"),
@@ -330,6 +335,20 @@ def test_the_grid_compares_all_methods_early():
     assert {c.method for c in cells[:2]} == {"a", "b"}
 
 
+@pytest.mark.parametrize(("sensors", "squares"), [("s2", 12), ("both", 24)])
+def test_studies_of_light_and_of_both_sensors(home, tmp_path, sensors, squares):
+    """Scenes before the event have radar alone: they are learned from with both, and scored on with neither."""
+    options = {"sensors": sensors, "fractions": "1", "modes": "finetuned", "steps": 1, "keep_models": True}
+    result = study(home, tmp_path / "out", test=[f"simulated:{home / 'test'}"], **options)
+    assert result["figures"]["chips"] == 2
+    for cell in json.loads((tmp_path / "out/study.json").read_text())["cells"]:
+        assert cell["squares"] == squares
+        assert sum(map(sum, cell["counts"])) > 15_000
+    cards = [load_bundle(file.parent).card for file in (tmp_path / "out").rglob("model/card.json")]
+    assert len({tuple(band.name for band in card.bands) for card in cards}) == 1
+    assert cards[0].sensors == {"s2": ("s2",), "both": ("s1", "s2")}[sensors]
+
+
 def test_progress_names_the_cell_and_the_time_that_is_left():
     events = []
     now = iter([0.0, 30.0, 60.0, 100.0])
@@ -345,3 +364,13 @@ def test_progress_names_the_cell_and_the_time_that_is_left():
         (0.5, "cell 3 of 3, 2 min left for the study"),
     ]
     assert parent.warnings == []
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([32, 64, 256]))
+@settings(max_examples=60, deadline=None)
+def test_squares_for_scoring_hold_every_pixel_once(height, width, side):
+    seen = np.zeros((height + side, width + side), int)
+    for window in windows(height, width, side, every_pixel=True):
+        seen[window.row : window.row + side, window.col : window.col + side] += 1
+    assert (seen[:height, :width] == 1).all()
+    assert seen.max() == 1

@@ -136,6 +136,23 @@ def test_differences_are_over_the_seeds_that_both_have():
     )
     assert line["differences"]["iou"]["value"] == pytest.approx(np.mean([own[s] - other[s] for s in (0, 2)]))
     assert line["iou"]["lowest_seed"] == min(own.values())
+    each = [own[s] - other[s] for s in (0, 2)]
+    found = line["differences"]["iou"]
+    assert (found["lowest_seed"], found["highest_seed"]) == pytest.approx((min(each), max(each)))
+
+
+@pytest.mark.parametrize(("low", "lowest", "colour"), [(0.01, 0.02, True), (-0.01, 0.02, False), (0.01, -0.02, False)])
+def test_a_difference_is_in_colour_where_chips_and_seeds_agree(low, lowest, colour):
+    found = cells()
+    lines = lines_of(found)
+    for line in lines:
+        if line["differences"]:
+            line["differences"]["iou"] |= {
+                "value": 0.04, "low": low, "high": 0.05, "lowest_seed": lowest, "highest_seed": 0.06,
+            }  # fmt: skip
+    html = study_report_html(study_of(found, lines), found, command="engine", device="cpu", seconds=3.0)
+    assert html.count('class="difference better"') == (12 if colour else 0)
+    assert 'class="difference worse"' not in html
 
 
 def test_reliability_of_one_line_has_bars_and_of_none_no_drawing():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from engine.errors import Cancelled, ModelError
+from engine.errors import Cancelled, MissingExtraError, ModelError
 from engine.events import CancelToken, Progress, Reporter
 from engine.training.checkpoint import load_checkpoint
 from engine.training.distributed import World
@@ -187,6 +188,53 @@ def test_the_log_is_cut_back_to_the_checkpoint_and_survives_a_torn_line(tmp_path
     assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
     assert rows[2]["loss"] is None
     assert "NaN" not in text
+
+
+def test_event_files_hold_what_the_log_holds(tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tmp_path, Line(), tensorboard=True)
+    train(tmp_path, Line(), tensorboard=True, steps=30, resume=True)
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert {"loss", "rate", "gradient_norm", "samples_per_s"} <= set(events.Tags()["scalars"])
+    for name in ("loss", "rate", "gradient_norm"):
+        found = {one.step: one.value for one in events.Scalars(name)}
+        assert found == pytest.approx({row["step"]: row[name] for row in rows}, rel=1e-5)
+
+
+def test_without_tensorboard_the_option_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"--tensorboard needs it") as caught:
+        train(tmp_path, Line(), tensorboard=True)
+    assert "samescene[tensorboard]" in caught.value.remedy
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_views_are_the_same_made_ahead_or_not(tmp_path):
+    class Noisy(Line):
+        def views(self, batch, generator):
+            return {"x": batch["x"] + torch.randn(batch["x"].shape, generator=generator)}
+
+    class Ahead(Noisy):
+        views_ahead = True
+
+    found = []
+    for number, (kind, workers) in enumerate(((Noisy, 0), (Ahead, 0), (Ahead, 3))):
+        (tmp_path / str(number)).mkdir()
+        objective = kind()
+        train(tmp_path / str(number), objective, rate=0.05, workers=workers, accumulate=2)
+        found.append(objective.net.weight)
+    assert found[1].equal(found[0]) and found[2].equal(found[0])
+
+
+def test_threads_that_read_ahead_use_one_core_each_and_leave_others_theirs():
+    torch.set_num_threads(2)
+    seen = list(read_ahead(lambda i: torch.get_num_threads(), 0, 6, workers=3, one_core=True))
+    assert seen == [1] * 6
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

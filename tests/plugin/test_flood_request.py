@@ -212,13 +212,15 @@ def test_every_option_reaches_the_request_in_its_order(fill, tmp_path):
     other = write_scene(tmp_path / "before.tif")
     zones = polygon_layer(SQUARES, path=tmp_path / "zones.gpkg")
     request = fill.request(
-        BEFORE=other, REFERENCE_WATER=other, DEM=other, HAND=other, AOI_EXTENT="14.9,15.1,50.4,50.6 [EPSG:4326]",
+        BEFORE=other, S2=other, SCL=other, REFERENCE_WATER=other, DEM=other, HAND=other,
+        AOI_EXTENT="14.9,15.1,50.4,50.6 [EPSG:4326]",
         ZONES=zones, ZONE_FIELD="name", METHOD="threshold", UNITS="db", BANDS="VV=1,VH=2", PROBABILITY=60,
         MIN_AREA=500, MAX_HAND=20, MAX_SLOPE=7, OBSERVED_AT="2021-07-16T05:42:00Z", DEVICE="cpu", OVERWRITE=True,
     )  # fmt: skip
     assert request == {
-        "post": fill.scene, "before": other, "reference_water": other, "dem": other, "hand": other,
-        "aoi": "14.9,50.4,15.1,50.6", "zones": f"{tmp_path}/zones.gpkg|layername=zones", "zone_field": "name",
+        "post": fill.scene, "before": other, "s2": other, "scl": other, "reference_water": other, "dem": other,
+        "hand": other, "aoi": "14.9,50.4,15.1,50.6",
+        "zones": f"{tmp_path}/zones.gpkg|layername=zones", "zone_field": "name",
         "method": "threshold", "units": "db", "bands": "VV=1,VH=2", "probability": 60, "min_area": 500.0,
         "max_hand": 20.0, "max_slope": 7.0, "observed_at": "2021-07-16T05:42:00Z",
         "device": "cpu", "overwrite": True, "out": str(tmp_path / "out"),
@@ -446,7 +448,7 @@ def test_faults_of_areas(fill, tmp_path):
 @pytest.mark.parametrize(
     ("bands", "good"),
     [("VV=1", True), ("vv=1, vh=2", True), ("VV=3", False), ("VV", False), ("HH=1", False), ("VV=1,VV=2", False),
-     ("VV=0", False), ("VV=1;VH=2", False)],
+     ("B03=1,B8A=2", True), ("VV=0", False), ("VV=1;VH=2", False)],
 )  # fmt: skip
 def test_faults_of_band_numbers(fill, bands, good):
     assert (fill.fault(BANDS=bands) == "") == good

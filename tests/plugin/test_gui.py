@@ -224,7 +224,7 @@ def test_every_parameter_of_the_algorithm_can_be_given_in_the_dock(iface, scene,
     QgsProject.instance().addMapLayers([zones, other])
     form = FloodForm(iface.canvas)
     form.scene.set_layer(scene)
-    for picker in (form.before, form.water, form.dem, form.hand):
+    for picker in (form.before, form.s2, form.scl, form.water, form.dem, form.hand):
         picker.set_layer(other)
     form.zones.set_layer(zones)
     form.zone_field.setField("name")

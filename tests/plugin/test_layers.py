@@ -28,7 +28,7 @@ from qgis.PyQt.QtCore import QDateTime, Qt
 
 from plugin.layers import names
 from plugin.layers.area_table import AreaTableError, area_by_threshold
-from plugin.layers.metadata import time_range
+from plugin.layers.metadata import sensors, time_range
 from plugin.layers.results import (
     ResultsError,
     add_to_context,
@@ -388,3 +388,13 @@ def test_processing_loads_the_same_layers_as_the_dock(make_result):
     assert shown == [
         (node.name(), node.itemVisibilityChecked()) for node in project.layerTreeRoot().children()[0].children()
     ]
+
+
+def test_keywords_name_the_sensors_that_were_mapped_from():
+    assert sensors({"inputs": {"post": {"path": "a", "sensor": "s1"}, "s2": {"sensor": "s2"}, "dem": {}}}) == [
+        "Sentinel-1",
+        "Sentinel-2",
+    ]
+    assert sensors({"inputs": {"post": {"sensor": "s2"}}}) == ["Sentinel-2"]
+    assert sensors({"inputs": {"post": {"path": "older.tif"}, "aoi": "1,2,3,4"}}) == ["Sentinel-1"]
+    assert sensors({}) == ["Sentinel-1"]

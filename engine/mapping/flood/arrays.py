@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from engine.events import Reporter
 from engine.mapping.flood.classes import NOT_OBSERVED
 from engine.mapping.flood.detector import WaterDetector
-from engine.mapping.flood.methods import choose_detector
+from engine.mapping.flood.methods import choose_detector, require_fit
 from engine.mapping.flood.pipeline import FloodStrip, WaterRule, map_water
-from engine.mapping.flood.scene import Sentinel1Scene
+from engine.mapping.flood.scene import FloodScene
 from engine.mapping.flood.surroundings import Surroundings
 from engine.raster.grid import Grid, Window
 from engine.sensors import Unit
@@ -50,20 +50,22 @@ def map_arrays(
     device: str = "auto",
     reporter: Reporter,
     before: str | None = None,
+    s2: str | None = None,
+    scl: str | None = None,
     bands: str | None = None,
     unit: Unit | None = None,
     probability: int = 50,
     min_area: float = 2000.0,
     detector: WaterDetector | None = None,
 ) -> FloodArrays:
-    """Codes and probability of a Sentinel-1 file, as ``engine flood`` would write them.
+    """Codes and probability of a Sentinel-1 or Sentinel-2 file, as ``engine flood`` would write them.
 
     Needs no georeference (then a pixel counts as 10 m, Sentinel-1’s usual spacing). ``detector`` replaces
     ``method`` in studies. Raises EngineError.
     """
     chosen = detector or choose_detector(method, device=device, reporter=reporter)
     with (
-        Sentinel1Scene.open(path, before=before, bands=bands, unit=unit) as scene,
+        FloodScene.open(path, before=before, s2=s2, scl=scl, bands=bands, unit=unit) as scene,
         tempfile.TemporaryDirectory(prefix="samescene-") as folder,
         Surroundings.open(
             scene.grid,
@@ -78,6 +80,7 @@ def map_arrays(
             reporter=reporter,
         ) as surroundings,
     ):
+        require_fit(chosen, scene)
         sink = ArraySink(scene.grid)
         map_water(
             scene,

@@ -1,13 +1,18 @@
-"""Plain thresholds to compare a flood map with: a global Otsu threshold, and fixed ones, of VV and of VH.
+"""Plain thresholds to compare a flood map with: a global Otsu threshold, and fixed ones.
 
-All on the 5 × 5 mean of linear power, the usual quick speckle filter. They see one chip as a whole and nothing else.
+Of Sentinel-1: VV and VH, on the 5 × 5 mean of linear power, the usual quick speckle filter. Of Sentinel-2: the water
+indices, pixel by pixel. They see one chip as a whole and nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+
+from engine.optics.indices import INDICES, water_indices
 
 FIXED_DB = {"VV": -15.0, "VH": -21.0}
 SIDE = 5
@@ -28,7 +33,7 @@ def smoothed_db(db: FloatArray) -> FloatArray:
 
 
 def otsu_db(values: FloatArray) -> float | None:
-    """The threshold (dB) that maximises the variance between the two classes of a 256-bin histogram.
+    """The threshold, in the unit of ``values``, of the largest variance between two classes of a 256-bin histogram.
 
     Otsu, A Threshold Selection Method from Gray-Level Histograms (1979). None without two different finite values.
     """
@@ -43,6 +48,24 @@ def otsu_db(values: FloatArray) -> float | None:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
     return float(edges[1:-1][int(np.nanargmax(between))])
+
+
+def optical_baseline_maps(
+    bands: Mapping[str, FloatArray],
+) -> dict[str, tuple[NDArray[np.bool_], float | None]]:
+    """``{"ndwi_0", "ndwi_otsu", "mndwi_0", "mndwi_otsu"}`` → (water, threshold) of reflectance by band name; an index
+    whose bands are not there is left out."""
+    maps: dict[str, tuple[NDArray[np.bool_], float | None]] = {}
+    for index, values in water_indices(bands).items():
+        for name, threshold in ((f"{index}_0", 0.0), (f"{index}_otsu", otsu_db(values))):
+            water = np.zeros(values.shape, bool) if threshold is None else np.greater(values, threshold)
+            maps[name] = (water, threshold)
+    return maps
+
+
+def threshold_key(name: str) -> str:
+    """How the threshold of a baseline is called in results: ``threshold_db``, of an index ``threshold``."""
+    return "threshold" if name.startswith(tuple(INDICES)) else "threshold_db"
 
 
 def baseline_maps(db: FloatArray) -> dict[str, tuple[NDArray[np.bool_], float | None]]:

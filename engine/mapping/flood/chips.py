@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
 
+Sensors = Literal["s1", "s2", "both"]
+SENSOR_FILES: dict[Sensors, tuple[str, ...]] = {"s1": ("s1",), "s2": ("s2",), "both": ("s1", "s2")}
 KINDS = ("folder", "sen1floods11")
 EXTENSIONS = (".tif", ".tiff")
 SEN1FLOODS11_SPLITS = {
@@ -30,6 +33,10 @@ class Chip:
     s1: Path | None = None
     s2: Path | None = None
     numbers: str | None = None
+
+    def has(self, sensors: Sensors) -> bool:
+        """Are the images of these sensors there?"""
+        return all(getattr(self, sensor) is not None for sensor in SENSOR_FILES[sensors])
 
 
 @dataclass(frozen=True)

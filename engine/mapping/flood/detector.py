@@ -6,7 +6,7 @@ Two detectors exist: thresholds (:mod:`engine.mapping.flood.threshold`, no weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float32]
 
 
 class SceneReader(Protocol):
-    """The Sentinel-1 input of a flood map on one grid, in sigma0 dB.
+    """The input of a flood map on one grid: Sentinel-1 in sigma0 dB, Sentinel-2 in reflectance, or both.
 
     Windows are rows and columns of :attr:`grid` (the output grid, cropped to the area of interest). They may reach
     over its edges: where the file has pixels there, they are read; elsewhere the answer is NaN.
@@ -35,7 +35,11 @@ class SceneReader(Protocol):
 
     @property
     def polarisations(self) -> tuple[str, ...]:
-        """Those of ("VV", "VH") that the scene after the event has."""
+        """Those of ("VV", "VH") that the scene after the event has; none where it is not Sentinel-1."""
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """Standard names of the Sentinel-2 bands of the event; none where there is no such image."""
 
     @property
     def has_before(self) -> bool:
@@ -46,6 +50,10 @@ class SceneReader(Protocol):
 
     def read_before(self, window: Window) -> FloatArray:
         """The same of the scene before the event, on the same grid; all NaN where it has no pixel."""
+
+    def read_optical(self, window: Window, names: Sequence[str], *, before: bool = False) -> FloatArray:
+        """(len(names), rows, columns) reflectance of these bands, after or ``before`` the event; NaN in all of them
+        where one has no valid value or a cloud mask hides the ground, and where there is no such image."""
 
 
 class WaterDetector(Protocol):
@@ -60,13 +68,24 @@ class WaterDetector(Protocol):
         """``threshold`` or the model's name."""
 
     @property
+    def sensors(self) -> tuple[str, ...]:
+        """What it maps from: "s1", "s2", or both, of which either may be missing."""
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """The Sentinel-2 bands that it takes, by standard name."""
+
+    @property
     def grow_percent(self) -> int:
         """See the class."""
+
+    def check(self, scene: SceneReader) -> None:
+        """Raise BandError or ModelError where the scene cannot be mapped, before anything is computed."""
 
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
         """Full-width windows of ``scene.grid``, contiguous from row 0 to its height, with P(water) 0..1.
 
-        NaN exactly where no polarisation is finite. The values do not depend on how the strips are cut.
+        NaN exactly where no sensor that it maps from has a value. The values do not depend on how the strips are cut.
         """
 
     def probabilities_before(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:

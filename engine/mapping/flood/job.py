@@ -18,16 +18,16 @@ from engine.errors import ParameterError, RegionError
 from engine.events import Reporter
 from engine.mapping.flood.classes import CLASS_NAMES, FLOOD, REFERENCE_WATER, WATER
 from engine.mapping.flood.detector import WaterDetector
-from engine.mapping.flood.methods import choose_detector, describe_model
+from engine.mapping.flood.methods import choose_detector, describe_model, require_fit
 from engine.mapping.flood.pipeline import FloodSink, FloodStrip, WaterRule, map_water
 from engine.mapping.flood.preview import PreviewSink
 from engine.mapping.flood.rasters import RasterSink
 from engine.mapping.flood.request import FloodRequest
-from engine.mapping.flood.scene import Sentinel1File, Sentinel1Scene
+from engine.mapping.flood.scene import FloodScene, ImageFile
 from engine.mapping.flood.surroundings import Surroundings
 from engine.mapping.flood.totals import TotalsSink, ZonesSink, window_of_bounds
 from engine.mapping.report.flood import write_flood_report
-from engine.mapping.report.pictures import backscatter_rgb, class_rgb, probability_rgb
+from engine.mapping.report.pictures import class_rgb, probability_rgb
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.area import polygon_area_m2
@@ -42,8 +42,16 @@ def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.0, "open", "Opening the scene")
     detector = choose_detector(request.method, device=request.device, reporter=reporter)
     with ResultFolder(request.out, overwrite=request.overwrite) as results:
-        with Sentinel1Scene.open(request.post, before=request.before, bands=request.bands, unit=request.units) as whole:
+        with FloodScene.open(
+            request.post,
+            before=request.before,
+            s2=request.s2,
+            scl=request.scl,
+            bands=request.bands,
+            unit=request.units,
+        ) as whole:
             whole.post.raster.require_crs()
+            require_fit(detector, whole)
             figures, outputs = _map(request, whole, detector, results.path, reporter)
             result: dict[str, Any] = {
                 "job": "flood",
@@ -81,7 +89,7 @@ class _Figures:
 
 
 def _map(
-    request: FloodRequest, whole: Sentinel1Scene, detector: WaterDetector, folder: Path, reporter: Reporter
+    request: FloodRequest, whole: FloodScene, detector: WaterDetector, folder: Path, reporter: Reporter
 ) -> tuple[_Figures, dict[str, str]]:
     region = (
         read_regions(request.aoi, crs=whole.grid.crs, what="area of interest", grid=whole.grid) if request.aoi else None
@@ -151,20 +159,20 @@ def _map(
         )
     if totals.pixels[255] == scene.grid.height * scene.grid.width:
         reporter.warn("Nothing was observed: the scene has no valid value in the mapped area.")
-    backscatter = preview.backscatter
-    grey = backscatter_rgb(backscatter[0], backscatter[1])
+    picture = preview.picture
     figures = {
         "observed_at": observed_at,
         "before_observed_at": _iso(whole.before.acquired) if whole.before else None,
         "days_between": _days_between(whole),
         "method": detector.name,
+        "image_bands": list(preview.bands),
         **totals.figures(),
         "detector": detector.diagnostics(),
         "zones": rows,
     }
     pictures = {
-        "backscatter": grey,
-        "classes": class_rgb(preview.codes, grey),
+        "image" if preview.bands else "backscatter": picture,
+        "classes": class_rgb(preview.codes, picture),
         "probability": probability_rgb(preview.probability),
     }
     outputs = {**names, "polygons": "flood.gpkg", "report": "report.html", "result": "result.json"}
@@ -181,7 +189,7 @@ class _PolygonSink:
         self._polygons.add(strip.window, strip.codes, strip.probability)
 
 
-def _crop(whole: Sentinel1Scene, region: Regions | None) -> Window:
+def _crop(whole: FloodScene, region: Regions | None) -> Window:
     if region is None:
         return whole.grid.window
     crop = window_of_bounds(region.bounds, whole.grid)
@@ -193,7 +201,7 @@ def _crop(whole: Sentinel1Scene, region: Regions | None) -> Window:
     return crop
 
 
-def _zone_sink(zones: Regions, scene: Sentinel1Scene, request: FloodRequest) -> ZonesSink:
+def _zone_sink(zones: Regions, scene: FloodScene, request: FloodRequest) -> ZonesSink:
     return ZonesSink(
         scene.grid,
         identifiers=zones.ids,
@@ -214,7 +222,7 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.replace(microsecond=0).isoformat() + "Z"
 
 
-def _observed_at(request: FloodRequest, post: Sentinel1File) -> str | None:
+def _observed_at(request: FloodRequest, post: ImageFile) -> str | None:
     if request.observed_at is None:
         return _iso(post.acquired)
     try:
@@ -225,27 +233,25 @@ def _observed_at(request: FloodRequest, post: Sentinel1File) -> str | None:
         ) from error
 
 
-def _days_between(scene: Sentinel1Scene) -> int | None:
+def _days_between(scene: FloodScene) -> int | None:
     if scene.before is None or scene.before.acquired is None or scene.post.acquired is None:
         return None
     return (scene.post.acquired.date() - scene.before.acquired.date()).days
 
 
-def _inputs(request: FloodRequest, scene: Sentinel1Scene, reporter: Reporter) -> dict[str, Any]:
+def _inputs(request: FloodRequest, scene: FloodScene, reporter: Reporter) -> dict[str, Any]:
     """Facts of every file that was read: path, sha256 (null for remote), and of scenes what was found in them."""
     facts: dict[str, Any] = {}
-    for name in ("post", "before", "reference_water", "dem", "hand", "aoi", "zones"):
+    for name in ("post", "before", "s2", "scl", "reference_water", "dem", "hand", "aoi", "zones"):
         path = getattr(request, name)
         if path is not None:
             facts[name] = fingerprint(path, reporter)
-    for name, file in (("post", scene.post), ("before", scene.before)):
+    for name, file in (("post", scene.post), ("before", scene.before), ("s2", scene.light)):
         if file is not None:
             grid = file.raster.grid
             facts[name] |= {
                 "acquired": _iso(file.acquired),
-                "unit": file.unit.unit.value,
-                "unit_reason": file.unit.reason,
-                "bands": file.bands,
+                **file.facts(),
                 "crs": grid.crs.to_string() if grid.crs else None,
                 "shape": list(grid.shape),
             }
@@ -254,20 +260,18 @@ def _inputs(request: FloodRequest, scene: Sentinel1Scene, reporter: Reporter) ->
     return facts
 
 
-def is_simulated(file: Sentinel1File) -> bool:
+def is_simulated(file: ImageFile) -> bool:
     """Do the file's tags say that it was simulated?"""
     return any("simulated" in f"{key} {value}".lower() for key, value in file.raster.tags.items())
 
 
-def _tags(
-    request: FloodRequest, post: Sentinel1File, detector: WaterDetector, observed_at: str | None
-) -> dict[str, str]:
+def _tags(request: FloodRequest, post: ImageFile, detector: WaterDetector, observed_at: str | None) -> dict[str, str]:
     tags = {
         "TIFFTAG_SOFTWARE": f"SameScene engine {VERSION}",
         "SAMESCENE_COMMAND": command_line("flood", request, positional=("post",)),
         "SAMESCENE_METHOD": detector.name,
         "SAMESCENE_SOURCE": str(post.raster.path),
-        "SAMESCENE_UNIT": f"{post.unit.unit.value}: {post.unit.reason}",
+        "SAMESCENE_UNIT": post.unit_text,
         "PROCESSED": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     if observed_at:

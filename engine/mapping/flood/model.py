@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from engine.device import Device, choose_device
-from engine.errors import ModelError
+from engine.errors import BandError, ModelError
 from engine.events import Reporter
+from engine.mapping.flood.bands import POLARISATIONS
 from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.inference import InferenceSettings, StreamingInference
 from engine.models.bundle import Bundle
-from engine.models.card import gsd_fits
+from engine.models.card import Card, gsd_fits
+from engine.models.stacked import VALIDITY_BANDS, StackedSensors
 from engine.raster.grid import Grid, Window
+from engine.sensors import SENSORS
 
-POLARISATIONS = ("VV", "VH")
+_UNITS = {"s1": "db", "s2": "reflectance"}
 
 
 class ModelDetector:
-    """A :class:`~engine.mapping.flood.detector.WaterDetector` from a bundle for Sentinel-1 and water.
+    """A :class:`~engine.mapping.flood.detector.WaterDetector` from a bundle for water and Sentinel-1, Sentinel-2 or
+    both.
 
     Normalisation, tile, overlap and temperature come from the card; the probability is sigmoid or softmax of the
-    network's blended logits. A pixel where none of the model's bands is finite is NaN. Raises ModelError when the
-    bundle is not for Sentinel-1 in dB or its weights are damaged, DeviceError for a device that is not there.
+    network's blended logits. A pixel is NaN where none of the model's polarisations is finite; of Sentinel-2 where any
+    of its bands is not (as in training); of both where neither sensor is valid. Raises ModelError when the bundle is
+    for something else or its weights are damaged, DeviceError for a device that is not there.
     """
 
     grow_percent = 100
 
     def __init__(self, bundle: Bundle, *, device: str | Device = "auto") -> None:
         card = bundle.card
-        if card.task != "flood" or card.sensors != ("s1",):
-            raise ModelError(
-                f"{bundle.folder}: the model {card.name} maps {card.task} from {', '.join(card.sensors)}; "
-                "expected flood from s1.",
-                remedy="Choose a flood model for Sentinel-1.",
-            )
-        wrong = [band for band in card.bands if band.unit != "db" or band.name not in POLARISATIONS]
-        if wrong:
-            raise ModelError(
-                f"{bundle.folder}: the model takes {wrong[0].name} in {wrong[0].unit}; expected VV and VH in dB.",
-                remedy="Choose another model.",
-            )
+        _check_card(bundle)
         self._bundle = bundle
-        self._planes = [POLARISATIONS.index(band.name) for band in card.bands]
+        self._names = {s: tuple(b.name for b in card.bands if b.sensor == s) for s in card.sensors}
         self._water = 0 if card.activation == "sigmoid" else [c.value for c in card.classes].index(1)
         chosen = device if isinstance(device, Device) else choose_device(device)
+        stacked = len(card.sensors) == 2
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if stacked else bundle.network()
+        extra = VALIDITY_BANDS if stacked else 0
         self._engine = StreamingInference(
-            bundle.network(),
+            network,
             InferenceSettings(
                 tile=card.tile,
                 overlap=card.overlap,
-                mean=tuple(band.mean for band in card.bands),
-                std=tuple(band.std for band in card.bands),
+                mean=(*(band.mean for band in card.bands), *[0.0] * extra),
+                std=(*(band.std for band in card.bands), *[1.0] * extra),
                 validity=card.network.validity,
                 activation=card.activation,
                 temperature=card.temperature,
@@ -68,14 +66,52 @@ class ModelDetector:
         """The model's name."""
         return self._bundle.name
 
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
+        return self._bundle.card.sensors
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """The Sentinel-2 bands that the model takes."""
+        return self._names.get("s2", ())
+
+    def check(self, scene: SceneReader) -> None:
+        """Raise BandError where the scene lacks bands that the model takes (a whole sensor may be missing of two)."""
+        missing = self._missing("s1", scene.polarisations)
+        if missing and (scene.polarisations or len(self.sensors) == 1):
+            raise BandError(
+                f"The model {self.name} needs {', '.join(self._names['s1'])}; the scene has "
+                f"{', '.join(scene.polarisations) or 'no polarisation'}.",
+                remedy="Use --method threshold, which takes either polarisation alone.",
+            )
+        if "s2" not in self._names:
+            return
+        missing = self._missing("s2", scene.optical_bands)
+        if missing and (scene.optical_bands or len(self.sensors) == 1):
+            raise BandError(
+                f"The model {self.name} needs the Sentinel-2 bands {', '.join(self.optical_bands)}; the image lacks "
+                f"{', '.join(missing)} (it has {', '.join(scene.optical_bands) or 'none'}).",
+                remedy="Give an image with these bands, or choose another model.",
+            )
+
+    def _missing(self, sensor: str, have: Sequence[str]) -> list[str]:
+        return [name for name in self._names.get(sensor, ()) if name not in have]
+
     def probabilities(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
-        """See :class:`~engine.mapping.flood.detector.WaterDetector`; also raises ModelError when a band is missing."""
-        self._check(scene, reporter)
-        yield from self._stream(_SceneSource(scene, self._planes, before=False), reporter)
+        """See :class:`~engine.mapping.flood.detector.WaterDetector`; also raises BandError when a band is missing."""
+        self.check(scene)
+        card, gsd = self._bundle.card, scene.grid.gsd_m()
+        if scene.grid.crs is not None and not gsd_fits(card, gsd):
+            reporter.warn(
+                f"Pixels of {gsd[0]:.1f} x {gsd[1]:.1f} m: the model {card.name} was trained on "
+                f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m, so expect less accuracy."
+            )
+        yield from self._stream(_SceneSource(scene, self._names, before=False), reporter)
 
     def probabilities_before(self, scene: SceneReader, reporter: Reporter) -> Iterator[tuple[Window, FloatArray]]:
         """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
-        yield from self._stream(_SceneSource(scene, self._planes, before=True), reporter)
+        yield from self._stream(_SceneSource(scene, self._names, before=True), reporter)
 
     def diagnostics(self) -> dict[str, Any]:
         """See :class:`~engine.mapping.flood.detector.WaterDetector`."""
@@ -86,29 +122,32 @@ class ModelDetector:
             for window, values in strips:
                 yield window, values[self._water]
 
-    def _check(self, scene: SceneReader, reporter: Reporter) -> None:
-        card = self._bundle.card
-        missing = [band.name for band in card.bands if band.name not in scene.polarisations]
-        if missing:
+
+def _check_card(bundle: Bundle) -> None:
+    card: Card = bundle.card
+    single = card.network.architecture == "resnet-unet" and len(card.sensors) == 1
+    if card.task != "flood" or not (single or card.network.architecture == "two-sensor-unet"):
+        raise ModelError(
+            f"{bundle.folder}: the model {card.name} maps {card.task} from {', '.join(card.sensors)} by a "
+            f"{card.network.architecture}; expected flood from one sensor, or from two by a two-sensor-unet.",
+            remedy="Choose a flood model.",
+        )
+    for band in card.bands:
+        if band.unit != _UNITS[band.sensor] or (band.sensor == "s1" and band.name not in POLARISATIONS):
+            what = "VV and VH in dB" if band.sensor == "s1" else "bands in reflectance"
             raise ModelError(
-                f"The model {card.name} needs {', '.join(b.name for b in card.bands)}; the scene has "
-                f"{', '.join(scene.polarisations)}.",
-                remedy="Use --method threshold, which takes either polarisation alone.",
-            )
-        gsd = scene.grid.gsd_m()
-        if scene.grid.crs is not None and not gsd_fits(card, gsd):
-            reporter.warn(
-                f"Pixels of {gsd[0]:.1f} x {gsd[1]:.1f} m: the model {card.name} was trained on "
-                f"{card.gsd_m[0]:g} to {card.gsd_m[1]:g} m, so expect less accuracy."
+                f"{bundle.folder}: the model takes {band.name} in {band.unit}; expected {what} of "
+                f"{SENSORS[band.sensor].title}.",
+                remedy="Choose another model.",
             )
 
 
 class _SceneSource:
-    """The model's bands of a scene, in the model's order."""
+    """The model's bands of a scene, in the model's order; of two sensors their validity too, 1 or NaN."""
 
-    def __init__(self, scene: SceneReader, planes: list[int], *, before: bool) -> None:
-        self._read = scene.read_before if before else scene.read
-        self._planes = planes
+    def __init__(self, scene: SceneReader, names: dict[str, tuple[str, ...]], *, before: bool) -> None:
+        self._scene, self._names, self._before = scene, names, before
+        self._planes = [POLARISATIONS.index(name) for name in names.get("s1", ())]
         self.grid: Grid = scene.grid
         self.block: tuple[int, int] = getattr(scene, "block", (256, 256))
         crop: Window | None = getattr(scene, "crop", None)
@@ -117,7 +156,21 @@ class _SceneSource:
 
     def read(self, window: Window) -> FloatArray:
         """float32 (bands, rows, columns), NaN where missing."""
-        values = self._read(window)
+        if len(self._names) == 1:
+            return self._radar(window) if "s1" in self._names else self._light(window)
+        parts = [self._radar(window), self._light(window)]
+        validity = np.full((len(parts), *window.shape), np.nan, np.float32)
+        for plane, values in zip(validity, parts, strict=True):
+            seen = np.isfinite(values).all(axis=0)  # in training a pixel counts where all bands of a sensor do
+            values[:, ~seen] = np.nan
+            plane[seen] = 1.0
+        return np.concatenate([*parts, validity])
+
+    def _radar(self, window: Window) -> FloatArray:
+        values = self._scene.read_before(window) if self._before else self._scene.read(window)
         if self._planes == list(range(values.shape[0])):
             return values
         return np.ascontiguousarray(values[self._planes])
+
+    def _light(self, window: Window) -> FloatArray:
+        return self._scene.read_optical(window, self._names["s2"], before=self._before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from affine import Affine
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.mapping.flood.detector import SceneReader
 from engine.mapping.flood.pipeline import FloodStrip
+from engine.mapping.report.pictures import backscatter_rgb, reflectance_rgb
 from engine.raster.grid import Grid, Window
 from engine.sar.radiometry import to_power
 
@@ -17,21 +19,24 @@ U8 = NDArray[np.uint8]
 
 
 class PreviewSink:
-    """Keeps every ``step``-th pixel of codes and probability, and block means of backscatter.
+    """Keeps every ``step``-th pixel of codes and probability, and block means of backscatter or, where the scene is
+    Sentinel-2 alone, of reflectance in ``bands`` (red, green, blue where there are; empty for backscatter).
 
-    ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``backscatter``
-    float32 (2, rows, columns) dB of the mean linear power of the valid pixels (NaN where a block has none).
+    ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``picture`` uint8
+    (rows, columns, 3), from ``mean`` float32 (planes, rows, columns): linear power of VV, VH, or reflectance, of the
+    valid pixels (NaN where a block has none).
     """
 
     def __init__(self, scene: SceneReader, *, size: int = 1400) -> None:
         grid = scene.grid
         self._scene = scene
+        self.bands = () if scene.polarisations else picture_bands(scene.optical_bands)
         self.step = max(1, math.ceil(max(grid.shape) / size))
         rows, cols = math.ceil(grid.height / self.step), math.ceil(grid.width / self.step)
         self.codes: U8 = np.full((rows, cols), 255, np.uint8)
         self.probability: U8 = np.full((rows, cols), 255, np.uint8)
-        self._sum = np.zeros((2, rows, cols))
-        self._count = np.zeros((2, rows, cols))
+        self._sum = np.zeros((len(self.bands) or 2, rows, cols))
+        self._count = np.zeros(self._sum.shape)
 
     @property
     def grid(self) -> Grid:
@@ -52,21 +57,39 @@ class PreviewSink:
         self.codes[target] = strip.codes[np.ix_(taken, cols)]
         self.probability[target] = strip.probability[np.ix_(taken, cols)]
         for row in range(window.row, window.row_stop, 512):
-            self._add_backscatter(Window(row, 0, min(512, window.row_stop - row), window.width))
+            self._add_image(Window(row, 0, min(512, window.row_stop - row), window.width))
 
-    def _add_backscatter(self, window: Window) -> None:
-        power = to_power(self._scene.read(window))
-        valid = np.isfinite(power)
+    def _add_image(self, window: Window) -> None:
+        scene = self._scene
+        values = scene.read_optical(window, self.bands) if self.bands else to_power(scene.read(window))
+        valid = np.isfinite(values)
         target = np.arange(window.row // self.step, math.ceil(window.row_stop / self.step))
         row_starts = np.maximum(target * self.step - window.row, 0)
         col_starts = np.arange(0, window.width, self.step)
-        for out, values in ((self._sum, np.where(valid, power, 0.0)), (self._count, valid.astype(np.float32))):
-            blocks = np.add.reduceat(np.add.reduceat(values, row_starts, axis=1), col_starts, axis=2)
+        for out, part in ((self._sum, np.where(valid, values, 0.0)), (self._count, valid.astype(np.float32))):
+            blocks = np.add.reduceat(np.add.reduceat(part, row_starts, axis=1), col_starts, axis=2)
             out[:, target] += blocks
 
     @property
-    def backscatter(self) -> NDArray[np.float32]:
+    def mean(self) -> NDArray[np.float32]:
         """See the class."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = 10 * np.log10(self._sum / self._count)
+            mean = self._sum / self._count
         return np.where(self._count > 0, mean, np.nan).astype(np.float32)
+
+    @property
+    def picture(self) -> U8:
+        """See the class."""
+        if self.bands:
+            return reflectance_rgb(self.mean)
+        with np.errstate(divide="ignore"):
+            decibel = 10 * np.log10(self.mean)
+        return backscatter_rgb(decibel[0], decibel[1])
+
+
+def picture_bands(names: Sequence[str]) -> tuple[str, ...]:
+    """Bands for red, green and blue: true colour, short-wave infrared, or the first three; one alone is grey."""
+    for three in (("B04", "B03", "B02"), ("B11", "B08", "B04"), ("B08", "B04", "B03")):
+        if set(three) <= set(names):
+            return three
+    return tuple(names[:3]) if len(names) >= 3 else tuple(names[:1])

@@ -18,12 +18,21 @@ class FloodRequest(BaseModel):
 
     post: str = Field(
         description="Sentinel-1 scene during or after the event: a raster file, VRT or http(s) address with bands VV "
-        "and VH (either alone is enough)."
+        "and VH (either alone is enough); or, with a model for it, a Sentinel-2 image with named bands."
     )
     out: str = Field(description="Folder for the results; made if absent.")
     before: str | None = Field(
         None,
-        description="Sentinel-1 scene before the event, best of the same relative orbit; any grid that overlaps POST.",
+        description="Scene before the event, of the same sensor and best of the same relative orbit; any grid that "
+        "overlaps POST.",
+    )
+    s2: str | None = Field(
+        None, description="Sentinel-2 image beside a Sentinel-1 POST, for models that map from both; any grid."
+    )
+    scl: str | None = Field(
+        None,
+        description="Scene classification (SCL) of the Sentinel-2 image (POST or --s2): what it calls cloud or cloud "
+        "shadow is not mapped from that image; default: no cloud mask.",
     )
     reference_water: str | None = Field(
         None, description="Raster of permanent water: 1 water, 0 land, or per cent occurrence (50 and more is water)."
@@ -36,14 +45,18 @@ class FloodRequest(BaseModel):
     zones: str | None = Field(None, description="Polygons (for example districts) to report flooded area by.")
     zone_field: str | None = Field(None, description="Field of ZONES that identifies a zone; default: the feature id.")
     method: str = Field(
-        "auto", description="auto, threshold, or a model: a name from 'engine models list' or a bundle folder."
+        "auto",
+        description="auto, threshold, a model (a name from 'engine models list' or a folder), or threshold+MODEL: "
+        "both together.",
     )
     units: Unit | None = Field(
         None,
-        description="Unit of POST and BEFORE: db, power or amplitude; default: found from metadata and values, "
-        "refused when unclear.",
+        description="Unit of Sentinel-1 POST and BEFORE: db, power or amplitude; default: found from metadata and "
+        "values, refused when unclear.",
     )
-    bands: str | None = Field(None, description="Band numbers where names are missing, for example VV=1,VH=2.")
+    bands: str | None = Field(
+        None, description="Band numbers where names are missing, for example VV=1,VH=2 or B03=2,B08=4."
+    )
     probability: Percent = Field(50, description="Water where the probability is at least this per cent.")
     min_area: float = Field(2000.0, ge=0, description="Smallest water body kept, in square metres.")
     max_hand: float = Field(

@@ -1,11 +1,9 @@
-"""The Sentinel-1 scene of a flood map: files opened, bands and unit found, cropped, read as sigma0 dB."""
+"""The scene of a flood map on one grid: Sentinel-1 in dB, Sentinel-2 in reflectance, or both; after and before."""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -13,177 +11,143 @@ from rasterio.warp import transform_bounds
 
 from engine.errors import BandError, GridError, ParameterError
 from engine.events import Reporter
+from engine.mapping.flood.bands import parse_band_numbers
 from engine.mapping.flood.detector import FloatArray
+from engine.mapping.flood.sentinel1 import Sentinel1File, sentinel1_of
+from engine.mapping.flood.sentinel2 import Sentinel2File, Sentinel2View, find_optical_bands, sentinel2_of
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
-from engine.sar.radiometry import UnitFinding, detect_unit, to_db
 from engine.sar.shadow import look_azimuth
-from engine.sensors import SENTINEL1, Unit, identify_band, match_bands
+from engine.sensors import SENSORS, SENTINEL1, SENTINEL2, Unit, identify_band
 
-POLARISATIONS = ("VV", "VH")
 CONTEXT_PIXELS = 2048
 """Statistics of a small area of interest are taken from a square of at least this many pixels around it."""
+APART_DAYS = 3.0
+"""Sentinel-1 and Sentinel-2 further apart than this may show different water."""
+
+ImageFile = Sentinel1File | Sentinel2File
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sentinel1File:
-    """One opened file: ``bands`` are 1-based numbers by polarisation, ``unit`` what its values are and why."""
+def open_image(path: str, *, what: str, bands: str | None, unit: Unit | None, scl: str | None = None) -> ImageFile:
+    """Open a Sentinel-1 or Sentinel-2 image, told apart by its bands; ``scl`` is for Sentinel-2.
 
-    raster: Raster
-    bands: dict[str, int]
-    unit: UnitFinding
-
-    @property
-    def acquired(self) -> datetime | None:
-        """Acquisition time (UTC) where the file tells it."""
-        return self.raster.acquired
-
-    def read_db(self, window: Window, raster: Raster | None = None) -> FloatArray:
-        """(2, rows, columns) sigma0 dB of VV, VH in ``window`` of ``raster`` (default: the file's own grid)."""
-        out = np.full((2, *window.shape), np.nan, np.float32)
-        values = (raster or self.raster).read(window, list(self.bands.values()))
-        if self.unit.zero_is_fill:
-            values = np.where(values == 0, np.float32(np.nan), values)
-        for plane, pol in zip(values, self.bands, strict=True):
-            out[POLARISATIONS.index(pol)] = to_db(plane, self.unit.unit)
-        return out
-
-
-def parse_band_numbers(text: str) -> dict[str, int]:
-    """``"VV=1,VH=2"`` → {"VV": 1, "VH": 2}; raises ParameterError."""
-    found: dict[str, int] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(VV|VH)\s*=\s*([1-9]\d*)\s*", part, re.IGNORECASE)
-        if match is None or match[1].upper() in found:
-            raise ParameterError(
-                f"--bands {text!r} is not understood.", remedy="Write for example VV=1,VH=2, or VV=1 alone."
-            )
-        found[match[1].upper()] = int(match[2])
-    return {pol: found[pol] for pol in POLARISATIONS if pol in found}
-
-
-def find_polarisations(raster: Raster, *, numbers: str | None) -> dict[str, int]:
-    """1-based band numbers by polarisation, by name or as given in ``numbers``; raises BandError."""
-    count = len(raster.names)
-    if numbers is not None:
-        bands = parse_band_numbers(numbers)
-        for pol, number in bands.items():
-            if number > count:
-                raise BandError(
-                    f"{raster.path}: --bands asks for band {number} as {pol}, but the file has {count}.",
-                    remedy="Give numbers that the file has.",
-                )
-        return bands
-    present = [identify_band(name, SENTINEL1) if name else None for name in raster.names]
-    wanted = [pol for pol in POLARISATIONS if pol in present]
-    if not wanted:
-        listed = ", ".join(name or f"(band {i + 1} without a name)" for i, name in enumerate(raster.names))
-        raise BandError(
-            f"{raster.path}: neither VV nor VH was found among its bands; found: {listed or 'no band'}.",
-            remedy="Name the bands VV and VH in the file, or give their numbers, for example --bands VV=1,VH=2.",
-        )
-    indexes = match_bands(raster.names, SENTINEL1, wanted, path=str(raster.path))
-    return dict(zip(wanted, indexes, strict=True))
-
-
-def open_sentinel1(path: str, *, what: str, bands: str | None, unit: Unit | None) -> Sentinel1File:
-    """Open a scene and find its polarisations and unit.
-
-    The unit is judged from metadata and up to 25 windows of 256 × 256 pixels over the whole file. Raises the errors of
-    :func:`engine.raster.read.open_raster`, BandError, and UnitsError when the unit is unclear or contradicts ``unit``.
+    Raises what :func:`~engine.mapping.flood.sentinel1.open_sentinel1` and
+    :func:`~engine.mapping.flood.sentinel2.open_sentinel2` raise, and ParameterError where ``unit`` or ``scl`` is given
+    for the other sensor.
     """
+    sensor = parse_band_numbers(bands)[0] if bands is not None else None
     raster = open_raster(path, what=what)
     try:
-        numbers = find_polarisations(raster, numbers=bands)
-        samples: dict[str, list[np.ndarray]] = {pol: [] for pol in numbers}
-        for window in sample_windows(raster.grid, size=256, along=5):
-            for pol, plane in zip(numbers, raster.read(window, list(numbers.values())), strict=True):
-                samples[pol].append(plane[np.isfinite(plane)])
-        finding = detect_unit(
-            {pol: np.concatenate(parts) for pol, parts in samples.items()},
-            names=tuple(raster.names[number - 1] for number in numbers.values()),
-            tags=raster.tags,
-            dtype=raster.dtype,
-            declared=unit,
-            path=str(raster.path),
-        )
+        if sensor is None:
+            radar = any(identify_band(name, SENTINEL1) in ("VV", "VH") for name in raster.names if name)
+            sensor = SENTINEL2 if not radar and find_optical_bands(raster) else SENTINEL1
+        given = {"--units": unit, "--scl": scl}
+        stray = next((name for name in given if given[name] and (name == "--scl") == (sensor is SENTINEL1)), None)
+        if stray is not None:
+            other = SENTINEL2 if sensor is SENTINEL1 else SENTINEL1
+            raise ParameterError(
+                f"{raster.path}: {stray} is for {other.title}; the {what} is a {sensor.title} image.",
+                remedy=f"Leave {stray} out.",
+            )
     except BaseException:
         raster.close()
         raise
-    return Sentinel1File(raster=raster, bands=numbers, unit=finding)
+    if sensor is SENTINEL2:
+        return sentinel2_of(raster, bands=bands, scl=scl)
+    return sentinel1_of(raster, bands=bands, unit=unit)
 
 
-def sample_windows(grid: Grid, *, size: int, along: int) -> list[Window]:
-    """Up to ``along``² windows of ``size`` pixels, evenly spread over the grid; the whole grid when it is small."""
-
-    def starts(length: int) -> list[int]:
-        last = max(0, length - size)
-        number = min(along, max(1, math.ceil(length / size)))
-        return sorted({round(i * last / max(1, number - 1)) for i in range(number)})
-
-    return [
-        Window(row, col, size, size).intersect(grid.window) for row in starts(grid.height) for col in starts(grid.width)
-    ]
-
-
-class Sentinel1Scene:
-    """The scene after the event and, on its grid, the one before. Implements :class:`SceneReader`; close it.
+class FloodScene:
+    """The scene after the event and, on its grid, what else is known: the scene before (of the same sensor) and, beside
+    a Sentinel-1 scene, a Sentinel-2 image (``light``). Implements :class:`SceneReader`; close it.
 
     ``crop`` is a window of the file's grid; the scene's own windows count from its upper-left corner.
     """
 
-    def __init__(self, post: Sentinel1File, *, before: Sentinel1File | None = None, crop: Window | None = None) -> None:
-        self.post, self.before = post, before
+    def __init__(
+        self,
+        post: ImageFile,
+        *,
+        before: ImageFile | None = None,
+        light: Sentinel2File | None = None,
+        crop: Window | None = None,
+    ) -> None:
+        self.post, self.before, self.light = post, before, light
         whole = post.raster.grid
         self._crop = (crop or whole.window).intersect(whole.window)
         self._grid = whole.crop(self._crop)
-        self._before_view = self._view_before(whole) if before is not None else None
+        self._radar_before: Raster | None = None
+        self._optical: Sentinel2View | None = None
+        self._optical_before: Sentinel2View | None = None
+        if before is not None:
+            self._check_before(before)
+        if isinstance(before, Sentinel1File):
+            self._radar_before = (
+                before.raster if _alike(before.raster, whole) else before.raster.onto(whole, resampling="bilinear")
+            )
+        elif isinstance(before, Sentinel2File):
+            self._optical_before = Sentinel2View(before, whole)
+        if isinstance(post, Sentinel2File):
+            self._optical = Sentinel2View(post, whole)
+        elif light is not None:
+            _check_overlap(light.raster, post.raster, "Sentinel-2 image")
+            self._optical = Sentinel2View(light, whole)
 
     @classmethod
     def open(
-        cls, post: str, *, before: str | None = None, bands: str | None = None, unit: Unit | None = None
-    ) -> Sentinel1Scene:
-        """Open the files; ``bands`` and ``unit`` hold for both. A scene before that does not overlap is a GridError."""
-        first = open_sentinel1(post, what="scene", bands=bands, unit=unit)
+        cls,
+        post: str,
+        *,
+        before: str | None = None,
+        s2: str | None = None,
+        scl: str | None = None,
+        bands: str | None = None,
+        unit: Unit | None = None,
+    ) -> FloodScene:
+        """Open the files; ``bands`` and ``unit`` hold for ``post`` and ``before``, ``scl`` for the Sentinel-2 image of
+        the event (``post`` or ``s2``). Files that do not overlap are a GridError."""
+        opened: list[ImageFile] = []
         try:
-            second = open_sentinel1(before, what="scene before the event", bands=bands, unit=unit) if before else None
-            try:
-                return cls(first, before=second)
-            except BaseException:
-                if second is not None:
-                    second.raster.close()
-                raise
+            first = open_image(post, what="scene", bands=bands, unit=unit, scl=None if s2 else scl)
+            opened.append(first)
+            second = None
+            if before is not None:
+                second = open_image(before, what="scene before the event", bands=bands, unit=unit)
+                opened.append(second)
+            light = None
+            if s2 is not None:
+                if first.sensor != "s1":
+                    raise ParameterError(
+                        f"{first.raster.path}: --s2 stands beside a Sentinel-1 scene; this is a Sentinel-2 image.",
+                        remedy="Give the Sentinel-1 scene as POST, or leave --s2 out.",
+                    )
+                light = sentinel2_of(open_raster(s2, what="Sentinel-2 image"), scl=scl)
+                opened.append(light)
+            return cls(first, before=second, light=light)
         except BaseException:
-            first.raster.close()
+            for file in opened:
+                file.close()
             raise
 
-    def cropped(self, crop: Window) -> Sentinel1Scene:
+    def cropped(self, crop: Window) -> FloodScene:
         """The same files seen through a window of the file's grid; close only one of the two."""
-        return Sentinel1Scene(self.post, before=self.before, crop=crop)
+        return FloodScene(self.post, before=self.before, light=self.light, crop=crop)
 
-    def _view_before(self, whole: Grid) -> Raster:
-        if self.before is None:
-            raise ValueError("There is no scene before the event.")
-        raster = self.before.raster
-        if not set(self.before.bands) & set(self.post.bands):
+    def _check_before(self, before: ImageFile) -> None:
+        path = before.raster.path
+        if before.sensor != self.post.sensor:
             raise BandError(
-                f"{raster.path}: the scene before the event has {', '.join(self.before.bands)}, the scene after "
-                f"{', '.join(self.post.bands)}: no polarisation in common.",
-                remedy="Use a scene of the same polarisation mode.",
+                f"{path}: the scene before the event is a {SENSORS[before.sensor].title} image, the scene after "
+                f"{SENSORS[self.post.sensor].title}.",
+                remedy="Use a scene before the event of the same sensor.",
             )
-        if whole.crs is None or raster.grid.crs is None:
-            if whole.crs is None and raster.grid.crs is None and raster.grid.shape == whole.shape:
-                return raster
-            raise GridError(
-                f"{raster.path}: a scene before the event can be laid on the scene after it only with a CRS in both.",
-                remedy="Georeference both files.",
+        if not set(before.bands) & set(self.post.bands):
+            raise BandError(
+                f"{path}: the scene before the event has {', '.join(before.bands)}, the scene after "
+                f"{', '.join(self.post.bands)}: no {'polarisation' if before.sensor == 's1' else 'band'} in common.",
+                remedy="Use a scene of the same polarisation mode." if before.sensor == "s1" else "Use another scene.",
             )
-        if not _overlap(raster.grid, whole):
-            raise GridError(
-                f"{raster.path}: the scene before the event does not overlap {self.post.raster.path}.",
-                remedy="Choose a scene of the same place.",
-            )
-        return raster.onto(whole, resampling="bilinear")
+        _check_overlap(before.raster, self.post.raster, "scene before the event")
 
     @property
     def grid(self) -> Grid:
@@ -215,8 +179,19 @@ class Sentinel1Scene:
 
     @property
     def polarisations(self) -> tuple[str, ...]:
-        """Polarisations of the scene after the event."""
-        return tuple(self.post.bands)
+        """See :class:`SceneReader`."""
+        return tuple(self.post.bands) if isinstance(self.post, Sentinel1File) else ()
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """See :class:`SceneReader`."""
+        image = self.image
+        return tuple(image.bands) if image is not None else ()
+
+    @property
+    def image(self) -> Sentinel2File | None:
+        """The Sentinel-2 file of the event: the scene itself, or the one beside it."""
+        return self.post if isinstance(self.post, Sentinel2File) else self.light
 
     @property
     def has_before(self) -> bool:
@@ -225,25 +200,46 @@ class Sentinel1Scene:
 
     def read(self, window: Window) -> FloatArray:
         """See :class:`SceneReader`."""
-        return self.post.read_db(window.shift(self._crop.row, self._crop.col))
+        if isinstance(self.post, Sentinel1File):
+            return self.post.read_db(window.shift(self._crop.row, self._crop.col))
+        return np.full((2, *window.shape), np.nan, np.float32)
 
     def read_before(self, window: Window) -> FloatArray:
         """See :class:`SceneReader`."""
-        if self.before is None:
+        if not isinstance(self.before, Sentinel1File):
             return np.full((2, *window.shape), np.nan, np.float32)
-        return self.before.read_db(window.shift(self._crop.row, self._crop.col), self._before_view)
+        return self.before.read_db(window.shift(self._crop.row, self._crop.col), self._radar_before)
+
+    def read_optical(self, window: Window, names: Sequence[str], *, before: bool = False) -> FloatArray:
+        """See :class:`SceneReader`."""
+        view = self._optical_before if before else self._optical
+        if view is None:
+            return np.full((len(names), *window.shape), np.nan, np.float32)
+        return view.read(window.shift(self._crop.row, self._crop.col), names)
 
     def advise(self, reporter: Reporter) -> None:
-        """Warn about what makes the result doubtful: unusual GSD, different orbits, a before scene that is later."""
+        """Warn about what makes the result doubtful: unusual GSD, clouds, dates, different orbits."""
         down, along = self.grid.gsd_m()
-        if self.grid.crs is not None and not (min(down, along) >= 5 and max(down, along) <= 60):
+        if self.polarisations and self.grid.crs is not None and not (min(down, along) >= 5 and max(down, along) <= 60):
             reporter.warn(
                 f"Pixels of {down:.1f} x {along:.1f} m: the method was measured at 10 to 40 m, so expect less accuracy."
             )
+        for file in (self.image, self.before):
+            if isinstance(file, Sentinel2File) and file.scl is None:
+                reporter.warn(
+                    f"{file.raster.path}: no cloud mask is used{' (--scl)' if file is self.image else ''}; clouds and "
+                    "their shadows are mapped as they look."
+                )
+        if self.light is not None and self.light.acquired is not None and self.post.acquired is not None:
+            days = abs((self.light.acquired - self.post.acquired).total_seconds()) / 86400
+            if days > APART_DAYS:
+                reporter.warn(
+                    f"The Sentinel-2 image was taken {days:.0f} days apart from the scene: water may have moved."
+                )
         if self.before is None:
             return
         first, second = _orbit(self.before.raster.tags), _orbit(self.post.raster.tags)
-        if first and second and first != second:
+        if first and second and first != second and self.polarisations:
             reporter.warn(
                 f"The scene before the event is of orbit {first}, the scene after of {second}: differences in viewing "
                 "geometry look like change."
@@ -257,27 +253,51 @@ class Sentinel1Scene:
     @property
     def look_azimuth(self) -> float | None:
         """Direction in which the radar looked, degrees from north; None where the tags do not tell the pass."""
-        direction = _tag(self.post.raster.tags, _PASS_TAGS)
+        direction = _tag(self.post.raster.tags, _PASS_TAGS) if self.polarisations else ""
         if not direction or self.grid.crs is None:
             return None
         _, south, _, north = transform_bounds(self.grid.crs, "EPSG:4326", *self.grid.bounds)
         return look_azimuth(direction, (south + north) / 2)
 
     def close(self) -> None:
-        """Close both files."""
-        if self._before_view is not None and self.before is not None and self._before_view is not self.before.raster:
-            self._before_view.close()
-        if self.before is not None:
-            self.before.raster.close()
-        self.post.raster.close()
+        """Close every file."""
+        for view in (self._optical, self._optical_before):
+            if view is not None:
+                view.close()
+        if self._radar_before is not None and self.before is not None and self._radar_before is not self.before.raster:
+            self._radar_before.close()
+        for file in (self.light, self.before, self.post):
+            if file is not None:
+                file.close()
 
-    def __enter__(self) -> Sentinel1Scene:
+    def __enter__(self) -> FloodScene:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _alike(raster: Raster, grid: Grid) -> bool:
+    """Can the raster be read on the grid as it is: the same grid, or none of the two has a CRS?"""
+    return raster.grid == grid or (raster.grid.crs is None and grid.crs is None)
+
+
+def _check_overlap(raster: Raster, post: Raster, what: str) -> None:
+    """Raise GridError where a file cannot be laid on the scene after the event."""
+    whole = post.grid
+    if whole.crs is None or raster.grid.crs is None:
+        if whole.crs is None and raster.grid.crs is None and raster.grid.shape == whole.shape:
+            return
+        raise GridError(
+            f"{raster.path}: a {what} can be laid on the scene after it only with a CRS in both.",
+            remedy="Georeference both files.",
+        )
+    if not _overlap(raster.grid, whole):
+        raise GridError(
+            f"{raster.path}: the {what} does not overlap {post.path}.", remedy="Choose a scene of the same place."
+        )
 
 
 def _overlap(a: Grid, b: Grid) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.errors import DamagedFileError, MissingExtraError, UnitsError
 from engine.events import Reporter
 from engine.mapping.flood.classes import HIGH, SHADOW, STEEP
+from engine.mapping.flood.sampling import sample_windows
 from engine.raster.drainage import hand_raster
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
@@ -199,8 +200,6 @@ def direction_in_pixels(grid: Grid, azimuth_deg: float) -> tuple[tuple[float, fl
 
 
 def _samples(raster: Raster) -> NDArray[np.float32]:
-    from engine.mapping.flood.scene import sample_windows
-
     parts = [raster.read(window, [1])[0] for window in sample_windows(raster.grid, size=256, along=4)]
     values = np.concatenate([part[np.isfinite(part)] for part in parts])
     return values

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import ModelError
 from engine.events import Reporter
 from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.flood.tiles import EDGES_DB, TileHistograms, collect_tiles
@@ -127,6 +128,24 @@ class ThresholdDetector:
     def name(self) -> str:
         """``threshold``."""
         return "threshold"
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """See :class:`engine.mapping.flood.detector.WaterDetector`."""
+        return ("s1",)
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """See :class:`engine.mapping.flood.detector.WaterDetector`."""
+        return ()
+
+    def check(self, scene: SceneReader) -> None:
+        """Raise ModelError where the scene has no polarisation."""
+        if not scene.polarisations:
+            raise ModelError(
+                "The method threshold reads Sentinel-1 (VV, VH) alone; the scene has neither.",
+                remedy="Give a model for this sensor with --method.",
+            )
 
     @property
     def grow_percent(self) -> int:

@@ -39,7 +39,8 @@ def write_flood_report(
 ) -> None:
     """Write the report of a flood ``result`` (the content of ``result.json``) as one HTML file at ``path``.
 
-    ``pictures``: RGB (rows, columns, 3) named ``backscatter``, ``classes``, ``probability``; those present are shown.
+    ``pictures``: RGB (rows, columns, 3) named ``backscatter`` (or ``image``: Sentinel-2), ``classes``,
+    ``probability``; those present are shown.
     ``preview_grid``: where their pixels lie. ``zones``: rows of layer ``zones``. Every text is escaped; nothing is
     loaded from elsewhere. Raises OutputError when the file cannot be written.
     """
@@ -62,7 +63,7 @@ def flood_report_html(
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    widths = {"classes": 1150, "backscatter": 640, "probability": 640}
+    widths = {"classes": 1150, "backscatter": 640, "image": 640, "probability": 640}
     maps = {
         name: _uri(draw_map(pictures[name], preview_grid, width_px=widths[name])) for name in widths if name in pictures
     }
@@ -74,6 +75,7 @@ def flood_report_html(
         legend=_legend(figures),
         reasons=_reasons(figures),
         maps=maps,
+        image_bands=_image_bands(figures),
         probability_scale=_probability_scale(),
         histogram=_uri(histogram) if histogram else None,
         thresholds=_thresholds(figures.get("detector") or {}),
@@ -99,7 +101,7 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
         gap = wording.days_text(figures.get("days_between"))
         before_line = f"Compared with a scene of {before}{', ' + gap if gap else ''}."
     method = figures.get("method") or "unknown"
-    method_line = "Thresholds of backscatter, no model." if method == "threshold" else f"Model {method}."
+    method_line = wording.method_text(method, (figures.get("detector") or {}).get("auto"))
     name = str(post.get("path") or "unnamed scene")
     # Paths of either system and addresses end in the scene's name.
     name = name.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2] or name
@@ -111,6 +113,14 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
         "method": method_line,
         "version": result.get("engine_version") or "unknown",
     }
+
+
+def _image_bands(figures: dict[str, Any]) -> str:
+    """What the picture of a Sentinel-2 scene shows, in words; empty for backscatter."""
+    bands = [str(name) for name in figures.get("image_bands") or []]
+    if len(bands) != 3:
+        return ", ".join(bands)
+    return ", ".join(f"{color} {name}" for color, name in zip(("red", "green", "blue"), bands, strict=True))
 
 
 def _is_simulated(result: dict[str, Any]) -> bool:

@@ -16,6 +16,8 @@ UNSEEN = (226, 226, 222)
 VV_RANGE_DB = (-22.0, -2.0)
 VH_RANGE_DB = (-29.0, -8.0)
 RATIO_RANGE_DB = (2.0, 14.0)
+BRIGHT = 0.35
+"""Reflectance that is drawn as full brightness."""
 
 # Steps of a sequential scale from near white to dark blue: even in lightness, safe for colour-blind readers.
 _PROBABILITY = np.array(
@@ -52,6 +54,17 @@ def backscatter_rgb(vv_db: ArrayLike, vh_db: ArrayLike) -> RGB:
     result = np.rint(picture * 255).astype(np.uint8)
     result[~seen] = UNSEEN
     return result
+
+
+def reflectance_rgb(values: NDArray[np.float32]) -> RGB:
+    """Reflectance (3, rows, columns), or (1, …) for grey, as a picture: 0 to :data:`BRIGHT`, darker tones spread; NaN
+    is :data:`UNSEEN`."""
+    seen = np.isfinite(values).all(axis=0)
+    tones = np.clip(np.nan_to_num(values) / BRIGHT, 0, 1) ** (1 / 1.6)
+    picture = np.rint(np.moveaxis(tones, 0, -1) * 255).astype(np.uint8)
+    picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+    picture[~seen] = UNSEEN
+    return picture
 
 
 def class_rgb(codes: NDArray[np.uint8], backdrop: RGB) -> RGB:

@@ -93,3 +93,13 @@ def value_text(value: Any) -> str:
 def digest_text(sha256: str | None) -> str:
     """The first twelve digits of a digest."""
     return f"{sha256[:12]}…" if sha256 else "none (remote, or not a file)"
+
+
+def method_text(method: str, why: str | None) -> str:
+    """How water was found, and ``why`` the method auto took it."""
+    thresholds, _, model = method.partition("+")
+    if model:
+        text = f"{thresholds.capitalize()}s of backscatter and the model {model} together"
+    else:
+        text = "Thresholds of backscatter, no model" if method == "threshold" else f"Model {method}"
+    return f"{text}{f', taken since {why}' if why else ''}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,11 +15,19 @@ from engine.errors import BandError, InputError, ParameterError
 from engine.events import Reporter
 from engine.training.data.crops import NODATA, SCALES, Codes, Crop, Sample, cut, decode
 from engine.training.data.items import IGNORE, S1_BANDS, S2_BANDS, ItemSet, LabelItem, LeftOut, PairItem
+from engine.training.data.memory import room
 from engine.training.data.reading import Rules, load_item, refuse_above
 from engine.training.data.statistics import SMALLEST_STD, BandStatistics, RunningStatistics, merged
 
 Batch = dict[str, Tensor]
-_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of ``size`` pixels a side to be read of the squares of a batch, each from its row and column on."""
+
+    size: int
+    corners: Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -101,22 +109,34 @@ class PairDataset:
             left_out=self.left_out,
         )
 
-    def codes(self, key: str, indices: Sequence[int] | NDArray[np.int64]) -> Codes:
+    def codes(self, key: str, indices: Sequence[int] | NDArray[np.int64], *, windows: Windows | None = None) -> Codes:
         """The coded crops of ``key`` (s1, s2, label) in the order of ``indices``; NODATA or −1 where a sample has
         none. Raises IndexError for an index that is not there."""
+        wanted = self._checked(indices)
+        side = self.side if windows is None else windows.size
+        bands = () if key == "label" else (len(self.bands[key]),)
+        out = np.empty((wanted.size, *bands, side, side), np.int16)
+        for place, found in enumerate(self._each(key, wanted, windows)):
+            out[place] = (IGNORE if key == "label" else NODATA) if found is None else found
+        return out
+
+    def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         wanted = np.asarray(indices, np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"The indices reach from {wanted.min()} to {wanted.max()}; there are {len(self)} samples.")
-        bands = () if key == "label" else (len(self.bands[key]),)
-        out = np.empty((wanted.size, *bands, self.side, self.side), np.int16)
+        return wanted
+
+    def _each(self, key: str, wanted: NDArray[np.int64], windows: Windows | None) -> Iterator[Codes | None]:
+        """Views of the crops, nothing read yet; None where a shard has none of that name."""
         homes = np.searchsorted(self._starts, wanted, side="right") - 1
-        for home in np.unique(homes):
-            here = np.flatnonzero(homes == home)
+        rows = wanted - self._starts[homes]
+        for place, (home, row) in enumerate(zip(homes.tolist(), rows.tolist(), strict=True)):
             array = self.shards[home].array(key)
-            out[here] = (
-                (IGNORE if key == "label" else NODATA) if array is None else array[wanted[here] - self._starts[home]]
-            )
-        return out
+            if array is None or windows is None:
+                yield None if array is None else array[row]
+                continue
+            (top, left), size = windows.corners[place], windows.size
+            yield array[row, ..., top : top + size, left : left + size]
 
     def batch(
         self,
@@ -124,43 +144,46 @@ class PairDataset:
         *,
         s2_indices: Sequence[int] | NDArray[np.int64] | Tensor | None = None,
         sensors: Sequence[str] | None = None,
+        windows: Windows | None = None,
     ) -> Batch:
         """``s1``, ``s2`` (N, bands, side, side) float32 normalised, 0 where invalid; ``s1_valid``, ``s2_valid``
         (N, 1, side, side) bool; ``label`` (N, side, side) int64, −1 where there is none; ``index`` (N,).
 
         A sensor is there if any sample of the set has it, ``label`` if any has labels. ``s2_indices`` takes Sentinel-2
         from other samples (another date of the same spot: :class:`engine.training.data.sampling.TimePartners`).
-        ``sensors``: read only these (default: all there are).
+        ``sensors``: read only these (default: all there are). ``windows``: read only these parts of the squares.
         """
         own = _array(indices)
         made: Batch = {"index": torch.from_numpy(own.copy())}
         for sensor in self.bands if sensors is None else sensors:
             rows = _array(s2_indices) if sensor == "s2" and s2_indices is not None else own
-            made[sensor], made[f"{sensor}_valid"] = self._normalised(sensor, rows)
+            made[sensor], made[f"{sensor}_valid"] = self._normalised(sensor, rows, windows)
         if self.labelled:
-            made["label"] = torch.from_numpy(self.codes("label", own)).long()
+            made["label"] = torch.from_numpy(self.codes("label", own, windows=windows)).long()
         return made
 
-    def _normalised(self, sensor: str, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _normalised(self, sensor: str, rows: NDArray[np.int64], windows: Windows | None) -> tuple[Tensor, Tensor]:
+        """Sample by sample, in numpy: what is read stays in the processor's cache, and no other threads are woken."""
         statistics = self.statistics[sensor]
-        std = torch.tensor(statistics.std, dtype=torch.float64).clamp_min(SMALLEST_STD)
-        mean = torch.tensor(statistics.mean, dtype=torch.float64)
-        gain = (SCALES[sensor] / std).float().view(1, -1, 1, 1)
-        shift = (-mean / std).float().view(1, -1, 1, 1)
-        values = torch.empty((len(rows), len(statistics.names), self.side, self.side))
-        valid = torch.empty((len(rows), 1, self.side, self.side), dtype=torch.bool)
-        for start in range(0, len(rows), _AT_ONCE):  # a few at a time stay in the processor's cache
-            part = slice(start, start + _AT_ONCE)
-            codes = self.codes(sensor, rows[part])
-            here, seen = (
-                values[part],
-                torch.from_numpy(codes.min(axis=1, keepdims=True) != NODATA),
-            )  # NODATA is smallest
-            here.copy_(torch.from_numpy(codes))
-            torch.addcmul(shift, here, gain, out=here)
-            if not bool(seen.all()):
-                here.mul_(seen)
-            valid[part] = seen
+        std = np.maximum(np.asarray(statistics.std, np.float64), SMALLEST_STD)
+        gain = (SCALES[sensor] / std).astype(np.float32)[:, None, None]
+        shift = (-np.asarray(statistics.mean, np.float64) / std).astype(np.float32)[:, None, None]
+        side = self.side if windows is None else windows.size
+        values = room((len(rows), len(statistics.names), side, side), torch.float32)
+        valid = room((len(rows), 1, side, side), torch.bool)
+        smallest = np.empty((side, side), np.int16)
+        crops = self._each(sensor, self._checked(rows), windows)
+        for here, seen, codes in zip(values.numpy(), valid.numpy(), crops, strict=True):
+            if codes is None:
+                here[...], seen[...] = 0, False
+                continue
+            np.copyto(here, codes)
+            np.min(codes, axis=0, out=smallest)
+            np.not_equal(smallest, NODATA, out=seen[0])  # NODATA is the smallest of all
+            here *= gain
+            here += shift
+            if not seen.all():
+                here *= seen
         return values, valid
 
     def label_counts(self, indices: Sequence[int] | None = None) -> dict[int, int]:

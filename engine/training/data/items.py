@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from engine.optics.products import LEVEL_2A
 from engine.sensors import Unit
 
 S1_BANDS = ("VV", "VH")
-S2_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+S2_BANDS = LEVEL_2A
 """The bands that Level-1C and Level-2A have in common, in standard order."""
 
 IGNORE = -1

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BandError, DamagedFileError, GridError, InputError, MissingFileError, UnitsError
+from engine.optics.products import bands_by_number
+from engine.optics.reflectance import cloud_share, find_scale, to_reflectance
 from engine.raster.grid import Grid
 from engine.raster.read import Raster, Resampling, open_raster
 from engine.sar.radiometry import detect_unit, to_db
@@ -28,7 +30,6 @@ from engine.training.data.items import (
     PairItem,
     days_apart,
 )
-from engine.training.data.optical import cloud_share, find_scale, to_reflectance
 
 FloatArray = NDArray[np.float32]
 _MAX_SIDE = 20_000
@@ -217,7 +218,7 @@ def _numbers(raster: Raster, file: BandFile, sensor: str, wanted: Sequence[str])
     if not file.bands:
         if any(identify_band(n, SENSORS[sensor]) for n in raster.names if n):
             return match_bands(raster.names, SENSORS[sensor], wanted, path=str(file.path))
-        names = _unnamed(raster.count, sensor)
+        names = bands_by_number(raster.count) if sensor == "s2" else None
         if names is None:
             match_bands(raster.names, SENSORS[sensor], wanted, path=str(file.path))  # raises, and says what was found
             return []
@@ -235,14 +236,6 @@ def _numbers(raster: Raster, file: BandFile, sensor: str, wanted: Sequence[str])
             remedy="Choose bands that the file has.",
         )
     return [names.index(b) + 1 for b in wanted]
-
-
-def _unnamed(count: int, sensor: str) -> tuple[str, ...] | None:
-    """Names of bands that a file leaves unnamed, where their number tells: 13 of L1C, 12 of L2A."""
-    if sensor == "s2" and count in (12, 13):
-        every = tuple(band.name for band in SENSORS["s2"].bands)
-        return every if count == 13 else S2_BANDS
-    return None
 
 
 def _read_s1(

@@ -59,15 +59,15 @@ def pair_samples(data: PairDataset, objective: CrossSensor | None) -> list[list[
 
 
 def prediction_samples(
-    data: PairDataset, indices: list[int], probability: Tensor, batch: dict[str, Tensor], sensor: str
+    data: PairDataset, indices: list[int], probability: Tensor, batch: dict[str, Tensor]
 ) -> list[list[Picture]]:
-    """Rows of pictures: image, label and predicted probability (N, H, W) of the samples ``indices``."""
+    """Rows of pictures: each sensor's image, label and predicted probability (N, H, W) of the samples ``indices``."""
     lines = []
     for row, index in enumerate(indices):
         name = data.samples[index].name
         lines.append(
             [
-                (name, sensor_picture(batch, sensor, data.bands[sensor], row)),
+                *((f"{name}, {s.upper()}", sensor_picture(batch, s, bands, row)) for s, bands in data.bands.items()),
                 ("label", label_picture(batch["label"][row].cpu().numpy())),
                 ("probability of water", probability_picture(probability[row].float().cpu().numpy())),
             ]

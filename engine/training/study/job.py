@@ -15,7 +15,6 @@ from engine.command_line import command_line
 from engine.device import choose_device
 from engine.errors import Cancelled, EngineError, ParameterError
 from engine.events import Reporter
-from engine.training.finetune import SENSOR
 from engine.training.processes import number_of
 from engine.training.run_folder import CONFIG, REPORT, RESULT, RunFolder, check_free, resolve
 from engine.training.study.cells import CELLS, Cell, cell_request, do_cell, finished, grid
@@ -49,7 +48,7 @@ def run(request: LabelEfficiencyRequest, reporter: Reporter) -> dict[str, Any]:
     methods = find_methods(request, reporter)
     reporter.progress(0.0, "data", "Looking for data")
     places = {
-        name: find_places(given, (SENSOR,))
+        name: find_places(given, methods.bands, every_sensor=name == "test")
         for name, given in (("train", request.data), ("validation", request.validation), ("test", request.test))
     }
     refuse_shared(places["train"], places["test"], what="training data")
@@ -100,7 +99,7 @@ def _run(
 ) -> dict[str, Any]:
     home = folder.path.absolute()
     packs = _packs(request, methods, places, home, reporter.part(0.0, 0.05))
-    test = Chips.open(packs["test"])
+    test = Chips.open(packs["test"], methods.bands)
     cells = _cells(request, methods, packs, test, home, reporter.part(0.05, 0.97))
     _warn(cells, reporter)
     reporter.progress(0.97, "compare", "Comparing the methods")

@@ -8,8 +8,10 @@ from typing import Any
 from engine.errors import EngineError, ModelError
 from engine.events import Reporter
 from engine.models.names import EncoderName
-from engine.training.finetune import SENSOR, Start, find_start
+from engine.training.data.statistics import BandStatistics
+from engine.training.flood_data import SENSOR_SETS, choose_bands
 from engine.training.requests import FinetuneRequest
+from engine.training.start import Start, find_start
 from engine.training.study.request import RANDOM, SEED, LabelEfficiencyRequest
 
 
@@ -35,11 +37,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Methods:
-    """All methods in the order given, and what they share: ``bands`` by sensor (None: as the data has them), and the
-    network of those that start from random weights."""
+    """All methods in the order given, and what they share: ``bands`` by sensor, and the network of those that start
+    from random weights."""
 
     by_name: dict[str, Method]
-    bands: dict[str, tuple[str, ...] | None]
+    bands: dict[str, tuple[str, ...]]
     architecture: EncoderName
     width: float
 
@@ -52,10 +54,11 @@ def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods
         found[name] = {}
         for seed in request.seed_numbers():
             reporter.check()
-            found[name][seed] = _start(name, pattern.replace(SEED, str(seed)))
-    models = [(name, start) for name, starts in found.items() for start in starts.values() if start.encoder is not None]
-    bands = _common_bands(models)
-    network = next((start.encoder for _, start in models if start.encoder is not None), None)
+            found[name][seed] = _start(request, name, pattern.replace(SEED, str(seed)))
+    models = [(name, start) for name, starts in found.items() for start in starts.values() if start.encoders]
+    optical = _options(request, RANDOM).optical_bands
+    bands = choose_bands(SENSOR_SETS[request.sensors], request.data, known=_common(models), optical=optical)
+    network = next((encoder for _, start in models for encoder in start.encoders.values()), None)
     architecture = request.architecture or (network.name if network is not None else "resnet18")
     width = request.width if request.width is not None else network.width if network is not None else 1.0
     by_name = {
@@ -65,33 +68,40 @@ def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods
     if len(sizes) > 1:
         told = ", ".join(f"{one.name} {one.architecture} x {one.width:g}" for one in by_name.values())
         reporter.warn(f"The networks differ in size, so the methods are not compared on equal terms: {told}.")
-    return Methods(by_name, {SENSOR: bands}, architecture, width)
+    return Methods(by_name, bands, architecture, width)
 
 
-def _start(name: str, start: str) -> Start:
+def _options(request: LabelEfficiencyRequest, start: str) -> FinetuneRequest:
+    given: dict[str, Any] = {"out": "", "encoder": start, "sensors": request.sensors, "s2_bands": request.s2_bands}
+    return FinetuneRequest(**given)
+
+
+def _start(request: LabelEfficiencyRequest, name: str, start: str) -> Start:
     try:
-        options: dict[str, Any] = {"out": "", "encoder": start}
-        return find_start(FinetuneRequest(**options))
+        return find_start(_options(request, start))
     except EngineError as error:
         raise ModelError(f"method {name}: {error.message}", remedy=error.remedy) from error
 
 
-def _common_bands(models: list[tuple[str, Start]]) -> tuple[str, ...] | None:
-    first: tuple[str, tuple[str, ...]] | None = None
-    for name, start in models:
-        bands = start.statistics.names if start.statistics is not None else ()
-        if first is None:
-            first = name, bands
-        elif bands != first[1]:
-            raise ModelError(
-                f"method {name}: the encoder reads {', '.join(bands)}, that of {first[0]} reads {', '.join(first[1])}.",
-                remedy="Compare encoders of the same bands.",
-            )
-    return first[1] if first is not None else None
+def _common(models: list[tuple[str, Start]]) -> dict[str, BandStatistics]:
+    """The statistics by sensor of the first model; raises ModelError where another has other bands."""
+    if not models:
+        return {}
+    first, start = models[0]
+    for name, other in models[1:]:
+        for sensor, statistics in other.statistics.items():
+            mine = start.statistics[sensor].names
+            if statistics.names != mine:
+                raise ModelError(
+                    f"method {name}: the encoder reads {', '.join(statistics.names)}, that of {first} reads "
+                    f"{', '.join(mine)}.",
+                    remedy="Compare encoders of the same bands.",
+                )
+    return start.statistics
 
 
 def _method(name: str, pattern: str, starts: dict[int, Start], architecture: str, width: float) -> Method:
-    encoder = next((start.encoder for start in starts.values() if start.encoder is not None), None)
+    encoder = next((one for start in starts.values() for one in start.encoders.values()), None)
     return Method(
         name,
         {seed: pattern.replace(SEED, str(seed)) for seed in starts},
@@ -99,8 +109,3 @@ def _method(name: str, pattern: str, starts: dict[int, Start], architecture: str
         encoder.name if encoder is not None else architecture,
         encoder.width if encoder is not None else width,
     )
-
-
-def is_random(method: Method) -> bool:
-    """True where no seed of the method starts from a model."""
-    return all(start == RANDOM for start in method.starts.values())

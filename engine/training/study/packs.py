@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.training.data.dataset import Cutting
 from engine.training.data.items import S1_BANDS, S2_BANDS, ItemSet, LabelItem
-from engine.training.data.pack import PackedDataset, is_pack, write_pack
+from engine.training.data.pack import is_pack, write_pack
 from engine.training.data.places import find_items
 from engine.training.data.reading import Rules
+from engine.training.flood_data import open_labelled
 
 PACKS = "packs"
 _TEST_SIDE = 256
@@ -33,27 +34,24 @@ class Place:
         return {item.label.path.resolve() for item in self.items.labelled} if self.items is not None else set()
 
 
-def find_places(texts: Sequence[str], sensors: Sequence[str]) -> list[Place]:
-    """What the texts name, with the labelled items that have all ``sensors``, and those sensors alone.
+def find_places(texts: Sequence[str], bands: Mapping[str, tuple[str, ...]], *, every_sensor: bool) -> list[Place]:
+    """What the texts name, with the labelled items that have any of the sensors of ``bands`` (``every_sensor``: all of
+    them), and those sensors alone.
 
     Raises ParameterError where there is none, and what finding items raises.
     """
+    between = " and " if every_sensor else " or "
     places = []
     for text in texts:
         if is_pack(Path(text).expanduser()):
-            pack = PackedDataset(text)
-            absent = next((sensor for sensor in sensors if sensor not in pack.bands), None)
-            if not pack.labelled or absent is not None:
-                raise ParameterError(
-                    f"{text}: the pack holds no labels for {absent or sensors[0]}.", remedy="Give other data."
-                )
+            open_labelled([text], bands, side=0, broken=1.0, reporter=Reporter())  # raises where it does not fit
             places.append(Place(str(Path(text).expanduser().absolute()), None))
             continue
         found = find_items(text)
-        items = tuple(_alone(item, sensors) for item in found.labelled if _has(item, sensors))
+        items = tuple(_alone(item, bands) for item in found.labelled if _has(item, bands, every=every_sensor))
         if not items:
             raise ParameterError(
-                f"{text}: no item has {' and '.join(sensors)} and a label.", remedy="See 'engine data check'."
+                f"{text}: no item has {between.join(bands)} and a label.", remedy="See 'engine data check'."
             )
         places.append(Place(text, replace(found, items=items)))
     return places
@@ -76,7 +74,7 @@ def pack_training(
     places: Sequence[Place],
     folder: Path,
     *,
-    bands: Mapping[str, tuple[str, ...] | None],
+    bands: Mapping[str, tuple[str, ...]],
     side: int,
     broken: float,
     workers: int,
@@ -91,7 +89,7 @@ def pack_test(
     places: Sequence[Place],
     folder: Path,
     *,
-    bands: Mapping[str, tuple[str, ...] | None],
+    bands: Mapping[str, tuple[str, ...]],
     side: int,
     broken: float,
     workers: int,
@@ -102,14 +100,12 @@ def pack_test(
     return _pack(places, folder, cutting, broken=broken, workers=workers, reporter=reporter)
 
 
-def _cutting(
-    bands: Mapping[str, tuple[str, ...] | None], side: int, *, max_missing: float, every_pixel: bool
-) -> Cutting:
+def _cutting(bands: Mapping[str, tuple[str, ...]], side: int, *, max_missing: float, every_pixel: bool) -> Cutting:
     return Cutting(
         side=side,
         rules=Rules(max_days=None, max_cloud=None, max_missing=max_missing),
-        s1_bands=bands.get("s1") or S1_BANDS,
-        s2_bands=bands.get("s2") or S2_BANDS,
+        s1_bands=bands.get("s1", S1_BANDS),
+        s2_bands=bands.get("s2", S2_BANDS),
         every_pixel=every_pixel,
     )
 
@@ -137,10 +133,11 @@ def _short(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{kind}-{Path(path).name}").strip("-.")[:80]
 
 
-def _has(item: LabelItem, sensors: Sequence[str]) -> bool:
-    return all(getattr(item, sensor) is not None for sensor in sensors)
+def _has(item: LabelItem, sensors: Iterable[str], *, every: bool) -> bool:
+    there = [getattr(item, sensor) is not None for sensor in sensors]
+    return all(there) if every else any(there)
 
 
-def _alone(item: LabelItem, sensors: Sequence[str]) -> LabelItem:
+def _alone(item: LabelItem, sensors: Container[str]) -> LabelItem:
     """The item without the other sensors, so that their files are not read."""
     return replace(item, s1=item.s1 if "s1" in sensors else None, s2=item.s2 if "s2" in sensors else None)

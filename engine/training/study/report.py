@@ -122,7 +122,8 @@ def _cell(line: Mapping[str, Any] | None, score: str) -> dict[str, str]:
     if one is not None and one["value"] is not None:
         cell["difference"] = _signed(one["value"])
         cell["range"] = f"{_signed(one['low'])} to {_signed(one['high'])}"
-        cell["sign"] = "better" if one["low"] > 0 else "worse" if one["high"] < 0 else ""
+        least, most = min(one["low"], one["lowest_seed"]), max(one["high"], one["highest_seed"])
+        cell["sign"] = "better" if least > 0 else "worse" if most < 0 else ""
     return cell
 
 

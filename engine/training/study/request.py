@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from engine.models.names import EncoderName
-from engine.training.requests import FinetuneRequest, KeptRequest, Positive, Share
+from engine.training.requests import FinetuneRequest, KeptRequest, Positive, Share, known_bands
 
 Mode = Literal["frozen", "finetuned"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -17,9 +17,9 @@ SEED = "{seed}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,39}")
 
 OF_A_RUN = (
-    "layer_decay", "loss", "class_weights", "crop", "steps", "epochs", "batch", "accumulate", "lr", "warmup",
-    "weight_decay", "optimiser", "clip", "ema", "precision", "device", "workers", "broken", "checkpoint_every",
-    "log_every",
+    "sensors", "s2_bands", "drop_sensor", "jitter", "common_jitter", "gain", "scale", "layer_decay", "loss",
+    "class_weights", "crop", "steps", "epochs", "batch", "accumulate", "lr", "warmup", "weight_decay", "optimiser",
+    "clip", "ema", "precision", "device", "workers", "broken", "checkpoint_every", "log_every",
 )  # fmt: skip
 """Options that every cell's fine-tuning gets as they are given, with the meaning and default they have there."""
 
@@ -61,9 +61,16 @@ class LabelEfficiencyRequest(KeptRequest):
     width: float | None = Field(
         None, gt=0, le=4, description="Factor of its channel counts; default: as the other methods have, else 1."
     )
+    sensors: Literal["s1", "s2", "both"] = _as_there("sensors")
+    s2_bands: str | None = _as_there("s2_bands")
     layer_decay: float = _as_there("layer_decay")
     loss: Literal["ce", "ce+dice", "focal", "focal+dice"] = _as_there("loss")
     class_weights: Literal["none", "balanced"] = _as_there("class_weights")
+    drop_sensor: Share = _as_there("drop_sensor")
+    jitter: float = _as_there("jitter")
+    common_jitter: float = _as_there("common_jitter")
+    gain: float = _as_there("gain")
+    scale: float = _as_there("scale")
     crop: int = _as_there("crop")
     batch: int = _as_there("batch")
     accumulate: int = _as_there("accumulate")
@@ -101,6 +108,11 @@ class LabelEfficiencyRequest(KeptRequest):
         if isinstance(value, (list, tuple)):
             return ",".join(str(part) for part in value)
         return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+    @field_validator("s2_bands")
+    @classmethod
+    def _bands_are_known(cls, value: str | None) -> str | None:
+        return known_bands(value)
 
     @field_validator("fractions")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,10 @@ from engine.device import choose_device
 from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.models.bundle import Bundle
-from engine.training.calibrated import Counts
+from engine.training.calibration import Counts, calibrate
+from engine.training.data.crops import Sample
 from engine.training.data.dataset import PairDataset
-from engine.training.data.pack import PackedDataset
-from engine.training.finetune import SENSOR, calibrate
-from engine.training.flood_data import statistics_of
+from engine.training.flood_data import open_labelled, statistics_of
 
 _AT_ONCE = {"cpu": 2}
 """Squares at a time: few on a processor, so that a cancel is heard within a second or so."""
@@ -24,7 +23,8 @@ _AT_ONCE = {"cpu": 2}
 
 @dataclass(frozen=True)
 class Chips:
-    """The data that every model is scored on: packs, their labelled squares, and the chip that each square is of."""
+    """The data that every model is scored on: packs, their labelled squares that have every sensor, and the chip that
+    each square is of."""
 
     packs: list[PairDataset]
     squares: list[list[int]]
@@ -32,10 +32,10 @@ class Chips:
     names: list[str]
 
     @classmethod
-    def open(cls, paths: Sequence[str]) -> Chips:
+    def open(cls, paths: Sequence[str], bands: Mapping[str, tuple[str, ...]]) -> Chips:
         """Raises ParameterError when no square has a label, and what opening a pack raises."""
-        packs: list[PairDataset] = [PackedDataset(path) for path in paths]
-        squares = [[i for i, sample in enumerate(pack.samples) if sample.labelled] for pack in packs]
+        packs = [open_labelled([path], bands, side=0, broken=1.0, reporter=Reporter()) for path in paths]
+        squares = [[i for i, sample in enumerate(pack.samples) if _counts(sample, bands)] for pack in packs]
         names: dict[str, int] = {}
         chips = []
         for number, (pack, chosen) in enumerate(zip(packs, squares, strict=True)):
@@ -43,7 +43,10 @@ class Chips:
             own = [f"{prefix}{pack.samples[i].name.rpartition('/')[0]}" for i in chosen]
             chips.append([names.setdefault(name, len(names)) for name in own])
         if not names:
-            raise ParameterError(f"{', '.join(paths)}: no test item has a label.", remedy="Give labelled test data.")
+            raise ParameterError(
+                f"{', '.join(paths)}: no test item has a label and {' and '.join(bands)}.",
+                remedy="Give labelled test data.",
+            )
         return cls(packs, squares, chips, list(names))
 
     def left_out(self) -> list[dict[str, str]]:
@@ -51,19 +54,29 @@ class Chips:
         return [{"name": one.name, "why": one.why} for pack in self.packs for one in pack.left_out]
 
 
+def _counts(sample: Sample, sensors: Iterable[str]) -> bool:
+    there = {"s1": sample.has_s1, "s2": sample.has_s2}
+    return sample.labelled and all(there[sensor] for sensor in sensors)
+
+
 def score_model(bundle: Bundle, test: Chips, device: str, reporter: Reporter) -> dict[str, Any]:
     """``items`` (names of chips), ``counts`` (tp, fp, fn, tn of water for each) and ``reliability`` ((2, 101) pixels
-    by truth and P(water) in per cent, after the card's temperature). Scored: pixels with a label, valid in all bands.
+    by truth and P(water) in per cent, after the card's temperature). Scored: pixels with a label, valid in all bands of
+    a sensor.
     """
     chosen = choose_device(device)
-    network = bundle.network().to(chosen.torch).eval()
-    statistics = statistics_of(bundle.card.bands)
+    two = bundle.card.network.architecture == "two-sensor-unet"
+    network = (bundle.two_sensor() if two else bundle.network()).to(chosen.torch).eval()
+    statistics = {
+        sensor: statistics_of([band for band in bundle.card.bands if band.sensor == sensor])
+        for sensor in bundle.card.sensors
+    }
     at_once = _AT_ONCE.get(chosen.kind, 16)
-    sums: list[Counts] = [(0, 0, 0, 0)] * len(test.names)
+    sums: Counts = [(0, 0, 0, 0)] * len(test.names)
     table = np.zeros((2, 101), np.int64)
     total, done = sum(map(len, test.squares)), 0
     for pack, squares, chips in zip(test.packs, test.squares, test.chips, strict=True):
-        data = pack.normalised_by({**pack.statistics, SENSOR: statistics})
+        data = pack.normalised_by(statistics)
         for start in range(0, len(squares), at_once):
             reporter.progress(done / total, "score", f"test square {done + 1} of {total}")
             part = squares[start : start + at_once]

@@ -132,17 +132,22 @@ def _counts(cells: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
 def _mean(score: Score, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
     counts = _scored(_counts(cells))
     by_seed = score.figure(score.rows(counts).sum(axis=-2))
-    known = by_seed[np.isfinite(by_seed)]
-    return {
-        **mean_estimate(score.rows(counts), score.figure).plain(),
-        "lowest_seed": float(known.min()) if known.size else None,
-        "highest_seed": float(known.max()) if known.size else None,
-    }
+    return {**mean_estimate(score.rows(counts), score.figure).plain(), **_range(by_seed)}
 
 
 def _difference(score: Score, own: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> dict[str, Any]:
     both = _scored(np.stack([_counts(own), _counts(other)]))
-    return {**paired_difference(score.rows(both[0]), score.rows(both[1]), score.figure).plain(), "seeds": len(own)}
+    first, second = score.rows(both[0]), score.rows(both[1])
+    by_seed = score.figure(first.sum(axis=-2)) - score.figure(second.sum(axis=-2))
+    return {**paired_difference(first, second, score.figure).plain(), "seeds": len(own), **_range(by_seed)}
+
+
+def _range(by_seed: NDArray[np.float64]) -> dict[str, float | None]:
+    known = by_seed[np.isfinite(by_seed)]
+    return {
+        "lowest_seed": float(known.min()) if known.size else None,
+        "highest_seed": float(known.max()) if known.size else None,
+    }
 
 
 def _average(values: Sequence[float | None]) -> float | None:

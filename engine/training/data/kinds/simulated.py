@@ -9,6 +9,8 @@ from engine.sensors import Unit
 from engine.training.data.items import Acquisition, LabelFile, LabelItem, LeftOut, PairItem
 from engine.training.data.kinds.folder import FLOOD
 
+_IMAGES = ("after_S1.tif", "after_S2.tif")
+
 
 def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
     """Two items a scene: after (S1, and S2 where made) and before (S1), with labels where made; the scene is the group.
@@ -23,10 +25,10 @@ def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
         root = path / split
         if not root.is_dir():
             raise ParameterError(f"{root}: the sub-folder of split {split!r} does not exist.", remedy="Check its name.")
-    scenes = sorted({file.parent for file in root.rglob("after_S1.tif")})
+    scenes = sorted({file.parent for name in _IMAGES for file in root.rglob(name)})
     if not scenes:
         raise ParameterError(
-            f"{root}: no simulated scene was found; expected folders with after_S1.tif.",
+            f"{root}: no simulated scene was found; expected folders with {' or '.join(_IMAGES)}.",
             remedy="Make some with 'engine simulate scene --seed 1 -o scenes/1'.",
         )
     items: list[PairItem] = []

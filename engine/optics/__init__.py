@@ -1,0 +1,1 @@
+"""Optical images: reflectance, bands of products, scene classification, water indices: pure numpy, no files."""
