@@ -12,6 +12,7 @@ from engine.mapping.flood.scene import FloodScene
 from engine.sensors import SENSORS
 
 TOGETHER = "threshold+"
+STRIP_ROWS_TOGETHER = 128
 
 
 def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDetector:
@@ -33,8 +34,11 @@ def choose_detector(method: str, *, device: str, reporter: Reporter) -> WaterDet
             return ThresholdDetector()
         if name.startswith(TOGETHER):
             from engine.mapping.flood.fused import FusedDetector
+            from engine.mapping.flood.threshold import ThresholdDetector
 
-            return FusedDetector(make("threshold"), make(name.removeprefix(TOGETHER)))
+            # Both hold rows of the whole width at once: narrow strips of the thresholds keep wide scenes in 2 GB.
+            thresholds = ThresholdDetector(strip_rows=STRIP_ROWS_TOGETHER)
+            return FusedDetector(thresholds, make(name.removeprefix(TOGETHER)))
         from engine.mapping.flood.model import ModelDetector
         from engine.models.bundle import find_model
 
