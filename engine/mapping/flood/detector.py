@@ -1,7 +1,8 @@
 """What the flood pipeline asks of a detector of water, and what a detector may ask of the scene.
 
-Two detectors exist: thresholds (:mod:`engine.mapping.flood.threshold`, no weights) and models
-(:mod:`engine.mapping.flood.model`, a bundle run by the streaming inference). The pipeline treats them alike.
+There are thresholds (:mod:`engine.mapping.flood.threshold`, no weights), models (:mod:`engine.mapping.flood.model`, a
+bundle run by the streaming inference) and both together (:mod:`engine.mapping.flood.fused`). The pipeline treats all
+alike.
 """
 
 from __future__ import annotations
