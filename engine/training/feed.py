@@ -30,7 +30,8 @@ def read_ahead(
             _keep_to_one_core(pool, workers)
         following = start
         while following < stop or waiting:
-            while following < stop and len(waiting) < ahead * workers:
+            # One more than wait: while an item is used, the threads make the next even where each makes one ahead.
+            while following < stop and len(waiting) <= ahead * workers:
                 waiting.append(pool.submit(make, following))
                 following += 1
             yield waiting.popleft().result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -228,6 +229,22 @@ def test_views_are_the_same_made_ahead_or_not(tmp_path):
         train(tmp_path / str(number), objective, rate=0.05, workers=workers, accumulate=2)
         found.append(objective.net.weight)
     assert found[1].equal(found[0]) and found[2].equal(found[0])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_next_item_is_made_while_one_is_used(workers):
+    """With one thread and one item ahead, making and using once took turns."""
+    made = [Event() for _ in range(4)]
+
+    def make(number: int) -> int:
+        made[number].set()
+        return number
+
+    feed = read_ahead(make, 0, 4, workers=workers, ahead=1)
+    for number in range(3):
+        assert next(feed) == number
+        assert made[number + 1].wait(5), "nothing is made while this item is used"
+    assert list(feed) == [3]
 
 
 def test_threads_that_read_ahead_use_one_core_each_and_leave_others_theirs():
