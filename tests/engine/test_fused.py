@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import ModelError
 from engine.events import Reporter
 from engine.mapping.flood.fused import FusedDetector, fuse
 from engine.raster.grid import Window
@@ -88,6 +89,14 @@ def test_names_and_facts_are_those_of_both():
     fused = FusedDetector(Fixed(values, [], "threshold"), Fixed(values, [], "lake"))
     assert fused.name == "threshold+lake" and fused.diagnostics() == {"threshold": True, "lake": True}
     assert fused.sensors == ("s1",) and fused.grow_percent == 10
+
+
+def test_a_model_for_another_sensor_has_no_part_beside_thresholds():
+    values = np.zeros((4, WIDTH), np.float32)
+    optical = Fixed(values, [], "green")
+    optical.sensors = ("s2",)
+    with pytest.raises(ModelError, match="green maps from s2"):
+        FusedDetector(Fixed(values, []), optical)
 
 
 def test_a_map_that_is_not_read_to_its_end_ends_both():
