@@ -22,16 +22,17 @@ class FusedDetector:
 
     P(water) is that of ``thresholds``, raised to the mean of both (the linear opinion pool of Stone 1961) where that
     mean reaches one half: so what the thresholds find stays, and the model adds what it is surer of than they are of
-    the contrary. Regions grow as those of the thresholds do. Where one has no value the other's stands. Raises ModelError
-    for a model that does not map from Sentinel-1.
+    the contrary. Regions grow as those of the thresholds do. Where one has no value the other's stands.
+
+    Raises ModelError for a model that does not map from Sentinel-1.
     """
 
     def __init__(self, thresholds: WaterDetector, model: WaterDetector) -> None:
         self._thresholds, self._model = thresholds, model
         if not self.sensors:
             raise ModelError(
-                f"The model {model.name} maps from {' and '.join(model.sensors)}; together with thresholds a model for s1 "
-                "is expected.",
+                f"The model {model.name} maps from {' and '.join(model.sensors)}; expected one that maps from s1, to go "
+                "with thresholds.",
                 remedy="Give the model alone, or a model for Sentinel-1.",
             )
 
