@@ -31,8 +31,8 @@ class FusedDetector:
         self._thresholds, self._model = thresholds, model
         if not self.sensors:
             raise ModelError(
-                f"The model {model.name} maps from {' and '.join(model.sensors)}; expected one that maps from s1, to go "
-                "with thresholds.",
+                f"The model {model.name} maps from {' and '.join(model.sensors)}; expected one that maps from s1, to "
+                "go with thresholds.",
                 remedy="Give the model alone, or a model for Sentinel-1.",
             )
 
