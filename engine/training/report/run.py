@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.training.progress import duration
 from engine.training.report.charts import Rgb, draw_curves, picture_png
+from engine.training.report.page import page_template
 from engine.training.report.reliability import Reliability, reliability_svg
 
 _TEMPLATE = Path(__file__).with_name("run.html")
@@ -30,10 +31,7 @@ def run_report_html(
     """The report as text: ``cards`` are label and value, ``rows`` the lines of metrics.jsonl, ``samples`` rows of
     pictures, ``reliability`` the lines of a reliability diagram. Every text is escaped; nothing is loaded from
     elsewhere."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    template = page_template(_TEMPLATE)
     diagram = reliability_svg([("After calibration", reliability)])
     return template.render(
         job=result["job"],

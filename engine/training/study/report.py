@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.training.progress import duration
+from engine.training.report.page import page_template
 from engine.training.report.reliability import Reliability, reliability_svg
 from engine.training.report.run import svg_uri
 from engine.training.study.chart import MODE_TITLES, efficiency_svg, looks
@@ -21,10 +22,7 @@ def study_report_html(
 ) -> str:
     """The report as text: ``study`` is the content of study.json, ``cells`` are the finished cells with their
     reliability. Every text is escaped; nothing is loaded from elsewhere."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    template = page_template(_TEMPLATE)
     lines, score = study["summary"], study["score"]
     methods, modes, fractions = list(study["methods"]), study["modes"], study["fractions"]
     plot = efficiency_svg(
