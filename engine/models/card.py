@@ -29,6 +29,8 @@ class BandInput(_Part):
     unit: Literal["db", "reflectance"]
     mean: Finite
     std: Positive
+    optional: bool = False
+    """A scene may lack the band: the model was trained with it hidden (as its mean) too."""
 
     @model_validator(mode="after")
     def _known(self) -> BandInput:
@@ -41,10 +43,12 @@ class BandInput(_Part):
 
 
 class OutputClass(_Part):
-    """One class: ``value`` in the output raster (for flood 0 dry, 1 water), ``name`` for people."""
+    """One class: ``value`` in the output raster (for flood 0 dry, 1 water; for land cover a legend's code, 1 to 254),
+    ``name`` for people, ``color`` on maps as ``#rrggbb`` where no legend gives it."""
 
     value: Annotated[int, Field(ge=0, le=255)]
     name: Text
+    color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None = None
 
 
 Architecture = Literal["resnet-unet", "two-sensor-unet", "resnet"]
@@ -102,6 +106,10 @@ class Card(_Part):
     bands: Annotated[tuple[BandInput, ...], Field(min_length=1)]
     gsd_m: tuple[Positive, Positive]
     classes: tuple[OutputClass, ...] = ()
+    legend: Text | None = None
+    """Land cover: name of the legend that the classes' values belong to; None where the classes are the model's own."""
+    unknown_below: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Land cover: a pixel whose largest calibrated probability is below this is unknown."""
     activation: Literal["sigmoid", "softmax", "none"]
     temperature: Positive = 1.0
     network: Network
@@ -145,6 +153,12 @@ class Card(_Part):
             raise ValueError(f"sigmoid needs 2 classes, found {len(self.classes)}")
         if self.task == "flood" and {c.value for c in self.classes} != {0, 1}:
             raise ValueError("a flood model needs the classes 0 (dry) and 1 (water)")
+        if self.task == "landcover" and not all(1 <= c.value <= 254 for c in self.classes):
+            raise ValueError("a land-cover model needs class values from 1 to 254 (0 is unknown, 255 not observed)")
+        if self.task != "landcover" and (self.legend is not None or self.unknown_below > 0):
+            raise ValueError(f"legend and unknown_below are for land cover, not for {self.task}")
+        if all(band.optional for band in self.bands):
+            raise ValueError("at least one band must not be optional")
         return self
 
     @property
