@@ -23,7 +23,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], names: Sequence[str], *, title: 
     if not series:
         return None
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(3.6, 2.1), dpi=160, facecolor="white")
     axes = figure.add_subplot()
@@ -36,8 +36,13 @@ def draw_curves(rows: Sequence[dict[str, Any]], names: Sequence[str], *, title: 
             axes.plot(steps, smooth(found), color=color, linewidth=1.3, label=name)
         else:
             axes.lines[-1].set_label(name)
-    if log and min(min(v for _, v in values) for values in series.values()) > 0:
+    drawn = [value for values in series.values() for _, value in values]
+    if log and min(drawn) > 0:
         axes.set_yscale("log")
+        # Powers of ten alone would leave a decade or two with one number to read, or none.
+        narrow = max(drawn) < 100 * min(drawn)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=7))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(title, fontsize=7.5, color=INK, loc="left")
     axes.set_xlabel("step", fontsize=6.5, color=QUIET)
