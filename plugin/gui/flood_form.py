@@ -11,7 +11,8 @@ from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from ..engine_client.settings import plugin_root
-from ..processing.flood_parameters import METHODS, model_names
+from ..processing.flood_parameters import METHODS
+from ..processing.model_names import model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
 from .layer_picker import POLYGON, RASTER, LayerPicker, polygon_layer
@@ -45,7 +46,7 @@ class FloodForm(QWidget):
         self.zone_field.setAllowEmptyFieldName(True)
         self.method = QComboBox(self)
         self.method.setEditable(True)
-        self.method.addItems([*METHODS, *model_names(plugin_root())])
+        self.method.addItems([*METHODS, *model_names(plugin_root(), "flood")])
         self.options = FloodOptions(self)
         self.out = QgsFileWidget(self)
         self.out.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
