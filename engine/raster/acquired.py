@@ -11,7 +11,10 @@ from typing import NamedTuple
 _TAGS = ("ACQUIRED", "ACQUISITION_TIME", "ACQUISITION_DATETIME", "ACQUISITIONDATETIME", "PRODUCT_START_TIME")
 _TAGS_MORE = ("SENSING_TIME", "DATETIME", "START_TIME", "START_DATETIME", "ACQUISITION_DATE")
 # S1A_IW_GRDH_1SDV_20211223T051122_…, s1b-iw-grd-vv-20211223t051122-…
-_PRODUCT = re.compile(r"s1[a-d][-_].*?[-_](\d{8})t(\d{6})[-_.z]", re.IGNORECASE)
+# S2A_MSIL2A_20220612T101559_…, T32TNR_20220612T101559_B02…
+_PRODUCT = re.compile(
+    r"(?:s1[a-d][-_].*?[-_]|s2[a-d]_msil\w\w_|(?<![a-z0-9])t\d{2}[a-z]{3}_)(\d{8})t(\d{6})[-_.z]", re.IGNORECASE
+)
 _MEASUREMENT = re.compile(r"s1[a-d]-[a-z0-9]{2}-(grd|slc)-[vh]{2}-[^/\\]*$", re.IGNORECASE)
 _ISO = re.compile(
     r"^(\d{4})[-:/](\d{2})[-:/](\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$"
@@ -56,7 +59,7 @@ def is_measurement(path: str) -> bool:
 
 
 def find_acquired(tags: Mapping[str, str], path: str) -> Acquired | None:
-    """The time of acquisition from a file's tags, else from a Sentinel-1 product name in its path."""
+    """The time of acquisition from a file's tags, else from the name of a Sentinel product in its path."""
     upper = {key.upper(): value for key, value in tags.items()}
     named = _PRODUCT.search(path)
     candidates = [upper.get(key, "") for key in _TAGS]

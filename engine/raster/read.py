@@ -76,7 +76,7 @@ class Raster:
 
     @property
     def acquired(self) -> datetime | None:
-        """When the image was taken (UTC), from tags or a Sentinel-1 product name; None where nothing tells."""
+        """When the image was taken (UTC), from tags or the name of a Sentinel product; None where nothing tells."""
         return self._acquired.moment if self._acquired else None
 
     @property

@@ -164,21 +164,41 @@ def sentinel2_of(raster: Raster, *, bands: str | None = None, scl: str | None = 
                 f"{raster.path}: no Sentinel-2 band was found; found: {listed or 'no band'}.",
                 remedy="Name the bands in the file (B02, B03, …).",
             )
+        source = zero_is_missing(raster)
+        samples = sample_bands(source, numbers)
         integer = np.dtype(raster.dtype).kind in "iu"
-        source = _ZeroIsMissing(raster) if integer and all(n is None for n in raster.nodata) else raster
-        windows = sample_windows(raster.grid, size=256, along=5)
-        parts = [source.read(window, list(numbers.values())) for window in windows]
-        samples = {name: np.concatenate([p[i].ravel() for p in parts]) for i, name in enumerate(numbers)}
         scale = find_scale(samples, tags=raster.tags, integer=integer, acquired=raster.acquired, declared=None)
         if scl is not None:
-            mask = open_raster(scl, what="scene classification")
-            _check_classes(mask)
+            mask = open_classification(scl)
     except BaseException:
         if mask is not None:
             mask.close()
         raster.close()
         raise
     return Sentinel2File(raster=source, bands=numbers, scale=scale, scl=mask)
+
+
+def zero_is_missing(raster: Raster) -> Raster:
+    """The raster with digital number 0 as missing where it holds integers and declares no nodata value."""
+    integer = np.dtype(raster.dtype).kind in "iu"
+    return _ZeroIsMissing(raster) if integer and all(n is None for n in raster.nodata) else raster
+
+
+def sample_bands(source: Raster, numbers: dict[str, int]) -> dict[str, FloatArray]:
+    """Values of each band from up to 25 windows of 256 × 256 pixels, to judge scale and offset by."""
+    parts = [source.read(w, list(numbers.values())) for w in sample_windows(source.grid, size=256, along=5)]
+    return {name: np.concatenate([p[i].ravel() for p in parts]) for i, name in enumerate(numbers)}
+
+
+def open_classification(path: str) -> Raster:
+    """Open a scene classification (SCL); raises UnitsError where it holds other values than its classes."""
+    mask = open_raster(path, what="scene classification")
+    try:
+        _check_classes(mask)
+    except BaseException:
+        mask.close()
+        raise
+    return mask
 
 
 def _check_classes(mask: Raster) -> None:

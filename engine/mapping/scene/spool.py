@@ -20,7 +20,8 @@ U8 = NDArray[np.uint8]
 
 
 class RowSpool:
-    """``width`` bytes a row; full-width windows are written once each, from the top, and read in any order."""
+    """``width`` bytes a row. Windows are written in any order (those of the full width are fastest); rows are read when
+    they have been written."""
 
     def __init__(self, width: int, folder: Path) -> None:
         self._width, self._folder = width, folder
@@ -30,10 +31,13 @@ class RowSpool:
             raise explain_os_error(error, folder) from error
 
     def write(self, window: Window, values: U8) -> None:
-        """Store ``values`` (rows, width) at the window's rows; raises OutputError when the disk is full."""
+        """Store ``values`` (rows, columns) of the window; raises OutputError when the disk is full."""
+        whole = np.ascontiguousarray(values, dtype=np.uint8)
+        rows = [whole] if window.width == self._width else whole
         try:
-            self._file.seek(window.row * self._width)
-            self._file.write(np.ascontiguousarray(values, dtype=np.uint8).data)
+            for number, part in enumerate(rows):
+                self._file.seek((window.row + number) * self._width + window.col)
+                self._file.write(part.data)
         except OSError as error:
             raise explain_os_error(error, self._folder) from error
 

@@ -1,0 +1,139 @@
+"""The classes of a map: which legend they belong to, and how the model's classes become them."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ParameterError
+from engine.legends import (
+    NOT_OBSERVED,
+    NOT_OBSERVED_NAME,
+    UNKNOWN,
+    UNKNOWN_COLOR,
+    UNKNOWN_NAME,
+    Legend,
+    find_legend,
+)
+from engine.models.card import Card
+
+FloatArray = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+RGBA = tuple[int, int, int, int]
+
+_ROWS = 64
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """``codes`` that the map can hold, in the legend's order, with ``names`` and ``colors`` (unknown and not observed
+    among them); ``members``: for each code the outputs of the model that become it; ``lost``: outputs that become
+    unknown. ``legend`` is its name (``model:NAME`` for a model's own classes), ``title`` for people."""
+
+    legend: str
+    title: str
+    codes: tuple[int, ...]
+    names: dict[int, str]
+    colors: dict[int, RGBA]
+    members: tuple[tuple[int, ...], ...]
+    lost: tuple[int, ...] = ()
+
+    def decide(self, probabilities: FloatArray) -> tuple[U8, U8]:
+        """(codes, per cent) of (outputs, rows, columns) probabilities: the class with the highest probability and that
+        probability, 0…100; 255 in both where it is NaN.
+
+        Outputs that become one class are added up before. Where the outputs without a class in this legend (``lost``)
+        have more together than any class, the code is unknown and the per cent that of the best class.
+        """
+        shape = probabilities.shape[1:]
+        codes, percent = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        for row in range(0, shape[0], _ROWS):  # small enough to stay in the processor's cache
+            part = slice(row, row + _ROWS)
+            codes[part], percent[part] = self._decide(probabilities[:, part])
+        return codes, percent
+
+    def _decide(self, probabilities: FloatArray) -> tuple[U8, U8]:
+        best = _sum(probabilities, self.members[0])
+        codes = np.full(best.shape, self.codes[0], np.uint8)
+        for code, members in zip(self.codes[1:], self.members[1:], strict=True):
+            chance = _sum(probabilities, members)
+            better = chance > best
+            codes[better] = code
+            np.maximum(best, chance, out=best)
+        if self.lost:
+            codes[_sum(probabilities, self.lost) > best] = UNKNOWN
+        missing = np.isnan(best)
+        percent = np.rint(np.clip(best, 0.0, 1.0) * 100)
+        percent[missing] = NOT_OBSERVED
+        codes[missing] = NOT_OBSERVED
+        return codes, percent.astype(np.uint8)
+
+
+def _sum(probabilities: FloatArray, members: tuple[int, ...]) -> FloatArray:
+    total = probabilities[members[0]].copy()
+    for member in members[1:]:
+        total += probabilities[member]
+    return total
+
+
+def class_table(card: Card, legend: str | None = None) -> ClassTable:
+    """The classes of a map by the model of ``card``, in its own legend or in ``legend`` (name or file) by the mapping
+    that the model's legend has to it.
+
+    Raises ParameterError for an unknown legend, where there is no mapping, where a class of the model does not stand in
+    its legend, and for a model with classes of its own when another legend is asked for.
+    """
+    if card.legend is None:
+        if legend is not None:
+            raise ParameterError(
+                f"The model {card.name} has classes of its own: there is no mapping to the legend {legend}.",
+                remedy="Leave --legend out.",
+            )
+        return _own(card)
+    own = find_legend(card.legend)
+    target = own if legend is None else find_legend(legend)
+    strange = [c.value for c in card.classes if c.value not in own.codes]
+    if strange:
+        raise ParameterError(f"The model {card.name} has classes {strange}, which its legend {own.name} does not have.")
+    mapping = own.mapping_to(target)
+    members: dict[int, list[int]] = {}
+    for index, one in enumerate(card.classes):
+        members.setdefault(mapping[one.value], []).append(index)
+    lost = tuple(members.pop(UNKNOWN, ()))
+    codes = tuple(code for code in target.codes if code in members)
+    if not codes:
+        raise ParameterError(f"No class of the model {card.name} has a counterpart in the legend {target.name}.")
+    return _table(target, codes, tuple(tuple(members[code]) for code in codes), lost)
+
+
+def _table(
+    legend: Legend, codes: tuple[int, ...], members: tuple[tuple[int, ...], ...], lost: tuple[int, ...]
+) -> ClassTable:
+    held = (UNKNOWN, *codes, NOT_OBSERVED)
+    names = {code: legend.names[code] for code in held}
+    colors = {code: legend.colors[code] for code in held}
+    return ClassTable(legend.name, legend.title, codes, names, colors, members, lost)
+
+
+def _own(card: Card) -> ClassTable:
+    codes = tuple(one.value for one in card.classes)
+    names = {UNKNOWN: UNKNOWN_NAME, **{c.value: c.name for c in card.classes}, NOT_OBSERVED: NOT_OBSERVED_NAME}
+    colors: dict[int, RGBA] = {UNKNOWN: UNKNOWN_COLOR, NOT_OBSERVED: (0, 0, 0, 0)}
+    for index, one in enumerate(card.classes):
+        colors[one.value] = _rgba(one.color) if one.color else _distinct(index)
+    members = tuple((index,) for index in range(len(codes)))
+    return ClassTable(f"model:{card.name}", f"classes of the model {card.name}", codes, names, colors, members)
+
+
+def _rgba(text: str) -> RGBA:
+    red, green, blue = (int(text[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue, 255
+
+
+def _distinct(index: int) -> RGBA:
+    """A colour for a class without one: hues a golden angle apart."""
+    red, green, blue = colorsys.hls_to_rgb((0.08 + index * 0.381966) % 1.0, 0.5 if index % 2 else 0.62, 0.6)
+    return round(red * 255), round(green * 255), round(blue * 255), 255

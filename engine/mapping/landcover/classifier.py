@@ -1,0 +1,220 @@
+"""Land cover by a learned model: a bundle run over the scene by the streaming inference."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from engine.device import Device, choose_device
+from engine.errors import ModelError
+from engine.events import Reporter
+from engine.mapping.inference import InferenceSettings, StreamingInference
+from engine.mapping.landcover.images import missing_band
+from engine.mapping.landcover.scene import LandcoverScene
+from engine.mapping.scene.sentinel1 import POLARISATIONS
+from engine.mapping.scene.spool import RowSpool
+from engine.models.bundle import Bundle
+from engine.models.card import Card, gsd_fits
+from engine.models.stacked import VALIDITY_BANDS, StackedSensors
+from engine.raster.grid import Window
+from engine.sensors import SENSORS
+
+FloatArray = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+UNDER_CLOUD = 1
+_UNITS = {"s1": "db", "s2": "reflectance"}
+
+
+class LandcoverModel:
+    """A land-cover bundle of one sensor or two, ready to run. ``why`` says, for ``auto``, why it was taken.
+
+    Normalisation, tile, overlap and temperature come from the card; probabilities are the softmax (sigmoid) of the
+    blended logits divided by the temperature. Raises ModelError when the bundle is for something else or its weights
+    are damaged, DeviceError for a device that is not there.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: str | Device = "auto", why: str | None = None) -> None:
+        card = bundle.card
+        _check_card(bundle)
+        self.bundle, self.card, self.why = bundle, card, why
+        stacked = len(card.sensors) == 2
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if stacked else bundle.network()
+        extra = VALIDITY_BANDS if stacked else 0
+        self._engine = StreamingInference(
+            network,
+            InferenceSettings(
+                tile=card.tile,
+                overlap=card.overlap,
+                mean=(*(band.mean for band in card.bands), *[0.0] * extra),
+                std=(*(band.std for band in card.bands), *[1.0] * extra),
+                validity=card.network.validity,
+                activation=card.activation,
+                temperature=card.temperature,
+            ),
+            device=device if isinstance(device, Device) else choose_device(device),
+        )
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.bundle.name
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """What it maps from; of two sensors either may be missing."""
+        return self.card.sensors
+
+    def bands(self, sensor: str, *, needed: bool = False) -> tuple[str, ...]:
+        """Its bands of a sensor, in its order; with ``needed`` those it cannot do without."""
+        return tuple(b.name for b in self.card.bands if b.sensor == sensor and not (needed and b.optional))
+
+    def check(self, scene: LandcoverScene, reporter: Reporter) -> None:
+        """Raise ModelError where no sensor of the scene is one of the model's, BandError where a band that it cannot do
+        without is missing; warn of images that it does not look at and of another ground sampling distance."""
+        path = scene.images.reference.raster.path
+        if not set(scene.sensors) & set(self.sensors):
+            own = " and ".join(SENSORS[s].title for s in self.sensors)
+            raise ModelError(
+                f"{path}: is a {SENSORS[scene.sensors[0]].title} image; the model {self.name} maps from {own} alone.",
+                remedy="Choose another model with --model (see 'engine models list'), or give the other image.",
+            )
+        for sensor, files in (("s1", scene.images.radar), ("s2", scene.images.light)):
+            if not files:
+                continue
+            if sensor not in self.sensors:
+                reporter.warn(
+                    f"{files[0].raster.path}: is not looked at: the model {self.name} does not map from "
+                    f"{SENSORS[sensor].title}."
+                )
+                continue
+            have = scene.polarisations if sensor == "s1" else scene.optical_bands
+            needed = self.bands(sensor, needed=True)
+            missing = [name for name in needed if name not in have]
+            if missing:
+                raise missing_band(self.name, str(files[0].raster.path), sensor, missing, have, needed)
+            absent = [name for name in self.bands(sensor) if name not in have]
+            if absent:
+                reporter.log(f"The scene lacks {', '.join(absent)}, which the model {self.name} can do without.")
+        gsd = scene.grid.gsd_m()
+        if scene.grid.crs is not None and not gsd_fits(self.card, gsd):
+            low, high = self.card.gsd_m
+            reporter.warn(
+                f"Pixels of {gsd[0]:.1f} x {gsd[1]:.1f} m: the model {self.name} was trained on {low:g} to {high:g} m, "
+                "so expect less accuracy."
+            )
+
+    def probabilities(
+        self, scene: LandcoverScene, clouds: RowSpool, reporter: Reporter
+    ) -> Iterator[tuple[Window, FloatArray]]:
+        """Windows that cover ``scene.grid`` once, with float32 (classes, rows, columns) calibrated probabilities.
+
+        NaN where the scene shows nothing to the model: no valid value, or only what clouds hide, and then ``clouds``
+        holds :data:`UNDER_CLOUD` there (0 elsewhere) as soon as the window has come. Valid is a pixel of a sensor where
+        every band that the model cannot do without has a value. See :class:`StreamingInference` for how windows come.
+        """
+        source = _ModelSource(scene, self, clouds)
+        with contextlib.closing(self._engine.stream(source, reporter)) as strips:
+            for window, values in strips:
+                yield window, np.concatenate([1 - values, values]) if self.card.activation == "sigmoid" else values
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-able facts of the last run."""
+        return {"model": self.name, "sha256": self.bundle.sha256, "why": self.why, **self._engine.facts()}
+
+    def describe(self) -> dict[str, Any]:
+        """What ``result.json`` says of the model: name, weights, licence, what it was trained on, figures."""
+        card = self.card
+        return {
+            "name": self.name,
+            "sha256": self.bundle.sha256,
+            "title": card.title,
+            "licence": card.licence,
+            "gsd_m": list(card.gsd_m),
+            "trained_on": [one.model_dump(mode="json") for one in card.trained_on],
+            "figures": [one.model_dump(mode="json") for one in card.figures],
+        }
+
+
+def _check_card(bundle: Bundle) -> None:
+    card: Card = bundle.card
+    single = card.network.architecture == "resnet-unet" and len(card.sensors) == 1
+    if card.task != "landcover" or not (single or card.network.architecture == "two-sensor-unet"):
+        raise ModelError(
+            f"{bundle.folder}: the model {card.name} maps {card.task} from {', '.join(card.sensors)} by a "
+            f"{card.network.architecture}; expected landcover from one sensor, or from two by a two-sensor-unet.",
+            remedy="Choose a land-cover model.",
+        )
+    for band in card.bands:
+        if band.unit != _UNITS[band.sensor] or (band.sensor == "s1" and band.name not in POLARISATIONS):
+            what = "VV and VH in dB" if band.sensor == "s1" else "bands in reflectance"
+            raise ModelError(
+                f"{bundle.folder}: the model takes {band.name} in {band.unit}; expected {what} of "
+                f"{SENSORS[band.sensor].title}.",
+                remedy="Choose another model.",
+            )
+
+
+class _ModelSource:
+    """The model's bands of a scene, in its order; of two sensors their validity too, 1 or NaN.
+
+    A pixel of a sensor that is not valid, or hidden by cloud, is NaN in all of its bands. Bands that the scene lacks
+    are NaN: inference takes them as their mean.
+    """
+
+    def __init__(self, scene: LandcoverScene, model: LandcoverModel, clouds: RowSpool) -> None:
+        self._scene, self._clouds = scene, clouds
+        self._sensors = model.sensors
+        self._names = {sensor: model.bands(sensor) for sensor in model.sensors}
+        self._needed = {sensor: model.bands(sensor, needed=True) for sensor in model.sensors}
+        self.grid, self.block = scene.grid, scene.block
+        self.block_origin = (-(scene.crop.row % scene.block[0]), -(scene.crop.col % scene.block[1]))
+
+    def read(self, window: Window) -> FloatArray:
+        """float32 (bands, rows, columns), NaN where missing; notes what clouds hide."""
+        parts: list[FloatArray] = []
+        seen: list[Mask] = []
+        hidden = np.zeros(window.shape, bool)
+        for sensor in self._sensors:
+            names = self._names[sensor]
+            if sensor == "s1":
+                values = self._scene.read(window)[[POLARISATIONS.index(name) for name in names]]
+                valid = self._valid(sensor, names, values)
+            else:
+                values, valid, hidden = self._light(window, names)
+            missing = ~valid
+            if missing.any():
+                values[:, missing] = np.nan
+            parts.append(values)
+            seen.append(valid)
+        self._note(window, hidden & ~np.logical_or.reduce(seen))
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([*parts, np.where(np.stack(seen), np.float32(1), np.float32(np.nan))])
+
+    def _light(self, window: Window, names: tuple[str, ...]) -> tuple[FloatArray, Mask, Mask]:
+        """Reflectance of ``names``, where it counts, and where valid values are hidden by cloud."""
+        scene = self._scene
+        if not scene.optical_bands:
+            return np.full((len(names), *window.shape), np.nan, np.float32), *np.zeros((2, *window.shape), bool)
+        everything = list(dict.fromkeys([*names, *scene.cloud_bands]))
+        read = scene.read_optical(window, everything)
+        values = read[: len(names)]
+        valid = self._valid("s2", names, values)
+        cloudy = scene.clouds(window, dict(zip(everything, read, strict=True)))
+        return values, valid & ~cloudy, valid & cloudy
+
+    def _valid(self, sensor: str, names: tuple[str, ...], values: FloatArray) -> Mask:
+        needed = [names.index(name) for name in self._needed[sensor]]
+        finite = np.isfinite(values)
+        return np.asarray(finite[needed].all(axis=0) if needed else finite.any(axis=0), bool)
+
+    def _note(self, window: Window, hidden: Mask) -> None:
+        inside = window.intersect(self.grid.window)
+        if not inside.empty:
+            self._clouds.write(inside, np.where(hidden[inside.within(window)], UNDER_CLOUD, 0).astype(np.uint8))
