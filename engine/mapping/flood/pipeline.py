@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from engine.events import Reporter
@@ -27,15 +26,13 @@ from engine.mapping.flood.classes import DRY, FLOOD, NOT_OBSERVED, OUTSIDE, REFE
 from engine.mapping.flood.components import KeptComponents, StripComponents
 from engine.mapping.flood.detector import FloatArray, SceneReader, WaterDetector
 from engine.mapping.flood.surroundings import REFERENCE, UNKNOWN, Surroundings
+from engine.mapping.scene.areas import pixel_areas
 from engine.mapping.scene.spool import RowSpool
 from engine.raster.area import PixelAreas
-from engine.raster.grid import Grid, Window
+from engine.raster.grid import Window
 
 U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-
-ASSUMED_GSD_M = 10.0
-"""Metres a pixel of a chip without georeference."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +87,6 @@ def map_water(
         classified = stack.enter_context(RowSpool(scene.grid.width, folder))
         slivers = _classify(now, before, surroundings, areas, classified, rule, reporter.part(0.75, 0.85))
         _finish(now, surroundings, areas, classified, slivers, rule, sinks, reporter.part(0.85, 1.0))
-
-
-def pixel_areas(grid: Grid) -> PixelAreas:
-    """Geodesic areas; a chip without CRS counts as :data:`ASSUMED_GSD_M` pixels, Sentinel-1's usual spacing."""
-    if grid.crs is not None:
-        return PixelAreas(grid)
-    return PixelAreas(Grid(grid.height, grid.width, Affine.scale(ASSUMED_GSD_M, -ASSUMED_GSD_M), None))
 
 
 class _WaterPass:
