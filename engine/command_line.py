@@ -10,10 +10,13 @@ from pydantic import BaseModel
 def command_line(words: str, request: BaseModel, *, positional: tuple[str, ...]) -> str:
     """``engine WORDS POSITIONAL… --option value … -o OUT``, quoted for a POSIX shell.
 
-    Fields at their default are left out; ``out`` becomes ``-o``; a true flag stands alone; lists repeat the option.
+    Fields at their default are left out; ``out`` becomes ``-o``; a true flag stands alone; lists repeat the option, or
+    stand one after another where they are positional.
     """
     parts = ["engine", *words.split()]
-    parts += [str(getattr(request, name)) for name in positional]
+    for name in positional:
+        value = getattr(request, name)
+        parts += [str(item) for item in (value if isinstance(value, (list, tuple)) else (value,))]
     for name, info in type(request).model_fields.items():
         value = getattr(request, name)
         if name in positional or name == "out" or value == info.default:

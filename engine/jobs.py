@@ -69,6 +69,18 @@ JOBS: dict[str, Job] = {
             "Score flood maps against labelled chips.",
         ),
         Job(
+            "landcover",
+            "engine.mapping.landcover.request:LandcoverRequest",
+            "engine.mapping.landcover.job:run",
+            "Map land cover from Sentinel-2, Sentinel-1 or both.",
+        ),
+        Job(
+            "evaluate-landcover",
+            "engine.mapping.landcover.evaluate_request:EvaluateLandcoverRequest",
+            "engine.mapping.landcover.evaluate:run",
+            "Score land-cover maps against labelled chips.",
+        ),
+        Job(
             "simulate-scene",
             "engine.simulate.request:SceneRequest",
             "engine.simulate.job:run",

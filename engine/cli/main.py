@@ -16,6 +16,7 @@ MAP, ASSESS, LEARN, ENGINE = "Make maps", "Assess and test", "Train models", "En
 
 COMMANDS = {
     "flood": Entry("engine.cli.flood:command", "Map water and flood from Sentinel-1 or Sentinel-2.", MAP),
+    "landcover": Entry("engine.cli.landcover:command", "Map land cover from Sentinel-2, Sentinel-1 or both.", MAP),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
@@ -27,7 +28,7 @@ COMMANDS = {
     "worker": Entry("engine.cli.worker:command", "Serve requests on stdin: the process that QGIS starts.", ENGINE),
 }
 
-HELP = """SameScene: flood maps from Sentinel-1, on your own machine.
+HELP = """SameScene: flood and land-cover maps from Sentinel-1 and Sentinel-2, on your own machine.
 
 'engine COMMAND --help' lists the options of a command. Exit codes: 0 all done, 1 failed (one line on stderr says
 why), 2 wrong option, 130 cancelled.
@@ -35,6 +36,7 @@ why), 2 wrong option, 130 cancelled.
 
 EXAMPLES = """
 engine flood after.tif --before before.tif --dem dem.tif -o flood-map
+engine landcover image.tif -o land-cover
 engine simulate scene --seed 1 -o scene
 engine doctor
 """

@@ -30,8 +30,9 @@ def _no_verdict(result: dict[str, Any]) -> EngineError | None:
 class Layout:
     """How a request looks on the command line.
 
-    ``positional``: fields given without an option. ``options``: other spellings than ``--field-name``. ``sections``:
-    title → fields, in the order of the help; fields named nowhere stand under "Further options".
+    ``positional``: fields given without an option; a list takes one value or more. ``options``: other spellings than
+    ``--field-name``. ``sections``: title → fields, in the order of the help; fields named nowhere stand under "Further
+    options".
     """
 
     job: str
@@ -132,7 +133,8 @@ def _parameter(name: str, info: FieldInfo, layout: Layout) -> click.Parameter:
     kind, many = _click_type(info.annotation)
     metavar = layout.metavars.get(name)
     if name in layout.positional:
-        return _Argument([name], type=kind, required=info.is_required(), metavar=metavar, help=_help(info))
+        nargs = -1 if many else 1
+        return _Argument([name], type=kind, nargs=nargs, required=info.is_required(), metavar=metavar, help=_help(info))
     spellings = layout.options.get(name, ("-o", "--out") if name == "out" else (f"--{name.replace('_', '-')}",))
     if _plain(info.annotation) is bool:
         if info.default is True:

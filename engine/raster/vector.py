@@ -191,6 +191,24 @@ def write_layer(
     shapes = np.array(list(geometries), object)
     if geometry_type.startswith("Multi"):
         shapes = np.array([_multi(g) for g in shapes], object)
+    _write(target, layer, shapes, fields, crs=crs, geometry_type=geometry_type, append=append)
+
+
+def write_table(path: str | os.PathLike[str], layer: str, fields: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
+    """Write a table without geometry to a GeoPackage; other layers of the file stay. See :func:`write_layer`."""
+    _write(Path(path), layer, None, fields, crs=None, geometry_type=None, append=False)
+
+
+def _write(
+    target: Path,
+    layer: str,
+    shapes: NDArray[Any] | None,
+    fields: Mapping[str, Sequence[Any] | NDArray[Any]],
+    *,
+    crs: Any,
+    geometry_type: str | None,
+    append: bool,
+) -> None:
     columns, masks, offsets = [], [], {}
     for name, values in fields.items():
         column, mask = _column(values)
@@ -203,7 +221,7 @@ def write_layer(
             warnings.simplefilter("ignore")
             pyogrio.raw.write(
                 os.fspath(target),
-                shapely.to_wkb(shapes) if len(shapes) else np.zeros(0, object),
+                None if shapes is None else shapely.to_wkb(shapes) if len(shapes) else np.zeros(0, object),
                 columns,
                 list(fields),
                 field_mask=masks,

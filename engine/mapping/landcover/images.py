@@ -30,7 +30,7 @@ APART_DAYS = 30.0
 
 @dataclass
 class Images:
-    """Opened files by sensor; each band stands in one of them, the finest that has it; ``scl`` hides clouds. Close it."""
+    """Opened files by sensor; each band stands in one of them, the finest. ``scl`` hides clouds. Close it."""
 
     radar: list[Sentinel1File] = field(default_factory=list)
     light: list[Sentinel2File] = field(default_factory=list)

@@ -39,7 +39,7 @@ class _Touching(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A strip's patches: ``of_run`` patch of each run, ``count`` of patches, ``code`` of each, ``run`` of each pixel."""
+    """A strip's patches: ``of_run`` patch of each run, ``count`` of them, ``code`` of each, ``run`` of each pixel."""
 
     of_run: NDArray[np.int32]
     count: int

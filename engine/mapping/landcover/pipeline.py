@@ -6,10 +6,10 @@ Passes over the scene, each in memory of one strip:
 2. patches below the minimum mapping unit are found (:mod:`engine.mapping.landcover.patches`);
 3. they get their neighbours' class, and the sinks are fed.
 
-Laws: a pixel is unknown exactly where its confidence is below the rule's cut or clouds hide it (and where the classes of
-the model that the legend lacks are likelier than any it has); not observed (255) exactly where the input has no valid
-value, or outside the area of interest. A pixel that the minimum mapping unit gave another class cannot be surer of it
-than what its own class left over: its confidence becomes min(p, 100 − p).
+Laws: a pixel is unknown exactly where its confidence is below the rule's cut or clouds hide it (and where the classes
+of the model that the legend lacks are likelier than any it has); not observed (255) exactly where the input has no
+valid value, or outside the area of interest. A pixel that the minimum mapping unit gave another class cannot be surer
+of it than what its own class left over: its confidence becomes min(p, 100 − p).
 """
 
 from __future__ import annotations

@@ -78,7 +78,13 @@ class ZonesSink:
     """Adds up a map by zone; zones may overlap each other and reach over the scene's edge."""
 
     def __init__(
-        self, grid: Grid, table: ClassTable, *, identifiers: Sequence[Any], geometries: Sequence[Any], totals: Sequence[float]
+        self,
+        grid: Grid,
+        table: ClassTable,
+        *,
+        identifiers: Sequence[Any],
+        geometries: Sequence[Any],
+        totals: Sequence[float],
     ) -> None:
         """``geometries`` in the grid's CRS; ``totals``: geodesic m² of each whole zone."""
         self._table, self._identifiers, self._totals = table, tuple(identifiers), tuple(totals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,21 @@ from engine.mapping.flood.classes import CLASS_COLORS, CLASS_NAMES, REASON_NAMES
 from engine.mapping.report import wording
 from engine.mapping.report.charts import draw_histograms
 from engine.mapping.report.maps import draw_map
-from engine.mapping.report.pictures import UNSEEN, probability_colors
-from engine.outputs import explain_os_error
+from engine.mapping.report.page import (
+    figure,
+    file_name,
+    hex_color,
+    is_simulated,
+    making,
+    observed_text,
+    page_template,
+    probability_scale,
+    uri,
+    write_page,
+)
+from engine.mapping.report.pictures import UNSEEN
 from engine.raster.grid import Grid
 
-_TEMPLATE = Path(__file__).with_name("flood.html")
 _ZONES_SHOWN = 25
 _CLASS_ORDER = (
     (2, "flood"),
@@ -45,10 +54,7 @@ def write_flood_report(
     loaded from elsewhere. Raises OutputError when the file cannot be written.
     """
     html = flood_report_html(result=result, pictures=pictures, preview_grid=preview_grid, zones=zones)
-    try:
-        Path(path).write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise explain_os_error(error, path) from error
+    write_page(path, html)
 
 
 def flood_report_html(
@@ -59,13 +65,10 @@ def flood_report_html(
     zones: list[dict[str, Any]],
 ) -> str:
     """The report as text; see :func:`write_flood_report`."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    template = page_template("flood.html")
     widths = {"classes": 1150, "backscatter": 640, "image": 640, "probability": 640}
     maps = {
-        name: _uri(draw_map(pictures[name], preview_grid, width_px=widths[name])) for name in widths if name in pictures
+        name: uri(draw_map(pictures[name], preview_grid, width_px=widths[name])) for name in widths if name in pictures
     }
     figures = result.get("figures") or {}
     histogram = draw_histograms(figures.get("detector") or {}, width_px=760)
@@ -76,22 +79,19 @@ def flood_report_html(
         reasons=_reasons(figures),
         maps=maps,
         image_bands=_image_bands(figures),
-        probability_scale=_probability_scale(),
-        histogram=_uri(histogram) if histogram else None,
+        probability_scale=probability_scale(),
+        histogram=uri(histogram) if histogram else None,
         thresholds=_thresholds(figures.get("detector") or {}),
         zones=_zones(zones),
         warnings=list(result.get("warnings") or []),
-        making=_making(result),
-        unseen=_hex(UNSEEN),
+        making=making(result, scenes=("post",)),
+        unseen=hex_color(UNSEEN),
     )
 
 
 def _head(result: dict[str, Any]) -> dict[str, Any]:
     figures, inputs = result.get("figures") or {}, result.get("inputs") or {}
     post = inputs.get("post") or {}
-    observed = wording.time_text(figures.get("observed_at"))
-    if observed and len(observed) == 10:
-        observed += " (time of day unknown)"
     before = wording.time_text(figures.get("before_observed_at"))
     if "before" not in inputs:
         before_line = "No scene before the event was given."
@@ -102,13 +102,10 @@ def _head(result: dict[str, Any]) -> dict[str, Any]:
         before_line = f"Compared with a scene of {before}{', ' + gap if gap else ''}."
     method = figures.get("method") or "unknown"
     method_line = wording.method_text(method, (figures.get("detector") or {}).get("auto"))
-    name = str(post.get("path") or "unnamed scene")
-    # Paths of either system and addresses end in the scene's name.
-    name = name.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2] or name
     return {
-        "scene": name,
-        "simulated": _is_simulated(result),
-        "observed": f"Observed at {observed}" if observed else "Acquisition time unknown",
+        "scene": file_name(str(post.get("path") or "unnamed scene")),
+        "simulated": is_simulated(result),
+        "observed": observed_text(figures.get("observed_at")),
         "before": before_line,
         "method": method_line,
         "version": result.get("engine_version") or "unknown",
@@ -123,13 +120,6 @@ def _image_bands(figures: dict[str, Any]) -> str:
     return ", ".join(f"{color} {name}" for color, name in zip(("red", "green", "blue"), bands, strict=True))
 
 
-def _is_simulated(result: dict[str, Any]) -> bool:
-    inputs = result.get("inputs") or {}
-    return bool(result.get("simulated")) or any(
-        isinstance(facts, dict) and facts.get("simulated") for facts in inputs.values()
-    )
-
-
 def _headline(figures: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     area = figures.get("area_m2") or {}
     observed = sum(area.get(key) or 0.0 for key in ("dry", "reference_water", "flood", "water"))
@@ -139,24 +129,19 @@ def _headline(figures: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]
         "referenced": referenced,
         "untold": not referenced or (area.get("water") or 0.0) > 0,
         "alike": figures.get("flooded_low_m2") == figures.get("flooded_high_m2"),
-        "best": _figure("flooded_best_m2", figures),
-        "low": _figure("flooded_low_m2", figures),
-        "high": _figure("flooded_high_m2", figures),
-        "reference": _figure("reference_water", area),
-        "dry": _figure("dry", area),
-        "excluded": _figure("excluded", area),
-        "not_observed": _figure("not_observed", area),
+        "best": figure("flooded_best_m2", figures),
+        "low": figure("flooded_low_m2", figures),
+        "high": figure("flooded_high_m2", figures),
+        "reference": figure("reference_water", area),
+        "dry": figure("dry", area),
+        "excluded": figure("excluded", area),
+        "not_observed": figure("not_observed", area),
         "observed_percent": {
             "key": "observed_percent",
             "value": figures.get("observed_percent"),
             "text": wording.percent_text(figures.get("observed_percent")),
         },
     }
-
-
-def _figure(key: str, values: dict[str, Any]) -> dict[str, Any]:
-    """A figure to show: key and exact value as in ``result.json``, and its text."""
-    return {"key": key, "value": values.get(key), "text": wording.area_text(values.get(key))}
 
 
 def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -168,7 +153,7 @@ def _legend(figures: dict[str, Any]) -> list[dict[str, Any]]:
         color = UNSEEN if code == 255 else (236, 236, 232) if code == 0 else CLASS_COLORS[code][:3]
         if code in always or (area.get(key) or 0) > 0:
             name = "excluded" if code == 254 else CLASS_NAMES[code]
-            rows.append({"name": name, "color": _hex(color), "area": _figure(key, area)})
+            rows.append({"name": name, "color": hex_color(color), "area": figure(key, area)})
     return rows
 
 
@@ -176,7 +161,7 @@ def _reasons(figures: dict[str, Any]) -> list[dict[str, Any]]:
     found = figures.get("excluded_m2_by_reason") or {}
     names = {str(code): name for code, name in REASON_NAMES.items()}
     rows = [
-        {"name": names.get(str(reason), str(reason).replace("_", " ")), "area": _figure(str(reason), found)}
+        {"name": names.get(str(reason), str(reason).replace("_", " ")), "area": figure(str(reason), found)}
         for reason, area in found.items()
         if area
     ]
@@ -211,9 +196,9 @@ def _zones(zones: list[dict[str, Any]]) -> dict[str, Any]:
         rows.append(
             {
                 "name": wording.value_text(zone.get("zone_id")),
-                "best": _figure("flooded_best_m2", zone),
-                "low": _figure("flooded_low_m2", zone),
-                "high": _figure("flooded_high_m2", zone),
+                "best": figure("flooded_best_m2", zone),
+                "low": figure("flooded_low_m2", zone),
+                "high": figure("flooded_high_m2", zone),
                 "observed": wording.percent_text(observed),
                 "unseen": observed is not None and observed <= 0,
                 "bar": None if observed is not None and observed <= 0 else _bar(zone, largest),
@@ -230,51 +215,3 @@ def _bar(zone: dict[str, Any], largest: float) -> dict[str, str]:
 
     low, best, high = share("flooded_low_m2"), share("flooded_best_m2"), share("flooded_high_m2")
     return {"low": f"{low:.2f}", "best": f"{max(best - low, 0):.2f}", "high": f"{max(high - best, 0):.2f}"}
-
-
-def _making(result: dict[str, Any]) -> dict[str, Any]:
-    inputs = []
-    for name, facts in (result.get("inputs") or {}).items():
-        facts = facts if isinstance(facts, dict) else {"path": facts}
-        notes = [
-            f"unit {facts['unit']} ({facts.get('unit_reason') or 'no reason recorded'})" if facts.get("unit") else "",
-            f"CRS {facts['crs']}" if facts.get("crs") else "",
-            " x ".join(str(n) for n in reversed(facts["shape"])) + " pixels" if facts.get("shape") else "",
-        ]
-        inputs.append(
-            {
-                "name": name.replace("_", " "),
-                "path": str(facts.get("path") or "unknown"),
-                "sha256": wording.digest_text(facts.get("sha256")),
-                "notes": "; ".join(note for note in notes if note),
-            }
-        )
-    parameters = [
-        {"name": name.replace("_", " "), "value": wording.value_text(value)}
-        for name, value in (result.get("parameters") or {}).items()
-        if value is not None and name not in (*(result.get("inputs") or {}), "post", "out", "overwrite")
-    ]
-    model = result.get("model") or None
-    return {
-        "command": result.get("command") or "unknown",
-        "inputs": inputs,
-        "parameters": parameters,
-        "model": f"{model.get('name')} ({wording.digest_text(model.get('sha256'))})" if model else "none",
-        "version": result.get("engine_version") or "unknown",
-        "seconds": wording.seconds_text(result.get("seconds")),
-        "device": result.get("device") or "unknown",
-    }
-
-
-def _probability_scale() -> str:
-    """The colours of the probability map as a CSS gradient."""
-    stops = probability_colors()[::20]
-    return "linear-gradient(90deg, " + ", ".join(_hex(stop) for stop in stops) + ")"
-
-
-def _hex(color: Any) -> str:
-    return "#" + "".join(f"{int(c):02x}" for c in color[:3])
-
-
-def _uri(picture: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")

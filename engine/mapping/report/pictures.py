@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -80,6 +82,16 @@ def class_rgb(codes: NDArray[np.uint8], backdrop: RGB) -> RGB:
             picture[codes == code] = color[:3]
     picture[codes == NOT_OBSERVED] = UNSEEN
     return picture
+
+
+def legend_rgb(codes: NDArray[np.uint8], colors: Mapping[int, tuple[int, int, int, int]]) -> RGB:
+    """Classes in the colours of their legend; 255 and codes that ``colors`` does not name are :data:`UNSEEN`."""
+    table = np.empty((256, 3), np.uint8)
+    table[:] = UNSEEN
+    for code, color in colors.items():
+        if code != NOT_OBSERVED:
+            table[code] = color[:3]
+    return np.asarray(table[codes], np.uint8)
 
 
 def probability_rgb(percent: NDArray[np.uint8]) -> RGB:

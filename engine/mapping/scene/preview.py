@@ -58,16 +58,18 @@ class MapStrip(Protocol):
 class Preview:
     """A sink that keeps every ``step``-th pixel of codes and probability, and block means of backscatter or, where the
     scene is Sentinel-2 alone, of reflectance in ``bands`` (red, green, blue where there are; empty for backscatter).
+    With ``prefer_light`` reflectance wherever there is some.
 
     ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``picture`` uint8
     (rows, columns, 3), from ``mean`` float32 (planes, rows, columns): linear power of VV, VH, or reflectance, of the
     valid pixels (NaN where a block has none).
     """
 
-    def __init__(self, scene: PictureReader, *, size: int = 1400) -> None:
+    def __init__(self, scene: PictureReader, *, size: int = 1400, prefer_light: bool = False) -> None:
         grid = scene.grid
         self._scene = scene
-        self.bands = () if scene.polarisations else picture_bands(scene.optical_bands)
+        radar = scene.polarisations and not (prefer_light and scene.optical_bands)
+        self.bands = () if radar else picture_bands(scene.optical_bands)
         self.step = max(1, math.ceil(max(grid.shape) / size))
         rows, cols = math.ceil(grid.height / self.step), math.ceil(grid.width / self.step)
         self.codes: U8 = np.full((rows, cols), 255, np.uint8)
