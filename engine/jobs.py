@@ -75,12 +75,6 @@ JOBS: dict[str, Job] = {
             "Map land cover from Sentinel-2, Sentinel-1 or both.",
         ),
         Job(
-            "evaluate-landcover",
-            "engine.mapping.landcover.evaluate_request:EvaluateLandcoverRequest",
-            "engine.mapping.landcover.evaluate:run",
-            "Score land-cover maps against labelled chips.",
-        ),
-        Job(
             "simulate-scene",
             "engine.simulate.request:SceneRequest",
             "engine.simulate.job:run",

@@ -40,7 +40,8 @@ def automatic(sensors: Sequence[str], known: Sequence[KnownModel]) -> tuple[str,
     """
     installed = {one.name for one in known} & {LIGHT, BOTH}
     given = " and ".join(SENSORS[sensor].title for sensor in sensors)
-    order = {("s2",): (LIGHT, BOTH), ("s1",): (BOTH,)}.get(tuple(sensors), (BOTH, LIGHT))
+    alone: dict[tuple[str, ...], tuple[str, ...]] = {("s2",): (LIGHT, BOTH), ("s1",): (BOTH,)}
+    order = alone.get(tuple(sensors), (BOTH, LIGHT))
     for name in order:
         if name not in installed:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -44,12 +45,13 @@ class Images:
     @property
     def reference(self) -> ImageFile:
         """The file on whose grid the map is made: of Sentinel-2, else Sentinel-1, the one with the smallest pixels."""
-        return min(self.light or self.radar, key=lambda file: _pixel_m(file.raster))
+        own: Sequence[ImageFile] = self.light or self.radar
+        return min(own, key=lambda file: _pixel_m(file.raster))
 
     @property
     def dated(self) -> ImageFile:
         """A file of the reference's sensor that tells its time, where one does."""
-        own = self.light or self.radar
+        own: Sequence[ImageFile] = self.light or self.radar
         return next((file for file in own if file.acquired is not None), self.reference)
 
     def advise(self, reporter: Reporter) -> None:
@@ -206,7 +208,8 @@ def _refuse_stray(images: Images, *, scl: str | None, unit: Unit | None) -> None
 
 def _drop_coarser_twins(images: Images) -> None:
     """Of a band that stands in several files keep the one with the smallest pixels."""
-    for files in (images.light, images.radar):
+    everything: tuple[list[Any], ...] = (images.light, images.radar)
+    for files in everything:
         owner: dict[str, ImageFile] = {}
         for file in sorted(files, key=lambda one: _pixel_m(one.raster)):
             for name in list(file.bands):
@@ -222,7 +225,7 @@ def _drop_coarser_twins(images: Images) -> None:
                 del file.bands[name]
         for file in [f for f in files if not f.bands]:
             file.close()
-            files.remove(file)  # type: ignore[arg-type]
+            files.remove(file)
 
 
 def _pixel_m(raster: Raster) -> float:

@@ -39,10 +39,10 @@ class _Touching(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A strip's patches: ``of_run`` patch of each run, ``count`` of them, ``code`` of each, ``run`` of each pixel."""
+    """A strip's patches: ``of_run`` patch of each run, ``number`` of them, ``code`` of each, ``run`` of each pixel."""
 
     of_run: NDArray[np.int32]
-    count: int
+    number: int
     code: U8
     run: NDArray[np.int32]
     touching: _Touching
@@ -72,7 +72,7 @@ class StripPatches:
         self._offsets.append(offset)
         starts = np.flatnonzero(_starts(codes))
         flat = np.ascontiguousarray(np.broadcast_to(areas, codes.shape)).ravel()
-        area = np.bincount(strip.of_run, np.add.reduceat(flat, starts), strip.count)
+        area = np.bincount(strip.of_run, np.add.reduceat(flat, starts), strip.number).astype(np.float64)
         self._areas.append(area)
         self._codes.append(strip.code)
         self._keep_borders(strip.touching, area, offset)
@@ -81,9 +81,9 @@ class StripPatches:
             above, numbers = self._last
             seam = _touching(np.stack((above, codes[0])), np.stack((numbers, top)))
             self._joined.append(np.unique(seam.joined, axis=1))
-            self._borders.append(_summed(seam, 0, self._count + strip.count))
+            self._borders.append(_summed(seam, 0, self._count + strip.number))
         self._last = (codes[-1].copy(), bottom)
-        self._count += strip.count
+        self._count += strip.number
 
     def _keep_borders(self, touching: _Touching, area: NDArray[np.float64], offset: int) -> None:
         """Borders between two patches that are large enough already will never matter."""
