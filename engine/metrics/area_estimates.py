@@ -49,8 +49,8 @@ class SampleEstimate:
 
     def scaled(self, factor: float) -> SampleEstimate:
         """All of it times ``factor``: a share of the area as square metres."""
-        times = [None if v is None else v * factor for v in (self.value, self.se, self.low, self.high)]
-        return SampleEstimate(*times, self.n, self.why)
+        value, se, low, high = (None if v is None else v * factor for v in (self.value, self.se, self.low, self.high))
+        return SampleEstimate(value, se, low, high, self.n, self.why)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def estimate_accuracy(sample: StratifiedSample) -> AccuracyEstimates:
         producers=tuple(producers),
         f1=tuple(f1),
         area=tuple(area),
-        proportions=cells.reshape(shape),
+        proportions=np.asarray(cells.reshape(shape), np.float64),
         counts=counts.reshape(shape).astype(np.int64),
         total_area=ratios.total,
     )
