@@ -75,6 +75,18 @@ JOBS: dict[str, Job] = {
             "Map land cover from Sentinel-2, Sentinel-1 or both.",
         ),
         Job(
+            "assess-sample",
+            "engine.assess.requests:SampleRequest",
+            "engine.assess.sample:run",
+            "Draw points for an accuracy assessment of a map.",
+        ),
+        Job(
+            "assess-report",
+            "engine.assess.requests:ReportRequest",
+            "engine.assess.report:run",
+            "Tell accuracy and area of a map from labelled points.",
+        ),
+        Job(
             "simulate-scene",
             "engine.simulate.request:SceneRequest",
             "engine.simulate.job:run",

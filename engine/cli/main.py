@@ -18,6 +18,7 @@ COMMANDS = {
     "flood": Entry("engine.cli.flood:command", "Map water and flood from Sentinel-1 or Sentinel-2.", MAP),
     "landcover": Entry("engine.cli.landcover:command", "Map land cover from Sentinel-2, Sentinel-1 or both.", MAP),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
+    "assess": Entry("engine.cli.assess:group", "Draw points on a map; accuracy and areas from their labels.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
     "finetune": Entry("engine.cli.finetune:command", "Train a flood model on labelled chips.", LEARN),

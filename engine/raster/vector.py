@@ -174,7 +174,7 @@ def burn(geometries: Sequence[Any], grid: Grid, window: Window, *, all_touched: 
 def write_layer(
     path: str | os.PathLike[str],
     layer: str,
-    geometries: Sequence[Any] | NDArray[Any],
+    geometries: Sequence[Any] | NDArray[Any] | None,
     fields: Mapping[str, Sequence[Any] | NDArray[Any]],
     *,
     crs: Any,
@@ -183,13 +183,14 @@ def write_layer(
 ) -> None:
     """Write a layer of a GeoPackage; other layers of the file stay. With ``append`` features are added to the layer.
 
-    ``fields`` are columns as long as ``geometries``; text, numbers, booleans, None (empty) and datetime64 (UTC).
-    ``geometry_type`` Polygon, MultiPolygon or Point; single parts become multi parts where that is asked for. Raises
+    ``fields`` are columns as long as ``geometries``; text, numbers, booleans, None (empty) and datetime64 (UTC); a
+    masked array keeps its type though all of it be empty. ``geometry_type`` Polygon, MultiPolygon or Point; single
+    parts become multi parts where that is asked for. ``geometries`` None makes a table without geometry. Raises
     OutputError.
     """
     target = Path(path)
-    shapes = np.array(list(geometries), object)
-    if geometry_type.startswith("Multi"):
+    shapes = np.array(list(geometries), object) if geometries is not None else None
+    if shapes is not None and geometry_type.startswith("Multi"):
         shapes = np.array([_multi(g) for g in shapes], object)
     _write(target, layer, shapes, fields, crs=crs, geometry_type=geometry_type, append=append)
 
@@ -227,8 +228,8 @@ def _write(
                 field_mask=masks,
                 layer=layer,
                 driver="GPKG",
-                geometry_type=geometry_type,
-                crs=crs.to_wkt() if crs is not None else None,
+                geometry_type=geometry_type if shapes is not None else None,
+                crs=crs.to_wkt() if crs is not None and shapes is not None else None,
                 append=append,
                 gdal_tz_offsets=offsets,
                 dataset_options={"VERSION": _GPKG_VERSION} if not target.exists() else None,
@@ -289,6 +290,9 @@ def _multi(geometry: Any) -> Any:
 
 def _column(values: Sequence[Any] | NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """A field as pyogrio takes it, and where it is empty."""
+    if isinstance(values, np.ma.MaskedArray):  # the type of a field that may be empty in every feature
+        mask = np.ma.getmaskarray(values)
+        return np.asarray(values.data), mask if mask.any() else None
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufbM":
         missing = np.isnan(values) if values.dtype.kind == "f" else None
         return values, missing if missing is not None and missing.any() else None
