@@ -36,7 +36,7 @@ class AccuracyPreparation(Preparation):
         """The layer of labelled points; None when it is not given or cannot be opened."""
         if not self.given("SAMPLE_LAYER"):
             return None
-        return self.algorithm.parameterAsVectorLayer(self.parameters, "SAMPLE_LAYER", self.context)
+        return self.vector_layer("SAMPLE_LAYER")
 
     def design_folder(self) -> str:
         """The folder of the sample: the one given, or that of the whole layer where a design lies beside its file."""
@@ -58,7 +58,7 @@ class AccuracyPreparation(Preparation):
         raster = self.raster("MAP")
         if raster:
             params["map"] = raster
-        params.update(self.options("LABEL_FIELD", "LEGEND"))
+        params.update(self.options("LABEL_FIELD", "LEGEND", "CONFIDENT_ONLY"))
         params.update(self.destination())
         name = Path(folder).name if folder else self.text("SAMPLE_LAYER")
         layer = self.layer()
@@ -152,5 +152,5 @@ class AccuracyAlgorithm(EngineAlgorithm):
             "OVERALL_ACCURACY": overall.get("value"),
             "OVERALL_LOW": overall.get("low"),
             "OVERALL_HIGH": overall.get("high"),
-            "LABELLED": figures.get("labelled"),
+            "LABELLED": (figures.get("points") or {}).get("used"),
         }

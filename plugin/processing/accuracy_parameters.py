@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessingOutputFile,
     QgsProcessingOutputHtml,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
@@ -22,6 +23,7 @@ FIELDS = {
     "map": ("MAP",),
     "label_field": ("LABEL_FIELD",),
     "legend": ("LEGEND",),
+    "confident_only": ("CONFIDENT_ONLY",),
     "overwrite": ("OVERWRITE",),
 }
 """The parameters that fill each field of the engine's ReportRequest, in the request's order."""
@@ -49,10 +51,14 @@ def accuracy_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         ),
         advanced(
             QgsProcessingParameterField("LABEL_FIELD", tr("Label field"), "label", "SAMPLE_LAYER", optional=True),
-            tr("Field of the points that holds the reference class code."),
+            tr("Field of the points that holds the reference class: its code, or its name."),
         ),
         legend_parameter(
             tr, tr("Legend for the names of classes: empty for the one that the map names; or a name or JSON file.")
+        ),
+        advanced(
+            QgsProcessingParameterBoolean("CONFIDENT_ONLY", tr("Confident labels only"), False),
+            tr("Leaves out points whose field 'confident' is false, as if they were not labelled."),
         ),
         overwrite_parameter(tr),
         output_parameter(

@@ -84,7 +84,7 @@ def polygon_faults(
     if not look.given(name):
         return
     what = look.what[name]
-    layer = look.algorithm.parameterAsVectorLayer(look.parameters, name, look.context)
+    layer = look.vector_layer(name)
     if layer is None:
         if look.algorithm.parameterAsSource(look.parameters, name, look.context) is None:
             yield f"{what}: the layer or file cannot be opened as polygons."

@@ -13,6 +13,8 @@ from qgis.core import NULL, QgsCategorizedSymbolRenderer, QgsFeatureSource, QgsV
 from ..engine_client.settings import plugin_root
 
 MOST_CODES = 254
+MOST_CLASSES = 100
+"""The engine takes more different values for something else than classes."""
 PALETTE = (
     "#1b7837", "#e6ab02", "#7570b3", "#d95f02", "#1f78b4", "#e7298a", "#a6761d", "#66c2a5", "#b2182b", "#6a3d9a",
     "#b8e186", "#8c96a3",
@@ -81,11 +83,16 @@ def class_colors_fault(text: str) -> str:
     if wrong:
         return f"{start} the code {wrong[0]!r} is no whole number from 1 to {MOST_CODES}."
     twice = sorted({code for code in codes if codes.count(code) > 1})
-    if twice and any(len({one.get("name") for one in table.values() if one["code"] == code}) > 1 for code in twice):
-        return f"{start} the code {twice[0]} stands for classes of different names."
+    if twice:
+        return f"{start} the code {twice[0]} stands for more than one value. Give each a code of its own."
     colors = [str(one.get("color", "")) for one in table.values()]
     bad = [color for color in colors if not re.fullmatch(r"#[0-9a-fA-F]{6}", color)]
     return f"{start} the colour '{bad[0]}' is not written as #rrggbb." if bad else ""
+
+
+def is_drawn_by(layer: QgsVectorLayer | None, field: str) -> bool:
+    """Whether the layer's categories give the classes of the field their names and colours."""
+    return bool(_categories(layer, field))
 
 
 def _categories(layer: QgsVectorLayer | None, field: str) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ _FILES = {
     "REPORT": "report.html",
     "RESULT": "result.json",
 }
-_TABLES = {"AREAS": "landcover.gpkg|layername=areas", "LANDCOVER_ZONES": "landcover.gpkg|layername=zones"}
+_TABLES = {"AREAS": "landcover.gpkg|layername=classes", "LANDCOVER_ZONES": "landcover.gpkg|layername=zones"}
 
 
 class LandcoverAlgorithm(EngineAlgorithm):

@@ -6,6 +6,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingOutputDefinition,
     QgsProcessingOutputFile,
+    QgsProcessingOutputHtml,
     QgsProcessingOutputNumber,
     QgsProcessingOutputVectorLayer,
     QgsProcessingParameterDefinition,
@@ -19,6 +20,7 @@ from .definitions import (
     choice,
     helped,
     hinted,
+    legend_parameter,
     load_parameter,
     number,
     output_parameter,
@@ -34,10 +36,13 @@ FIELDS = {
     "out": ("OUTPUT",),
     "design": ("DESIGN",),
     "points": ("POINTS",),
+    "target_se": ("TARGET_SE",),
     "allocation": ("ALLOCATION",),
     "min_points": ("MIN_POINTS",),
     "expected": ("EXPECTED",),
     "strata": ("STRATA",),
+    "exclude": ("EXCLUDE",),
+    "legend": ("LEGEND",),
     "aoi": ("AOI_EXTENT", "AOI_LAYER"),
     "seed": ("SEED",),
     "overwrite": ("OVERWRITE",),
@@ -63,6 +68,11 @@ def sample_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
             number("POINTS", tr("Number of points"), 500, low=2, high=1_000_000, whole=True),
             tr("How many points are drawn. Each has to be labelled by a person: 500 take about a day."),
         ),
+        advanced(
+            number("TARGET_SE", tr("Wanted standard error of the overall accuracy"), None, low=1e-4, high=0.4999),
+            tr("For example 0.01: the number of points is computed from it and the expected accuracies (0.8 where none "
+               "are given) instead of being given."),
+        ),
         hinted(
             QgsProcessingParameterString("ALLOCATION", tr("Points by class"), ALLOCATIONS[0]),
             list(ALLOCATIONS),
@@ -76,23 +86,33 @@ def sample_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         ),
         load_parameter(tr),
         advanced(
-            number("MIN_POINTS", tr("Fewest points in a class"), 50, low=0, whole=True),
-            tr("A proportional or optimal allocation gives each class at least this many points."),
+            number("MIN_POINTS", tr("Fewest points in a class"), None, low=0, whole=True),
+            tr("A proportional or optimal allocation gives each class at least this many points. Empty: 50, or "
+               "fewer, so that no more than half of the points are shared out so."),
         ),
         advanced(
             QgsProcessingParameterString("EXPECTED", tr("Expected user's accuracy"), None, False, True),
-            tr("For an optimal allocation: the user's accuracy expected of each class, for example 10=.9,50=.7."),
+            tr("For an optimal allocation or a wanted standard error: the user's accuracy expected of each class, for "
+               "example 10=.9,50=.7."),
         ),
         advanced(
             raster("STRATA", tr("Strata"), ""),
             tr("A raster of strata on any grid that overlaps the map, where they are not the map's own classes."),
         ),
         advanced(
+            QgsProcessingParameterString("EXCLUDE", tr("Codes left out"), None, False, True),
+            tr("Codes that are no part of the sampled area, for example 0,254, or none. Empty: codes that are no "
+               "class, such as unknown and set aside."),
+        ),
+        legend_parameter(
+            tr, tr("Legend of the map: empty for the one that it names; or a name or JSON file.")
+        ),
+        advanced(
             number("SEED", tr("Seed"), 0, low=0, high=2**31 - 1, whole=True),
             tr("The same seed draws the same points."),
         ),
         overwrite_parameter(tr),
-        output_parameter(tr, tr("Folder for points.gpkg and design.json. Made if absent.")),
+        output_parameter(tr, tr("Folder for points.gpkg, design.json, report.html and result.json. Made if absent.")),
     ]  # fmt: skip
 
 
@@ -101,6 +121,7 @@ def sample_outputs(tr: Tr) -> list[QgsProcessingOutputDefinition]:
     return [
         QgsProcessingOutputVectorLayer("SAMPLE", tr("Points to label"), QgsProcessing.SourceType.TypeVectorPoint),
         QgsProcessingOutputFile("DESIGN_FILE", tr("Design of the sample (JSON)")),
+        QgsProcessingOutputHtml("REPORT", tr("Report")),
         QgsProcessingOutputFile("RESULT", tr("Figures and provenance (JSON)")),
         QgsProcessingOutputNumber("COUNT", tr("Number of points")),
     ]

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .checks import area_faults, folder_faults, overlap_fault, raster_layer_fault
+from .checks import area_faults, folder_faults, legend_fault, overlap_fault, raster_layer_fault
 from .engine_algorithm import EngineAlgorithm, made_files, made_tables
 from .preparation import Preparation, PreparedRun
 from .sample_parameters import ALLOCATIONS, sample_outputs, sample_parameters
 from .texts import sample_help
 
 _NUMBERS = re.compile(r"^\d+\s*=\s*\d+(\s*,\s*\d+\s*=\s*\d+)*$")
+_CODES = re.compile(r"^\d+(\s*,\s*\d+)*$")
 _SHARES = re.compile(r"^\d+\s*=\s*(0?\.\d+|0|1(\.0*)?)(\s*,\s*\d+\s*=\s*(0?\.\d+|0|1(\.0*)?))*$")
 
 
@@ -30,10 +31,11 @@ class SamplePreparation(Preparation):
     def prepare(self) -> PreparedRun:
         """Raises LayerFault when a layer cannot be handed over."""
         params: dict[str, Any] = {"map": self.raster("MAP")}
-        params.update(self.options("DESIGN", "POINTS", "ALLOCATION", "MIN_POINTS", "EXPECTED"))
+        params.update(self.options("DESIGN", "POINTS", "TARGET_SE", "ALLOCATION", "MIN_POINTS", "EXPECTED"))
         strata = self.raster("STRATA")
         if strata:
             params["strata"] = strata
+        params.update(self.options("EXCLUDE", "LEGEND"))
         area = self.area()
         if area:
             params["aoi"] = area
@@ -62,6 +64,12 @@ def sample_faults(look: SamplePreparation) -> Iterator[str]:
             f"Points by class: '{allocation}' is not understood. Write {', '.join(ALLOCATIONS)}, or numbers such as "
             "10=75,40=75,50=50."
         )
+    exclude = look.text("EXCLUDE")
+    if exclude and exclude.lower() != "none" and not _CODES.match(exclude):
+        yield f"Codes left out: '{exclude}' is not understood. Write for example 0,254, or none."
+    if look.given("STRATA") and look.options("DESIGN"):
+        yield "Strata: only a stratified design uses them. Choose it, or leave the strata empty."
+    yield from legend_fault(look)
     if expected and not _SHARES.match(expected):
         yield f"Expected user's accuracy: '{expected}' is not understood. Write for example 10=.9,50=.7."
     if allocation == "optimal" and not expected:
@@ -113,7 +121,7 @@ class SamplePointsAlgorithm(EngineAlgorithm):
     def results_of(self, result, out):
         figures = result.get("figures") or {}
         return {
-            **made_files(result, out, {"DESIGN_FILE": "design.json", "RESULT": "result.json"}),
+            **made_files(result, out, {"DESIGN_FILE": "design.json", "REPORT": "report.html", "RESULT": "result.json"}),
             **made_tables(result, out, {"SAMPLE": "points.gpkg|layername=points"}),
             "COUNT": figures.get("points"),
         }

@@ -12,7 +12,7 @@ from ..compat import scoped
 from ..engine_client.settings import plugin_root, user_models_folder
 from .checks import folder_faults, meet
 from .engine_algorithm import EngineAlgorithm, made_files
-from .label_classes import MOST_CODES, class_colors_fault, class_colors_json, label_classes
+from .label_classes import MOST_CLASSES, class_colors_fault, class_colors_json, is_drawn_by, label_classes
 from .landcover_checks import scene_faults
 from .layer_files import LayerFault
 from .model_names import model_names
@@ -41,8 +41,10 @@ class TrainPreparation(Preparation):
             "scene": self.rasters("SCENES"),
             "labels_from": self.features("LABELS", field=field, kind="labels"),
             "class_field": field,
-            "class_colors": self.class_colors(),
         }
+        colors = self.class_colors()
+        if colors:
+            params["class_colors"] = colors
         params.update(self.options("HEAD", "ENCODER", "BLOCK_M", "TIME_LIMIT", "SEED"))
         params["name"] = name
         if self.flag("REGISTER"):
@@ -52,14 +54,16 @@ class TrainPreparation(Preparation):
         return PreparedRun(params, f"Land-cover model – {name}", self.notes)
 
     def class_colors(self) -> str:
-        """CLASS_COLORS as given, else from the labels and the layer's categories."""
+        """CLASS_COLORS as given, else from the layer's categories; empty where there are none."""
         given = self.text("CLASS_COLORS")
         if given:
             return given
-        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "LABELS", self.context)
+        layer = self.vector_layer("LABELS")
         source = self.algorithm.parameterAsSource(self.parameters, "LABELS", self.context)
         if source is None:
             raise LayerFault("Labels: the layer or file cannot be opened.")
+        if not is_drawn_by(layer, self.text("CLASS_FIELD")):
+            return ""
         return class_colors_json(label_classes(layer, source, self.text("CLASS_FIELD")))
 
 
@@ -102,14 +106,14 @@ def _label_faults(look: TrainPreparation, scene: QgsRasterLayer | None) -> Itera
         listed = ", ".join(source.fields().names()) or "none"
         yield f"Class field: the labels have no field '{field}'; found: {listed}."
         return
-    layer = look.algorithm.parameterAsVectorLayer(look.parameters, "LABELS", look.context)
+    layer = look.vector_layer("LABELS")
     classes = label_classes(layer, source, field)
     if len(classes) < 2:
         found = f"only the class '{classes[0].value}'" if classes else "no class at all"
         yield f"Class field: '{field}' holds {found}; a model needs labels of at least two classes."
-    elif len(classes) > MOST_CODES:
+    elif len(classes) > MOST_CLASSES:
         yield (
-            f"Class field: '{field}' holds {len(classes)} different values; a map has at most {MOST_CODES} classes. "
+            f"Class field: '{field}' holds {len(classes)} different values; a map has at most {MOST_CLASSES} classes. "
             "Choose the field of the class."
         )
 

@@ -70,7 +70,8 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         helped(
             QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), None, "LABELS"),
             tr("Field that holds the class: a number from 1 to 254, or a name. Names and colours of the classes are "
-               "those of the layer's categories, where it is drawn by this field."),
+               "those of the layer's categories, where it is drawn by this field; else of the legend that "
+               "the values are of, or chosen by name."),
         ),
         hinted(
             QgsProcessingParameterString("MODEL_NAME", tr("Name of the model"), "my-landcover"),
@@ -85,7 +86,7 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         advanced(
             QgsProcessingParameterString("CLASS_COLORS", tr("Codes, names and colours"), None, True, True),
             tr('JSON: value of the class field → {"code", "name", "color"}, for example {"wood": {"code": 10, "name": '
-               '"Tree cover", "color": "#006400"}}. Empty: from the layer.'),
+               '"Tree cover", "color": "#006400"}}. Empty: from the layer, as the class field says.'),
         ),
         advanced(
             choice("HEAD", tr("Kind of model"), HEADS),
