@@ -17,18 +17,18 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
-from .palette import label_settings, outline, quoted, set_aliases, set_labels, set_palette
+from .palette import cased_outline, label_settings, outline, quoted, set_aliases, set_labels, set_palette
 from .product import Result
 
 UNKNOWN = 0
 _CONFIDENCE = (
-    (40, "#d73027", "below 40 %"),
-    (60, "#fc8d59", "40 – 60 %"),
-    (75, "#fee090", "60 – 75 %"),
-    (90, "#91bfdb", "75 – 90 %"),
-    (float("inf"), "#4575b4", "90 % and more"),
+    (40, "#ffffcc", "below 40 %"),
+    (60, "#a1dab4", "40 – 60 %"),
+    (75, "#41b6c4", "60 – 75 %"),
+    (90, "#2c7fb8", "75 – 90 %"),
+    (float("inf"), "#253494", "90 % and more"),
 )
-"""Upper limit (not part of the class), colour and name of each class of confidence; told apart by most eyes."""
+"""Upper limit (not part of the class), colour and name of each class of confidence: light to dark, in any eye."""
 _ALIASES = {
     "zone_id": "Zone",
     "observed_percent": "Observed (%)",
@@ -68,7 +68,7 @@ def style_landcover(layer: QgsRasterLayer, result: Result) -> None:
 
 
 def style_confidence(layer: QgsRasterLayer, result: Result) -> None:
-    """Per cent in five classes from red to blue."""
+    """Per cent in five classes, the surer the darker."""
     ramp = QgsColorRampShader(0, 100, None, QgsColorRampShader.Type.Discrete)
     # A value up to the limit has the class's colour: whole per cents, so half a per cent below the next class.
     ramp.setColorRampItemList(
@@ -88,14 +88,18 @@ def style_zones(layer: QgsVectorLayer, result: Result) -> None:
     rows = [row for row in rows if layer.fields().lookupField(_field(row)) >= 0]
     set_aliases(layer, {**_ALIASES, **{_field(row): f"{row['name']} (m²)" for row in rows}})
     if not rows:
-        layer.setRenderer(QgsSingleSymbolRenderer(outline("#495057", 0.8)))
+        layer.setRenderer(QgsSingleSymbolRenderer(outline("#495057", 0.6)))
         return
     main = main_class(rows)
+    zones = result.get("figures", {}).get("zones") or []
+    leading = {_main_code(zone, rows) for zone in zones}
     categories = [
-        QgsRendererCategory(int(row["code"]), outline(row["color"], 0.9), f"mostly {_lower(row['name'])}")
+        QgsRendererCategory(int(row["code"]), cased_outline(row["color"]), f"mostly {_lower(row['name'])}")
         for row in rows
+        if not leading or row["code"] in leading
     ]
-    categories.append(QgsRendererCategory(UNKNOWN, outline("#606060", 0.6), "nothing mapped"))
+    if not leading or UNKNOWN in leading:
+        categories.append(QgsRendererCategory(UNKNOWN, cased_outline("#606060"), "nothing mapped"))
     layer.setRenderer(QgsCategorizedSymbolRenderer(main, categories))
     names = ", ".join(f"'{row['code']}', {quoted(row['name'])}" for row in rows)
     largest, total = _largest(rows), " + ".join(f'coalesce("{_field(row)}", 0)' for row in rows)
@@ -128,6 +132,13 @@ def style_areas(layer: QgsMapLayer, result: Result) -> None:
 
 def _largest(rows: list[dict[str, Any]]) -> str:
     return f"max({', '.join(_quoted_field(row) for row in rows)})"
+
+
+def _main_code(zone: dict[str, Any], rows: list[dict[str, Any]]) -> int:
+    """The class with the largest area of a zone, 0 where nothing was mapped: what :func:`main_class` says."""
+    areas = [(zone.get(_field(row)) or 0, row["code"]) for row in rows]
+    largest = max(area for area, _ in areas)
+    return next(code for area, code in areas if area == largest) if largest > 0 else UNKNOWN
 
 
 def _field(row: dict[str, Any]) -> str:

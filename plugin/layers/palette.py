@@ -36,6 +36,13 @@ def outline(color: str, width_mm: float = 0.4) -> QgsFillSymbol:
     )
 
 
+def cased_outline(color: str) -> QgsFillSymbol:
+    """A line with a white rim, which shows on a map of its own colour too."""
+    symbol, line = outline("#ffffff", 1.8), outline(color, 0.9)
+    symbol.appendSymbolLayer(line.symbolLayer(0).clone())
+    return symbol
+
+
 def label_settings(expression: str, *, size: float = 9) -> QgsPalLayerSettings:
     """Dark text with a light halo, readable on any map."""
     text = QgsTextFormat()
