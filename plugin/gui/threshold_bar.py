@@ -6,7 +6,8 @@ from qgis.core import QgsApplication, QgsMapLayer, QgsProject
 from qgis.PyQt.QtCore import Qt, QTimer
 from qgis.PyQt.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
-from ..layers.results import PERCENT_PROPERTY, RUN_PROPERTY, run_layers
+from ..layers.flood_product import PERCENT_PROPERTY
+from ..layers.results import RUN_PROPERTY, run_layers
 from ..layers.threshold import ThresholdView
 from .area_task import AreaTask
 from .icons import theme_icon

@@ -20,7 +20,9 @@ def choose_legend_rows(layer: QgsMapLayer, node: QgsLayerTreeLayer) -> None:
     if isinstance(renderer, QgsPalettedRasterRenderer):
         rows = [row for row, entry in enumerate(renderer.classes(), 1) if entry.color.alpha() > 0]
     elif isinstance(renderer, QgsSingleBandPseudoColorRenderer):
-        rows = [2]
+        shader = renderer.shader()
+        items = shader.rasterShaderFunction().colorRampItemList() if shader is not None else []
+        rows = [row for row, item in enumerate(items, 1) if item.color.alpha() > 0]
     else:
         return
     QgsMapLayerLegendUtils.setLegendNodeOrder(node, rows)

@@ -19,29 +19,18 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt, QTimeZone
 
 from ..compat import scoped
-from .names import observed_at
+from .names import input_items, observed_times
+from .products import product_of
 
 ATTRIBUTION = "Contains modified Copernicus Sentinel data"
-
-_ABSTRACTS = {
-    "flood": "Water and flood by class: 1 reference water (permanent, or before the event), 2 flood, 3 water where no "
-    "reference tells flood from permanent water, 254 valid input that was set aside, 0 dry land, 255 not observed.",
-    "probability": "Probability of open water in per cent (0–100); no value where the input was not valid or was set "
-    "aside. It comes before growing and the removal of small areas.",
-    "excluded": "Why valid input was set aside: 1 radar shadow, 2 steep slope, 3 high above drainage, 4 outside the "
-    "area of interest.",
-    "polygons": "Outlines of water by class with geodesic area and mean water probability.",
-    "zones": "Flooded area of each zone: best estimate with a low and a high bound, and how much of the zone was "
-    "observed.",
-}
 
 
 def describe_layer(layer: QgsMapLayer, role: str, result: dict[str, Any], folder: str | Path) -> None:
     """Set metadata, notes and the fixed time range (where the acquisition time is known) of a result layer."""
-    when = time_range(observed_at(result))
+    when = result_time(result)
     _set_time(layer, when)
     layer.setMetadata(layer_metadata(layer, role, result, folder, when))
-    notes = [f"<p><b>{_escape(layer.name())}</b>. {_ABSTRACTS[role]}</p>"]
+    notes = [f"<p><b>{_escape(layer.name())}</b>. {_abstract(role, result)}</p>"]
     warnings = result.get("warnings") or []
     if warnings:
         notes.append("<ul>" + "".join(f"<li>{_escape(w)}</li>" for w in warnings) + "</ul>")
@@ -73,12 +62,16 @@ def layer_metadata(
     metadata.setTitle(layer.name())
     metadata.setType("dataset")
     metadata.setLanguage("ENG")
-    method = result.get("figures", {}).get("method") or result.get("parameters", {}).get("method") or ""
-    simulated = is_simulated(folder)
-    metadata.setAbstract(f"{'Made from a simulated scene. ' if simulated else ''}{_ABSTRACTS[role]} Method: {method}.")
-    metadata.setKeywords({"gmd:topicCategory": ["inlandWaters"], "SameScene": ["flood", *sensors(result), role]})
+    product = product_of(result)
+    simulated = is_simulated(result, folder)
+    start = "Made from a simulated scene. " if simulated else ""
+    metadata.setAbstract(f"{start}{_abstract(role, result)}{_method(result)}")
+    if product is not None:
+        found = sensors(result) if product.attributed else []
+        words = [*product.keywords, *found, role]
+        metadata.setKeywords({"gmd:topicCategory": [product.topic], "SameScene": words})
     metadata.setCrs(layer.crs())
-    if not simulated:
+    if product is not None and product.attributed and not simulated:
         metadata.setRights([ATTRIBUTION + (f" {when.begin().date().year()}" if when else "")])
     metadata.setHistory(history(result))
     extent = QgsLayerMetadata.Extent()
@@ -95,18 +88,15 @@ def layer_metadata(
 
 def sensors(result: dict[str, Any]) -> list[str]:
     """Titles of the sensors whose images were mapped from; results from before Sentinel-2 name none: Sentinel-1."""
-    items = [item for item in (result.get("inputs") or {}).values() if isinstance(item, dict)]
     titles = {"s1": "Sentinel-1", "s2": "Sentinel-2"}
-    found = {titles[item["sensor"]] for item in items if item.get("sensor") in titles}
+    found = {titles[item["sensor"]] for _, item in input_items(result) if item.get("sensor") in titles}
     return sorted(found) or ["Sentinel-1"]
 
 
 def history(result: dict[str, Any]) -> list[str]:
     """How the layer came about, one line a fact: engine, inputs with checksums, model, command."""
     lines = [f"Made by SameScene engine {result.get('engine_version', '')}".strip()]
-    for name, item in (result.get("inputs") or {}).items():
-        if not item:
-            continue
+    for name, item in input_items(result):
         acquired = f", acquired {item['acquired']}" if item.get("acquired") else ""
         digest = f", sha256 {item['sha256']}" if item.get("sha256") else ""
         lines.append(f"Input {name}: {item.get('path')}{acquired}{digest}")
@@ -117,10 +107,33 @@ def history(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def is_simulated(folder: str | Path) -> bool:
-    """Whether the flood map of a result folder carries the tag of a simulated scene."""
-    layer = QgsRasterLayer(str(Path(folder) / "flood.tif"), "", "gdal")
+def is_simulated(result: dict[str, Any], folder: str | Path) -> bool:
+    """Whether the map of a result folder carries the tag of a simulated scene."""
+    product = product_of(result)
+    if product is None or not product.raster:
+        return False
+    layer = QgsRasterLayer(str(Path(folder) / product.raster), "", "gdal")
     return layer.isValid() and "SIMULATED=yes" in layer.dataProvider().htmlMetadata()
+
+
+def result_time(result: dict[str, Any]) -> QgsDateTimeRange | None:
+    """When the result holds: the acquisition, or from the earlier to the later of two; None where it is not known."""
+    ranges = [when for when in (time_range(text) for text in observed_times(result)) if when is not None]
+    if len(ranges) < 2:
+        return ranges[0] if ranges else None
+    return QgsDateTimeRange(min(r.begin() for r in ranges), max(r.end() for r in ranges))
+
+
+def _abstract(role: str, result: dict[str, Any]) -> str:
+    product = product_of(result)
+    return product.role(role).abstract if product is not None else ""
+
+
+def _method(result: dict[str, Any]) -> str:
+    method = result.get("figures", {}).get("method") or result.get("parameters", {}).get("method") or ""
+    if not method and result.get("model"):
+        method = f"model {result['model'].get('name')}"
+    return f" Method: {method}." if method else ""
 
 
 def _set_time(layer: QgsMapLayer, when: QgsDateTimeRange | None) -> None:

@@ -37,28 +37,60 @@ EXCLUDED_REASONS = (
 """Values of ``excluded.tif`` that a map shows: code, name, colour."""
 
 
+_MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample")
+_OUR_FILES = ("landcover", "flood", "change", "confidence", "points")
+_SUFFIXES = (".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg")
+
+
+def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(name, facts) of the files that a result was made from; those of one name follow each other."""
+    items: list[tuple[str, dict[str, Any]]] = []
+    for name, value in (result.get("inputs") or {}).items():
+        found = value if isinstance(value, list) else [value]
+        items += [(name, item) for item in found if isinstance(item, dict) and item]
+    return items
+
+
 def scene_name(result: dict[str, Any]) -> str:
-    """The scene as a person would call it: the file's stem without a sensor suffix; "scene" when nothing is known."""
-    post = result.get("inputs", {}).get("post") or {}
-    path = str(post.get("path") or result.get("parameters", {}).get("post") or "")
-    stem = PurePath(urlsplit(path).path if "://" in path else path.replace("\\", "/")).name
-    for suffix in (".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".SAFE", ".xml"):
-        if stem.lower().endswith(suffix.lower()):
-            stem = stem[: -len(suffix)]
-    for suffix in ("_S1", "-S1", "_s1"):
-        if stem.endswith(suffix):
-            stem = stem[: -len(suffix)]
+    """The scene as a person would call it: the file's stem without a sensor suffix; "scene" when nothing is known.
+
+    Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder.
+    """
+    items = input_items(result)
+    paths = [str(item.get("path") or "") for key in _MAIN_INPUTS for name, item in items if name in (key, f"{key}_1")]
+    given = result.get("parameters", {})
+    for key in _MAIN_INPUTS:
+        value = given.get(key)
+        paths += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    path = next((path for path in paths if path), "")
+    pure = PurePath(urlsplit(path).path if "://" in path else path.replace("\\", "/"))
+    stem = _stem(pure.name)
+    if (stem in _OUR_FILES or stem.startswith("MTD_")) and pure.parent.name:
+        stem = _stem(pure.parent.name)
     return stem or "scene"
 
 
-def observed_at(result: dict[str, Any]) -> str:
-    """The acquisition time of the scene in ISO 8601, or the empty string."""
-    return str(result.get("figures", {}).get("observed_at") or "")
+def _stem(name: str) -> str:
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix.lower()):
+            name = name[: -len(suffix)]
+    for suffix in ("_S1", "-S1", "_s1", "_S2", "-S2", "_s2"):
+        if name.endswith(suffix):
+            name = name[: -len(suffix)]
+    return name
+
+
+def observed_times(result: dict[str, Any]) -> list[str]:
+    """The acquisition times in ISO 8601: of the scene, or of the earlier and the later map; those that are known."""
+    figures = result.get("figures", {})
+    found = (figures.get(key) for key in ("observed_at_a", "observed_at_b", "observed_at"))
+    return [str(text) for text in found if text]
 
 
 def observed_day(result: dict[str, Any]) -> str:
-    """The acquisition date, or the empty string."""
-    return observed_at(result)[:10]
+    """The acquisition date, "from – to" of two, or the empty string."""
+    days = sorted({text[:10] for text in observed_times(result)})
+    return f"{days[0]} to {days[-1]}" if len(days) > 1 else "".join(days)
 
 
 def layer_name(what: str, result: dict[str, Any]) -> str:
@@ -66,6 +98,6 @@ def layer_name(what: str, result: dict[str, Any]) -> str:
     return f"{' '.join(filter(None, (what, observed_day(result))))} – {scene_name(result)}"
 
 
-def group_name(result: dict[str, Any]) -> str:
+def group_name(title: str, result: dict[str, Any]) -> str:
     """The run's group in the layer tree: ``"SameScene – Flood Spain_7370579 2019-09-17"``."""
-    return " ".join(filter(None, ("SameScene – Flood", scene_name(result), observed_day(result))))
+    return " ".join(filter(None, (f"SameScene – {title}", scene_name(result), observed_day(result))))

@@ -22,11 +22,11 @@ from qgis.core import (
 from .legend import choose_legend_rows
 from .metadata import describe_layer
 from .names import group_name, layer_name
+from .products import product_of
 from .styles import save_default_styles, style_layer
 
 RUN_PROPERTY = "samescene/run"
 ROLE_PROPERTY = "samescene/role"
-PERCENT_PROPERTY = "samescene/probability"
 
 
 class ResultsError(Exception):
@@ -37,7 +37,7 @@ class ResultsError(Exception):
 class LayerToLoad:
     """One layer of a result.
 
-    ``role``: flood, probability, excluded, polygons or zones. ``source``: what the provider opens. ``order``: place
+    ``role``: the name of a role of its product. ``source``: what the provider opens. ``order``: place
     in the group from the top. ``visible``: drawn when loaded.
     """
 
@@ -56,17 +56,6 @@ class LayerToLoad:
         return QgsRasterLayer(self.source, self.name, "gdal")
 
 
-# role, key in result["outputs"], table of a GeoPackage, title, visible; from the top of the group
-_ROLES = (
-    ("zones", "flood_gpkg", "zones", "Flooded area by zone", True),
-    ("polygons", "flood_gpkg", "polygons", "Water polygons", True),
-    ("flood", "flood", None, "Flood", True),
-    ("probability", "water_probability", None, "Water probability", False),
-    ("excluded", "excluded", None, "Set aside, by reason", False),
-)
-_FILES = {"flood": "flood.tif", "water_probability": "water_probability.tif", "excluded": "excluded.tif"}
-
-
 def read_result(folder: str | Path) -> dict[str, Any]:
     """``result.json`` of a result folder; raises ResultsError in one line."""
     path = Path(folder) / "result.json"
@@ -78,19 +67,21 @@ def read_result(folder: str | Path) -> dict[str, Any]:
 
 
 def results_to_load(result: dict[str, Any], folder: str | Path) -> list[LayerToLoad]:
-    """The layers of a flood result, from the top of its group; those whose file is absent are left out."""
+    """The layers of a result, from the top of its group; those whose file is absent are left out."""
+    product = product_of(result)
+    if product is None:
+        return []
     folder = Path(folder)
     names = set((result.get("outputs") or {}).values())
     items = []
-    for order, (role, key, table, title, visible) in enumerate(_ROLES):
-        path = folder / ("flood.gpkg" if table else _FILES[key])
-        if not path.is_file() or (names and path.name not in names):
+    for order, role in enumerate(product.roles):
+        path = folder / role.file
+        if not path.is_file() or (names and path.name not in names) or not role.made(result):
             continue
-        if role == "zones" and not (result.get("parameters", {}).get("zones") or result["figures"].get("zones")):
-            continue
-        source = f"{path}|layername={table}" if table else str(path)
-        name = layer_name(title, result)
-        items.append(LayerToLoad(role, source, name, group_name(result), order, visible, table is not None))
+        source = f"{path}|layername={role.table}" if role.table else str(path)
+        name = layer_name(role.title, result)
+        group = group_name(product.title, result)
+        items.append(LayerToLoad(role.name, source, name, group, order, role.visible, role.table is not None))
     return items
 
 
@@ -101,7 +92,9 @@ def dress(layer: QgsMapLayer, item: LayerToLoad, result: dict[str, Any], folder:
     describe_layer(layer, item.role, result, folder)
     layer.setCustomProperty(RUN_PROPERTY, str(folder))
     layer.setCustomProperty(ROLE_PROPERTY, item.role)
-    layer.setCustomProperty(PERCENT_PROPERTY, int(result.get("parameters", {}).get("probability") or 50))
+    product = product_of(result)
+    for key, value in product.properties(result).items() if product is not None else ():
+        layer.setCustomProperty(key, value)
     layer.triggerRepaint()
 
 
@@ -122,7 +115,7 @@ class LayerPostProcessor(QgsProcessingLayerPostProcessorInterface):
             return
         dress(layer, self._item, self._result, self._folder)
         project = layer.project() or context.project() or QgsProject.instance()
-        _place(layer, self._item, self._folder, project)
+        _place(layer, self._item, self._result, self._folder, project)
 
 
 def add_to_context(
@@ -167,7 +160,7 @@ def loading_steps(folder: str | Path, *, project: QgsProject | None = None) -> I
         dress(layer, item, result, folder)
         project.addMapLayer(layer, False)
         _group(item.group, folder, project).insertLayer(0, layer)
-        _place(layer, item, folder, project)
+        _place(layer, item, result, folder, project)
         yield layer
 
 
@@ -202,13 +195,17 @@ def _group(name: str, folder: str | Path, project: QgsProject) -> QgsLayerTreeGr
     return group
 
 
-def _place(layer: QgsMapLayer, item: LayerToLoad, folder: str | Path, project: QgsProject) -> None:
+def _place(
+    layer: QgsMapLayer, item: LayerToLoad, result: dict[str, Any], folder: str | Path, project: QgsProject
+) -> None:
     """Move the layer's node into its group, in the order of the roles, expanded only where a legend helps."""
     node = project.layerTreeRoot().findLayer(layer.id())
     if node is None:
         return
     group = _group(item.group, folder, project)
-    ranks = {role: rank for rank, (role, *_) in enumerate(_ROLES)}
+    product = product_of(result)
+    roles = product.roles if product is not None else ()
+    ranks = {role.name: rank for rank, role in enumerate(roles)}
     above = 0
     for position, child in enumerate(group.children()):
         other = child.layer() if QgsLayerTree.isLayer(child) and child is not node else None
@@ -221,4 +218,4 @@ def _place(layer: QgsMapLayer, item: LayerToLoad, folder: str | Path, project: Q
     old_parent = node.parent()
     old_parent.removeChildNode(node)
     clone.setItemVisibilityChecked(item.visible)
-    clone.setExpanded(item.role in ("flood", "zones"))
+    clone.setExpanded(any(role.expanded for role in roles if role.name == item.role))

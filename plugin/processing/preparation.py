@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeatureSourceDefinition,
@@ -17,6 +18,7 @@ from qgis.core import (
     QgsProcessingUtils,
     QgsRasterLayer,
     QgsRectangle,
+    QgsVectorLayer,
 )
 
 from .features_file import copy_features, degrees_of, write_rectangle
@@ -84,7 +86,7 @@ class Preparation:
         return self.algorithm.parameterAsRasterLayer(self.parameters, name, self.context)
 
     def raster_entries(self, name: str) -> list[tuple[Any, QgsRasterLayer | None]]:
-        """(value, layer) of each entry of a parameter of several rasters; None where there is no layer."""
+        """(value or name, layer) of each entry of a parameter of several rasters; None where there is no layer."""
         value = self.parameters.get(name)
         entries = list(value) if isinstance(value, (list, tuple)) else [value]
         definition = self.algorithm.parameterDefinition(name)
@@ -98,8 +100,17 @@ class Preparation:
                 else QgsProcessingParameters.parameterAsLayerList(definition, [entry], self.context)
             )
             first = layers[0] if layers and isinstance(layers[0], QgsRasterLayer) else None
-            found.append((entry, first))
+            found.append((entry.name() if isinstance(entry, QgsMapLayer) else entry, first))
         return found
+
+    def vector_layer(self, name: str) -> QgsVectorLayer | None:
+        """The layer of a vector parameter, whatever part of it is meant; None when it cannot be opened."""
+        value = self.parameters.get(name)
+        if isinstance(value, QgsProcessingFeatureSourceDefinition):
+            value = value.source.staticValue()
+            if not isinstance(value, str):
+                return None
+        return self.algorithm.parameterAsVectorLayer({name: value}, name, self.context)
 
     def scene_layer(self) -> QgsRasterLayer | None:
         """The (first) layer of the raster that the run is about."""
@@ -179,16 +190,13 @@ class Preparation:
     def features(self, name: str, *, field: str = "", kind: str = "polygons") -> str:
         """The file of a vector parameter, of what QGIS shows of it (filter, selection, edits). Raises LayerFault."""
         value, what = self.parameters[name], self.what[name]
-        layer = self.algorithm.parameterAsVectorLayer(self.parameters, name, self.context)
+        layer = self.vector_layer(name)
         source = self.algorithm.parameterAsSource(self.parameters, name, self.context)
         if source is None:
             raise LayerFault(f"{what}: the layer or file cannot be opened as {kind}.")
         if not source.sourceCrs().isValid():
             raise LayerFault(f"{what}: the layer '{source.sourceName()}' has no CRS. Set it in its properties.")
-        if layer is None and isinstance(value, QgsProcessingFeatureSourceDefinition):
-            reason = "a feature source"
-        else:
-            reason = "a feature source" if layer is None else vector_needs_copy(layer, value, field=field)
+        reason = "a feature source" if layer is None else vector_needs_copy(layer, value, field=field)
         if not reason and layer is not None:
             return vector_file(layer)
         path = self.temp(f"{kind}.gpkg")

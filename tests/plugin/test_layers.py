@@ -28,6 +28,7 @@ from qgis.PyQt.QtCore import QDateTime, Qt
 
 from plugin.layers import names
 from plugin.layers.area_table import AreaTableError, area_by_threshold
+from plugin.layers.flood_styles import area_breaks
 from plugin.layers.metadata import sensors, time_range
 from plugin.layers.results import (
     ResultsError,
@@ -37,7 +38,7 @@ from plugin.layers.results import (
     results_to_load,
     run_layers,
 )
-from plugin.layers.styles import area_breaks, save_default_styles
+from plugin.layers.styles import save_default_styles
 from plugin.layers.threshold import ThresholdView, layer_threshold
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,79 @@
+"""Short ways to the styles that several products have: paletted rasters, outlines, labels, names of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from qgis.core import (
+    QgsFillSymbol,
+    QgsPalettedRasterRenderer,
+    QgsPalLayerSettings,
+    QgsRasterLayer,
+    QgsTextBufferSettings,
+    QgsTextFormat,
+    QgsVectorLayer,
+    QgsVectorLayerSimpleLabeling,
+)
+from qgis.PyQt.QtGui import QColor
+
+
+def set_palette(layer: QgsRasterLayer, entries: Iterable[tuple[int, str, str]]) -> None:
+    """Values with name and colour; other values are not drawn."""
+    classes = [QgsPalettedRasterRenderer.Class(value, QColor(color), name) for value, name, color in entries]
+    layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, classes))
+
+
+def outline(color: str, width_mm: float = 0.4) -> QgsFillSymbol:
+    """A line around polygons, nothing inside: a fill would change the colours of the map below."""
+    return QgsFillSymbol.createSimple(
+        {
+            "style": "no",
+            "outline_color": color,
+            "outline_width": str(width_mm),
+            "outline_style": "solid",
+            "joinstyle": "round",
+        }
+    )
+
+
+def cased_outline(color: str) -> QgsFillSymbol:
+    """A line with a white rim, which shows on a map of its own colour too."""
+    symbol, line = outline("#ffffff", 1.8), outline(color, 0.9)
+    symbol.appendSymbolLayer(line.symbolLayer(0).clone())
+    return symbol
+
+
+def label_settings(expression: str, *, size: float = 9) -> QgsPalLayerSettings:
+    """Dark text with a light halo, readable on any map."""
+    text = QgsTextFormat()
+    text.setSize(size)
+    text.setColor(QColor("#212529"))
+    halo = QgsTextBufferSettings()
+    halo.setEnabled(True)
+    halo.setSize(0.8)
+    halo.setColor(QColor(255, 255, 255, 210))
+    text.setBuffer(halo)
+    settings = QgsPalLayerSettings()
+    settings.setFormat(text)
+    settings.isExpression = True
+    settings.fieldName = expression
+    return settings
+
+
+def set_labels(layer: QgsVectorLayer, settings: QgsPalLayerSettings) -> None:
+    """Label every feature."""
+    layer.setLabeling(QgsVectorLayerSimpleLabeling(settings))
+    layer.setLabelsEnabled(True)
+
+
+def set_aliases(layer: QgsVectorLayer, aliases: Mapping[str, str]) -> None:
+    """What fields are called in forms and tables; fields that are not there are passed over."""
+    for field, alias in aliases.items():
+        index = layer.fields().lookupField(field)
+        if index >= 0:
+            layer.setFieldAlias(index, alias)
+
+
+def quoted(text: str) -> str:
+    """A text as it stands in a QGIS expression."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
