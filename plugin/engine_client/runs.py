@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from qgis.core import QgsSettings
@@ -120,6 +121,11 @@ class RunRegistry(QObject):
         """One run, None when it is not (or no longer) listed."""
         with self._lock:
             return self._snapshot(run_id) if run_id in self._records else None
+
+    def newest_of(self, folder: str) -> RunRecord | None:
+        """The newest run that wrote, or should have written, to a folder."""
+        wanted = Path(folder).absolute()
+        return next((r for r in self.runs() if r.out and Path(r.out).absolute() == wanted), None)
 
     def active(self) -> list[RunRecord]:
         """Runs that are queued or running."""

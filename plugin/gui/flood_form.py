@@ -7,26 +7,24 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget, QgsMapCanvas
-from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from ..engine_client.settings import plugin_root
 from ..processing.flood_parameters import METHODS, model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
+from .form_page import Form
 from .layer_picker import POLYGON, RASTER, LayerPicker, polygon_layer
 from .suggest import suggest_folder
 
 _SETTINGS = "samescene/dock"
 
 
-class FloodForm(QWidget):
+class FloodForm(Form):
     """Fills the parameters of ``samescene:flood``; nothing here computes.
 
     :attr:`changed` follows every change. :meth:`fault` is the first thing that keeps the run from starting.
     """
-
-    changed = pyqtSignal()
 
     def __init__(self, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -158,6 +156,14 @@ class FloodForm(QWidget):
         self._zones_layer = polygon_layer(self.zones)  # kept: the field box does not own it
         self.zone_field.setLayer(self._zones_layer)
         self.changed.emit()
+
+    def run_ended(self) -> None:
+        """The folder of the run is full now: suggest another."""
+        self.suggest_output()
+
+    def shut_down(self) -> None:
+        """Give the map its tool back."""
+        self.area.close_tool()
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of ``samescene:flood``; what is not used is left out."""

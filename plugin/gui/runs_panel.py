@@ -134,11 +134,6 @@ class RunsPanel(QWidget):
         if index.isValid():
             self.list.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
-    def newest_of(self, folder: str) -> RunRecord | None:
-        """The newest run that wrote, or should have written, to a folder."""
-        wanted = Path(folder).absolute()
-        return next((r for r in self._registry.runs() if r.out and Path(r.out).absolute() == wanted), None)
-
     def load(self, folder: str, *, announce: bool = False) -> None:
         """Add the layers of a result folder to the project, one in each turn of the event loop, and bind the slider."""
         loader = ResultLoader(folder, self)
@@ -160,7 +155,7 @@ class RunsPanel(QWidget):
             self._announce(loader.folder)
 
     def _announce(self, folder: str) -> None:
-        record = self.newest_of(folder)
+        record = self._registry.newest_of(folder)
         title = record.title if record is not None else folder
         figures = (record.result or {}).get("figures") or {} if record is not None else {}
         text = f"{title}: {flood_headline(figures)}"

@@ -106,23 +106,23 @@ def steps(w):
     w.result["without_engine"] = {
         "banner": dock.banner.isVisible(),
         "text": dock.banner.text.text(),
-        "run": dock.run_button.isEnabled(),
+        "run": dock.flood.run_button.isEnabled(),
     }
     w.picture("installed-without-engine")
 
     QgsSettings().setValue(f"{NAME}/engine_python", arguments["engine_python"])
-    yield w.until(lambda: dock.run_button.isEnabled(), 10, "the chosen engine was noticed")
+    yield w.until(lambda: dock.flood.run_button.isEnabled(), 10, "the chosen engine was noticed")
     w.result["banner_with_engine"] = dock.banner.isVisible()
 
     layers = {key: QgsRasterLayer(path, Path(path).stem) for key, path in arguments["scenes"].items()}
     QgsProject.instance().addMapLayers(list(layers.values()))
     iface.mapCanvas().setExtent(layers["after"].extent())
     yield 1.0
-    dock.form.scene.set_layer(layers["after"])
-    dock.form.before.set_layer(layers["before"])
-    dock.form.out.setFilePath(arguments["out"])
+    dock.flood.form.scene.set_layer(layers["after"])
+    dock.flood.form.before.set_layer(layers["before"])
+    dock.flood.form.out.setFilePath(arguments["out"])
     w.picture("ready-to-run")
-    click(dock.run_button)
+    click(dock.flood.run_button)
     registry = w.plugin.registry
     yield w.until(lambda: registry.runs(), 10, "the run was listed")
     workers = set()

@@ -36,13 +36,13 @@ def steps(w):
     QgsProject.instance().addMapLayer(layer)
     QgsProject.instance().setCrs(layer.crs())
     iface.mapCanvas().setExtent(layer.extent())
-    dock.form.scene.set_layer(layer)
-    result["suggested"] = dock.form.out.filePath()
-    dock.form.out.setFilePath(str(out / "flood"))
+    dock.flood.form.scene.set_layer(layer)
+    result["suggested"] = dock.flood.form.out.filePath()
+    dock.flood.form.out.setFilePath(str(out / "flood"))
     if arguments.get("zones"):
-        dock.form.zones.set_path(arguments["zones"])
-        dock.form.zone_field.setField("name")
-        dock.form.zones_box.setCollapsed(False)
+        dock.flood.form.zones.set_path(arguments["zones"])
+        dock.flood.form.zone_field.setField("name")
+        dock.flood.form.zones_box.setCollapsed(False)
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the scene on the canvas")
     yield 1.0
     w.picture("1-form")
@@ -97,12 +97,12 @@ def run_flood(w, dock, folder, *, pictures=False):
     """Click Run and wait until the layers are drawn, with the longest time that the window was blocked."""
     registry = w.plugin.registry
     known = len(registry.runs())
-    dock.tabs.setCurrentIndex(0)
-    dock.form.out.setFilePath(str(folder))
+    dock.show_tab("flood")
+    dock.flood.form.out.setFilePath(str(folder))
     yield 0.2
     heartbeat = w.heartbeat()
     worst = 0.0
-    click(dock.run_button)
+    click(dock.flood.run_button)
     yield w.until(lambda: len(registry.runs()) > known, 10, "the run in the list")
     if pictures:
         yield w.until(lambda: registry.runs()[0].fraction > 0.1 or registry.runs()[0].is_finished, 60, "progress")
@@ -188,14 +188,14 @@ def cancel(w, dock, registry, out, scene):
     """Cancel from the dock in the middle of a run of a large scene."""
     layer = QgsRasterLayer(scene, "large")
     QgsProject.instance().addMapLayer(layer, False)
-    dock.tabs.setCurrentIndex(0)
-    dock.form.scene.set_layer(layer)
-    dock.form.zones.set_layer(None)
-    dock.form.out.setFilePath(str(out / "cancelled"))
+    dock.show_tab("flood")
+    dock.flood.form.scene.set_layer(layer)
+    dock.flood.form.zones.set_layer(None)
+    dock.flood.form.out.setFilePath(str(out / "cancelled"))
     w.result["cancel_s"] = []
     for fraction in (0.0, 0.02, 0.3):
         runs = len(registry.runs())
-        click(dock.run_button)
+        click(dock.flood.run_button)
         yield w.until(lambda n=runs: len(registry.runs()) > n, 10, "the second run")
         yield w.until(lambda: dock.runs.record().id == registry.runs()[0].id, 5, "the run selected")
         yield w.until(lambda f=fraction: registry.runs()[0].fraction >= f, 60, "its progress")
@@ -209,9 +209,9 @@ def cancel(w, dock, registry, out, scene):
         yield 0.3
         w.result.setdefault("left", []).extend(p.name for p in out.iterdir() if "cancelled" in p.name)
         w.result.setdefault("children", []).extend(engine_children())
-        dock.form.out.setFilePath(str(out / "cancelled"))
-        dock.tabs.setCurrentIndex(0)
-    dock.tabs.setCurrentIndex(1)
+        dock.flood.form.out.setFilePath(str(out / "cancelled"))
+        dock.show_tab("flood")
+    dock.show_tab("runs")
     yield 0.3
     w.picture("6-cancelled")
 
@@ -245,10 +245,10 @@ def toolbox(w, arguments, out):
 
 def unload_while_running(w, dock, registry, out):
     """The plugin is switched off in the middle of a run: it stops the run and waits for its end."""
-    dock.form.out.setFilePath(str(out / "unloaded"))
-    dock.tabs.setCurrentIndex(0)
+    dock.flood.form.out.setFilePath(str(out / "unloaded"))
+    dock.show_tab("flood")
     runs = len(registry.runs())
-    click(dock.run_button)
+    click(dock.flood.run_button)
     yield w.until(lambda: len(registry.runs()) > runs and registry.runs()[0].fraction > 0.02, 60, "the run")
     started = time.monotonic()
     w.result["unloaded"] = qgis.utils.unloadPlugin("samescene")

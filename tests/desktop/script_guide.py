@@ -52,7 +52,7 @@ def steps(w):
     project.layerTreeRoot().findLayer(zones.id()).setItemVisibilityChecked(False)
     project.setCrs(rasters["after_S1"].crs())
     iface.mapCanvas().setExtent(rasters["after_S1"].extent())
-    form = dock.form
+    form = dock.flood.form
     form.scene.set_layer(rasters["after_S1"])
     form.before.set_layer(rasters["before_S1"])
     form.water.set_layer(rasters["reference_water"])
@@ -68,7 +68,7 @@ def steps(w):
         type(child).__name__ for child in form.findChildren(object) if hasattr(child, "mapTo") and _cut_off(child, form)
     ]
     w.picture("qgis-form", small=True)
-    dock.run_button.click()
+    dock.flood.run_button.click()
     yield w.until(lambda: registry.runs() and registry.runs()[0].fraction > 0.3, 90, "progress")
     w.picture("qgis-running", small=True)
     yield w.until(lambda: registry.runs()[0].is_finished, 180, "the end of the run")

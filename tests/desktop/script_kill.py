@@ -16,8 +16,8 @@ def steps(w):
     dock = w.dock()
     layer = QgsRasterLayer(w.arguments["scene"], "large")
     QgsProject.instance().addMapLayer(layer, False)
-    dock.form.scene.set_layer(layer)
-    dock.form.out.setFilePath(w.arguments["out"])
+    dock.flood.form.scene.set_layer(layer)
+    dock.flood.form.out.setFilePath(w.arguments["out"])
     yield 0.3
     dock.start()
     registry = w.plugin.registry

@@ -17,7 +17,7 @@ def steps(w):
     dock = w.dock()
     yield 0.5
     w.result["banner"] = dock.banner.text.text() if dock.banner.isVisible() else ""
-    w.result["run_enabled"] = dock.run_button.isEnabled()
+    w.result["run_enabled"] = dock.flood.run_button.isEnabled()
     algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:flood")
     w.result["check"] = algorithm.checkParameterValues(
         {"POST": w.arguments["scene"], "OUTPUT": w.arguments["out"]}, QgsProcessingContext()
@@ -51,7 +51,7 @@ def steps(w):
     dock.banner.button.click()  # returns when the dialog is closed
     yield 0.3
     w.result["banner_after"] = dock.banner.isVisible()
-    w.result["run_enabled_after"] = dock.run_button.isEnabled()
+    w.result["run_enabled_after"] = dock.flood.run_button.isEnabled()
 
 
 play(steps)

@@ -1,7 +1,5 @@
 """The dock's parts: form, area, runs, slider, banner, options; with real widgets and no window."""
 
-# ruff: noqa: N815 - names of QGIS
-
 from __future__ import annotations
 
 import json
@@ -10,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gui_support import spin
 from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsGeometry,
-    QgsLayerTreeModel,
     QgsPointXY,
     QgsProcessingContext,
     QgsProject,
@@ -24,12 +22,10 @@ from qgis.core import (
     QgsSettings,
     QgsVectorLayer,
 )
-from qgis.gui import QgsLayerTreeView, QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtCore import QObject, QPoint, Qt, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication, QMainWindow
+from qgis.PyQt.QtWidgets import QApplication
 
-from plugin.engine_client.runs import RunRegistry
 from plugin.gui.area_picker import CANVAS, DRAWN, LAYER, AreaPicker
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
@@ -42,94 +38,11 @@ from plugin.gui.runs_panel import RunsPanel
 from plugin.gui.suggest import suggest_folder
 from plugin.gui.threshold_bar import ThresholdBar
 from plugin.layers.results import load_results
-from plugin.processing.provider import SameSceneProvider
 
 gdal.UseExceptions()
 
 
-class Iface(QObject):
-    """What the dock uses of QGIS's iface, with real widgets."""
-
-    currentLayerChanged = pyqtSignal(object)
-
-    def __init__(self):
-        super().__init__()
-        self.window = QMainWindow()
-        self.canvas = QgsMapCanvas(self.window)
-        self.canvas.setDestinationCrs(QgsCoordinateReferenceSystem("EPSG:32630"))
-        self.canvas.resize(400, 300)
-        self.bar = QgsMessageBar(self.window)
-        self.tree = QgsLayerTreeView(self.window)
-        self.tree.setModel(QgsLayerTreeModel(QgsProject.instance().layerTreeRoot(), self.tree))
-        self.options_shown = []
-
-    def mainWindow(self):
-        return self.window
-
-    def mapCanvas(self):
-        return self.canvas
-
-    def messageBar(self):
-        return self.bar
-
-    def layerTreeView(self):
-        return self.tree
-
-    def showOptionsDialog(self, parent, page):
-        self.options_shown.append(page)
-
-
-@pytest.fixture
-def iface(qgis_app):
-    yield Iface()
-    QgsProject.instance().clear()
-
-
-@pytest.fixture(autouse=True)
-def fresh_settings(qgis_app, monkeypatch):
-    QgsSettings().remove("samescene")
-    monkeypatch.delenv("SAMESCENE_ENGINE_PYTHON", raising=False)
-    yield
-    QgsSettings().remove("samescene")
-
-
-@pytest.fixture(autouse=True)
-def faults_in_slots(monkeypatch):
-    """An exception in a slot fails the test; PyQt would only print it."""
-    seen = []
-    monkeypatch.setattr("sys.excepthook", lambda *fault: seen.append(fault))
-    yield
-    assert seen == []
-
-
-@pytest.fixture
-def registry(qgis_app):
-    return RunRegistry()
-
-
-@pytest.fixture
-def provider(registry):
-    provider = SameSceneProvider(registry)
-    QgsApplication.processingRegistry().addProvider(provider)
-    yield provider
-    QgsApplication.processingRegistry().removeProvider(provider)
-
-
-@pytest.fixture
-def scene(tmp_path) -> QgsRasterLayer:
-    path = tmp_path / "Ebro_S1.tif"
-    reference = osr.SpatialReference()
-    reference.ImportFromEPSG(32630)
-    made = gdal.GetDriverByName("GTiff").Create(str(path), 20, 10, 2, gdal.GDT_Float32)
-    made.SetGeoTransform((500000, 10, 0, 4400000, 0, -10))
-    made.SetProjection(reference.ExportToWkt())
-    for band, name in ((1, "VV"), (2, "VH")):
-        made.GetRasterBand(band).SetDescription(name)
-        made.GetRasterBand(band).WriteArray(np.full((10, 20), -15.0, np.float32))
-    made = None
-    layer = QgsRasterLayer(str(path), "Ebro")
-    QgsProject.instance().addMapLayer(layer)
-    return layer
+pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
 
 
 def test_picker_gives_layer_id_or_path_and_keeps_both_apart(iface, scene, tmp_path):
@@ -379,7 +292,7 @@ def test_signals_of_another_thread_reach_the_list(iface, registry, tmp_path):
     thread = threading.Thread(target=lambda: registry.add("flood", "Flood – A", {"out": str(tmp_path)}))
     thread.start()
     thread.join()
-    _spin(lambda: panel.model.rowCount() == 1)
+    spin(lambda: panel.model.rowCount() == 1)
     assert panel.model.rowCount() == 1
     panel.shut_down()
 
@@ -392,7 +305,7 @@ def test_a_run_whose_files_are_gone_says_so(iface, registry, tmp_path):
     panel.report.click()
     assert "not there any more" in iface.bar.currentItem().text()
     panel.load_again.click()
-    _spin(lambda: "result.json" in iface.bar.currentItem().text())
+    spin(lambda: "result.json" in iface.bar.currentItem().text())
     assert "result.json" in iface.bar.currentItem().text()
     panel.shut_down()
 
@@ -405,24 +318,24 @@ def no_engine(monkeypatch, tmp_path):
 def test_without_engine_the_dock_opens_and_says_what_to_do(iface, registry, provider, no_engine, tmp_path):
     dock = SameSceneDock(iface, registry, EngineSetup())
     assert not dock.banner.isHidden() and "does not exist" in dock.banner.text.text()
-    assert not dock.run_button.isEnabled()
+    assert not dock.flood.run_button.isEnabled()
     dock.banner.button.click()
     assert iface.options_shown == ["samesceneOptions"]
     python = tmp_path / "python"
     python.write_text("")
     QgsSettings().setValue("samescene/engine_python", str(python))
     dock.banner.refresh()
-    assert dock.banner.isHidden() and dock.run_button.isEnabled()
+    assert dock.banner.isHidden() and dock.flood.run_button.isEnabled()
     dock.shut_down()
 
 
 def test_the_dock_opens_with_what_was_remembered(iface, registry, provider, scene):
     dock = SameSceneDock(iface, registry, EngineSetup())
-    dock.form.scene.set_layer(scene)
+    dock.flood.form.scene.set_layer(scene)
     dock.shut_down()
     again = SameSceneDock(iface, registry, EngineSetup())
-    assert again.form.scene.layer() == scene
-    assert again.message.text() == ""
+    assert again.flood.form.scene.layer() == scene
+    assert again.flood.message.text() == ""
     again.shut_down()
 
 
@@ -431,10 +344,10 @@ def test_run_complains_in_the_dock_only_after_it_was_pressed(iface, registry, pr
     python.write_text("")
     QgsSettings().setValue("samescene/engine_python", str(python))
     dock = SameSceneDock(iface, registry, EngineSetup())
-    assert dock.message.text() == ""
-    dock.run_button.click()
-    assert "scene after" in dock.message.text()
-    assert dock.tabs.currentIndex() == 0
+    assert dock.flood.message.text() == ""
+    dock.flood.run_button.click()
+    assert "scene after" in dock.flood.message.text()
+    assert dock.tabs.current == "flood"
     dock.shut_down()
 
 
@@ -458,13 +371,6 @@ def test_options_page_shows_a_setup_that_began_before_it_was_opened(iface, no_en
     assert "Collecting torch" in page.log.toPlainText()
 
 
-def _spin(until, seconds: float = 5.0) -> None:
-    stop = []
-    QTimer.singleShot(int(seconds * 1000), lambda: stop.append(1))
-    while not until() and not stop:
-        QApplication.processEvents()
-
-
 def test_the_slider_tells_the_area_once_it_is_known(iface, qgis_app, tmp_path):
     bar = ThresholdBar()
     folder = _result(tmp_path)
@@ -472,7 +378,7 @@ def test_the_slider_tells_the_area_once_it_is_known(iface, qgis_app, tmp_path):
     bar.set_folder(str(folder))
     assert bar.bound and "as it was made" in bar.note.text()
     bar.slider.setValue(90)
-    _spin(lambda: "km²" in bar.note.text())
+    spin(lambda: "km²" in bar.note.text())
     assert "0.01 km²" in bar.note.text().replace("\u00a0", " "), bar.note.text()
     bar.set_folder("")
     assert not bar.bound and not bar.slider.isEnabled()

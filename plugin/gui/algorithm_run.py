@@ -1,4 +1,4 @@
-"""Starts ``samescene:flood`` in the background: the same algorithm that the toolbox runs."""
+"""Starts an algorithm of the plugin in the background: the same that the toolbox runs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
-ALGORITHM = "samescene:flood"
 
-
-class FloodRun(QObject):
+class AlgorithmRun(QObject):
     """One background run; algorithm, context and feedback live as long as it does.
 
     :attr:`ended` carries success and the algorithm's outputs, in the main thread.
@@ -25,10 +23,11 @@ class FloodRun(QObject):
 
     ended = pyqtSignal(bool, dict)
 
-    def __init__(self, parameters: dict[str, Any], parent: QObject | None = None) -> None:
+    def __init__(self, name: str, parameters: dict[str, Any], parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.name = name
         self.parameters = parameters
-        self.algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+        self.algorithm = QgsApplication.processingRegistry().createAlgorithmById(name)
         self.context = QgsProcessingContext()
         self.context.setProject(QgsProject.instance())
         self.feedback = QgsProcessingFeedback(False)
@@ -37,7 +36,7 @@ class FloodRun(QObject):
     def fault(self) -> str:
         """What the algorithm itself has against the parameters, or the empty string."""
         if self.algorithm is None:
-            return self.tr("The tool samescene:flood is not there: switch the plugin off and on again.")
+            return self.tr("The tool {} is not there: switch the plugin off and on again.").format(self.name)
         ok, message = self.algorithm.checkParameterValues(self.parameters, self.context)
         return "" if ok else message
 

@@ -1,0 +1,92 @@
+"""The dock's row of tabs: pages are made when they are first shown, and names give way to icons where it is narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+_AROUND = 34  # what a tab has around its text: icon, gap, margins
+
+
+class DockTabs(QTabWidget):
+    """Tabs by name. Where not every title has room only that of the current tab is shown, beside the others' icons."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names: list[str] = []
+        self._titles: list[str] = []
+        self._makers: dict[str, Callable[[], QWidget]] = {}
+        self._pages: dict[str, QWidget] = {}
+        self.setDocumentMode(True)
+        self.setElideMode(Qt.TextElideMode.ElideRight)
+        self.setUsesScrollButtons(False)
+        self.tabBar().setExpanding(False)
+        self.currentChanged.connect(self._shown)
+
+    def add(self, name: str, icon: QIcon, title: str, make: Callable[[], QWidget]) -> None:
+        """A tab; ``make`` gives its page when it is shown for the first time."""
+        self._names.append(name)
+        self._titles.append(title)
+        self._makers[name] = make
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        index = self.addTab(holder, icon, title)
+        self.setTabToolTip(index, title)
+        self.setTabWhatsThis(index, title)
+
+    def page(self, name: str) -> QWidget:
+        """The page of a tab, made now if it was not shown yet."""
+        if name not in self._pages:
+            page = self._makers[name]()
+            self._pages[name] = page
+            self.widget(self._names.index(name)).layout().addWidget(page)
+        return self._pages[name]
+
+    def made(self) -> list[QWidget]:
+        """The pages that were made."""
+        return list(self._pages.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the tabs, from the left."""
+        return tuple(self._names)
+
+    @property
+    def current(self) -> str:
+        """Name of the tab in front."""
+        return self._names[self.currentIndex()] if self._names else ""
+
+    def show_tab(self, name: str) -> QWidget:
+        """Bring a tab to the front; its page."""
+        page = self.page(name)
+        self.setCurrentIndex(self._names.index(name))
+        return page
+
+    def resizeEvent(self, event):
+        super().resizeEvent(event)
+        self._fit()
+
+    def _shown(self, index: int) -> None:
+        if 0 <= index < len(self._names) and len(self._names) == self.count():
+            if self.isVisible():
+                self.page(self._names[index])
+            self._fit()
+
+    def showEvent(self, event):
+        super().showEvent(event)
+        if self._names:
+            self.page(self.current)
+        self._fit()
+
+    def _fit(self) -> None:
+        metrics = self.fontMetrics()
+        needed = sum(metrics.horizontalAdvance(title) + _AROUND for title in self._titles)
+        roomy = needed <= self.width()
+        for index, title in enumerate(self._titles):
+            text = title if roomy or index == self.currentIndex() else ""
+            if self.tabText(index) != text:
+                self.setTabText(index, text)

@@ -1,0 +1,68 @@
+"""The row of tabs and the page that they share."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsSettings
+from qgis.PyQt.QtWidgets import QLabel, QWidget
+
+from plugin.gui.dock import SameSceneDock
+from plugin.gui.engine_setup import EngineSetup
+from plugin.gui.icons import icon
+from plugin.gui.tabs import DockTabs
+
+pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
+
+
+def test_a_page_is_made_when_it_is_first_shown(iface):
+    made = []
+
+    def maker(name):
+        def make():
+            made.append(name)
+            return QLabel(name)
+
+        return make
+
+    tabs = DockTabs()
+    for name in ("a", "b", "c"):
+        tabs.add(name, icon("flood"), name.upper(), maker(name))
+    assert made == []
+    tabs.show()
+    assert made == ["a"] and tabs.current == "a"
+    tabs.show_tab("c")
+    assert made == ["a", "c"] and tabs.current == "c"
+    tabs.setCurrentIndex(1)
+    tabs.show_tab("c")
+    assert made == ["a", "c", "b"]
+    assert [page.text() for page in tabs.made()] == ["a", "c", "b"]
+
+
+def test_titles_give_way_to_icons_where_it_is_narrow_and_none_is_cut_off(iface):
+    tabs = DockTabs()
+    titles = ["Flood", "Land cover", "Train", "Accuracy", "Runs"]
+    for title in titles:
+        tabs.add(title, icon("flood"), title, QWidget)
+    tabs.resize(320, 200)
+    tabs.show()
+    tabs.setCurrentIndex(1)
+    assert [tabs.tabText(i) for i in range(5)] == ["", "Land cover", "", "", ""]
+    assert [tabs.tabToolTip(i) for i in range(5)] == titles
+    bar = tabs.tabBar()
+    assert bar.tabRect(4).right() < 320, "every tab can be reached without arrows"
+    assert bar.tabRect(1).width() >= bar.fontMetrics().horizontalAdvance("Land cover") + 16
+    tabs.resize(900, 200)
+    assert [tabs.tabText(i) for i in range(5)] == titles
+
+
+def test_the_dock_opens_at_the_tab_that_was_used_last(iface, registry, provider):
+    dock = SameSceneDock(iface, registry, EngineSetup())
+    dock.show_tab("runs")
+    dock.shut_down()
+    again = SameSceneDock(iface, registry, EngineSetup())
+    assert again.tabs.current == "flood", "a list of runs is no beginning"
+    again.shut_down()
+    QgsSettings().setValue("samescene/dock/tab", "a tab of another release")
+    third = SameSceneDock(iface, registry, EngineSetup())
+    assert third.tabs.current == "flood"
+    third.shut_down()
