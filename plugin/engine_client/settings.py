@@ -24,6 +24,18 @@ def environment_python(folder: Path) -> Path:
     return folder / "Scripts" / "python.exe" if sys.platform == "win32" else folder / "bin" / "python"
 
 
+def user_models_folder() -> Path:
+    """Where the user's own models lie, by the engine's rule: ``samescene/models`` in the folder of their data."""
+    home = Path.home()
+    if sys.platform == "win32":
+        data = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        data = home / "Library" / "Application Support"
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return data / "samescene" / "models"
+
+
 class EngineSettings:
     """The engine's settings, each a property that reads and writes QgsSettings at once."""
 

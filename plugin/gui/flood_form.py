@@ -9,7 +9,8 @@ from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
 from qgis.PyQt.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from ..engine_client.settings import plugin_root
-from ..processing.flood_parameters import METHODS, model_names
+from ..processing.flood_parameters import METHODS
+from ..processing.model_names import model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
 from .form_page import Form
@@ -39,7 +40,7 @@ class FloodForm(Form):
         self.zones, self.zone_field = self.zones_box.zones, self.zones_box.field
         self.method = QComboBox(self)
         self.method.setEditable(True)
-        self.method.addItems([*METHODS, *model_names(plugin_root())])
+        self.method.addItems([*METHODS, *model_names(plugin_root(), "flood")])
         self.options = FloodOptions(self)
         self.out = OutputFolder(self)
         self._lay_out()

@@ -9,7 +9,7 @@ from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLineEdit, QSpinBox, QWidget
 
-from ..processing.flood_parameters import DEVICES, UNITS
+from ..processing.definitions import DEVICES, UNITS
 
 
 class FloodOptions(QgsCollapsibleGroupBox):

@@ -30,11 +30,13 @@ from qgis.PyQt.QtCore import QVariant
 
 from plugin.engine_client.runs import RunRegistry
 from plugin.engine_client.settings import environment_python
+from plugin.processing.definitions import UNITS
+from plugin.processing.features_file import degrees_of
 from plugin.processing.flood import FloodAlgorithm
-from plugin.processing.flood_parameters import FIELDS, UNITS, model_names
+from plugin.processing.flood_parameters import FIELDS
 from plugin.processing.flood_request import FloodPreparation
 from plugin.processing.layer_files import LayerFault
-from plugin.processing.polygons_file import degrees_of
+from plugin.processing.model_names import model_names
 from plugin.processing.provider import SameSceneProvider
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,15 +250,20 @@ def test_a_model_folder_is_a_method(fill, tmp_path):
 def test_models_that_the_engine_would_find_are_offered(tmp_path, monkeypatch):
     flood, inside = '{"task": "flood"}', "root/resources/models"
     cards = {"a/river": flood, "a/crops": '{"task": "landcover"}', "a/torn": "{", "a/list": "[]"}
+    cards |= {"data/samescene/models/fields": '{"task": "landcover"}'}
     cards |= {f"{inside}/starter": flood, f"{inside}/river": flood}
     for name, text in cards.items():
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "card.json").write_text(text)
     monkeypatch.setenv("SAMESCENE_MODELS", f"{tmp_path / 'a'}{os.pathsep}{tmp_path / 'absent'}")
-    assert model_names(tmp_path / "root") == ["river", "starter"]
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert model_names(tmp_path / "root", "flood") == ["river", "starter"]
+    assert model_names(tmp_path / "root", "landcover") == ["crops", "fields"]
     monkeypatch.delenv("SAMESCENE_MODELS")
-    assert model_names(tmp_path / "root") == ["river", "starter"]
-    assert model_names(tmp_path / "empty") == []
+    assert model_names(tmp_path / "root", "flood") == ["river", "starter"]
+    assert model_names(tmp_path / "empty", "flood") == []
+    assert model_names(tmp_path / "empty", "landcover") == ["fields"]
 
 
 def test_a_web_address_goes_to_the_engine_as_it_is(fill):

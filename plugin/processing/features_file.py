@@ -1,4 +1,4 @@
-"""Polygons written to a file for the engine: a copy of a feature source, or a rectangle of the map."""
+"""Features written to a file for the engine: a copy of a feature source, or a rectangle of the map."""
 
 from __future__ import annotations
 
@@ -27,15 +27,26 @@ from ..compat import scoped
 from .layer_files import LayerFault
 
 _SIDE_POINTS = 32
+_POINT = scoped((Qgis, "GeometryType.Point"), (QgsWkbTypes, "GeometryType.PointGeometry"))
+_MULTI_POLYGON = scoped((Qgis, "WkbType.MultiPolygon"), (QgsWkbTypes, "Type.MultiPolygon"))
+_MULTI_POINT = scoped((Qgis, "WkbType.MultiPoint"), (QgsWkbTypes, "Type.MultiPoint"))
+_SINGLE_POINT = scoped((Qgis, "WkbType.Point"), (QgsWkbTypes, "Type.Point"))
 
 
-def copy_polygons(
-    source: QgsProcessingFeatureSource, path: str, *, what: str, context: QgsCoordinateTransformContext
+def copy_features(
+    source: QgsProcessingFeatureSource,
+    path: str,
+    *,
+    what: str,
+    context: QgsCoordinateTransformContext,
+    layer_name: str = "polygons",
 ) -> int:
-    """Write the features of ``source`` to the GeoPackage ``path``; the answer is how many.
+    """Write the features of ``source`` (polygons or points) to the GeoPackage ``path``; the answer is how many.
 
     Feature ids stay (zones without a field are known by them); curves become lines. Raises LayerFault.
     """
+    points = QgsWkbTypes.geometryType(source.wkbType()) == _POINT
+    single = points and not QgsWkbTypes.isMultiType(source.wkbType())
     fields = QgsFields()
     long_long = scoped((QVariant, "Type.LongLong"), (QMetaType, "Type.LongLong"))  # Qt 5, Qt 6
     fields.append(QgsField("fid", long_long))
@@ -52,10 +63,11 @@ def copy_polygons(
             copy = QgsFeature(fields)
             values = feature.attributes()
             copy.setAttributes([feature.id(), *(values[i] for i in kept)])
-            copy.setGeometry(_plain_multipolygon(feature.geometry()))
+            copy.setGeometry(_plain(feature.geometry(), multiple=not single))
             yield copy
 
-    return _write(features(), fields, source.sourceCrs(), path, what=what, context=context)
+    kind = _MULTI_POLYGON if not points else _SINGLE_POINT if single else _MULTI_POINT
+    return _write(features(), fields, source.sourceCrs(), path, kind, what=what, context=context, layer_name=layer_name)
 
 
 def degrees_of(rectangle: QgsRectangle, crs: QgsCoordinateReferenceSystem, context) -> QgsRectangle | None:
@@ -81,7 +93,7 @@ def write_rectangle(rectangle: QgsRectangle, crs: QgsCoordinateReferenceSystem, 
     """The rectangle as a polygon file in its own CRS, its sides with points between so that they bend as they must."""
     feature = QgsFeature()
     feature.setGeometry(_outline(rectangle))
-    _write([feature], QgsFields(), crs, path, what="Area of interest", context=context)
+    _write([feature], QgsFields(), crs, path, _MULTI_POLYGON, what="Area of interest", context=context)
 
 
 def _outline(rectangle: QgsRectangle) -> QgsGeometry:
@@ -103,25 +115,36 @@ def _to_degrees(geometry: QgsGeometry, crs: QgsCoordinateReferenceSystem, contex
     return moved
 
 
-def _plain_multipolygon(geometry: QgsGeometry) -> QgsGeometry:
+def _plain(geometry: QgsGeometry, *, multiple: bool = True) -> QgsGeometry:
+    """Without curves, heights and measures; of several parts, or of one as points are."""
     if geometry.isNull():
         return geometry
     straight = QgsGeometry(geometry.constGet().segmentize())
     straight.get().dropZValue()
     straight.get().dropMValue()
-    straight.convertToMultiType()
+    if multiple:
+        straight.convertToMultiType()
     return straight
 
 
-def _write(features: Iterable[QgsFeature], fields: QgsFields, crs, path: str, *, what: str, context) -> int:
+def _write(
+    features: Iterable[QgsFeature],
+    fields: QgsFields,
+    crs,
+    path: str,
+    kind,
+    *,
+    what: str,
+    context,
+    layer_name: str = "polygons",
+) -> int:
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
-    options.layerName = "polygons"
-    kind = scoped((Qgis, "WkbType.MultiPolygon"), (QgsWkbTypes, "Type.MultiPolygon"))
+    options.layerName = layer_name
     writer = QgsVectorFileWriter.create(path, fields, kind, crs, context, options)
     no_error = scoped((QgsVectorFileWriter, "WriterError.NoError"))
     if writer.hasError() != no_error:
-        raise LayerFault(f"{what}: the polygons cannot be copied to {path}: {writer.errorMessage()}.")
+        raise LayerFault(f"{what}: the features cannot be copied to {path}: {writer.errorMessage()}.")
     count = 0
     for feature in features:
         if not writer.addFeature(feature):
