@@ -32,9 +32,7 @@ class ChangeForm(Form):
         self.zones_box = ZonesBox(self.tr("Polygons, for example districts, to report change by."), self)
         self.out = OutputFolder(self)
         self.overwrite = QCheckBox(self.tr("Replace results in the output folder"), self)
-        note = QLabel(
-            self.tr("What is compared are maps, not images: a change of class may also be an error of either map.")
-        )
+        note = QLabel(self.tr("Maps are compared, not images: a change of class may also be an error of either map."))
         note.setWordWrap(True)
         note.setEnabled(False)
         tr = self.tr

@@ -30,8 +30,8 @@ class LandcoverForm(Form):
         super().__init__(parent)
         self.scenes = SceneList(
             self.tr(
-                "Sentinel-2 (L1C or L2A) or Sentinel-1, or both of one place; bands by name. What a model does not need is "
-                "passed over."
+                "Sentinel-2 (L1C or L2A) or Sentinel-1, or both of one place; bands by name. What a model does not "
+                "need is passed over."
             ),
             self,
         )
@@ -173,9 +173,7 @@ class LandcoverForm(Form):
 
     def _no_model(self) -> str:
         if self.model.value() == AUTO:
-            return self.tr(
-                "There is no land-cover model yet: train one on your own labels (Train), or name a model folder."
-            )
+            return self.tr("There is no land-cover model yet: train one on labels of your own, or name a model folder.")
         return self.tr("There is no land-cover model {}: choose one of the list, or a folder with card.json.").format(
             self.model.value()
         )

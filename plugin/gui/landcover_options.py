@@ -33,9 +33,7 @@ class LandcoverOptions(QgsCollapsibleGroupBox):
         self.device.addItems(DEVICES)
         self.overwrite = QCheckBox(self.tr("Replace results in the output folder"), self)
         form = rows(self)
-        add_row(
-            form, self.tr("Unit"), self.units, self.tr("Unit of Sentinel-1, where the file does not make it clear.")
-        )
+        add_row(form, self.tr("Unit"), self.units, self.tr("Unit of Sentinel-1, where the file is not clear."))
         add_row(form, self.tr("Bands"), self.bands, self.tr("Band numbers where the bands have no names."))
         tip = self.tr("Acquisition time (ISO 8601) where the file does not tell.")
         add_row(form, self.tr("Observed at"), self.observed_at, tip)

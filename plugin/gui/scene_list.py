@@ -29,9 +29,7 @@ class SceneList(QWidget):
         self.add.setText(self.tr("Add a scene"))
         self.add.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.add.setAutoRaise(True)
-        self.add.setToolTip(
-            self.tr("Another scene of the same place: the other sensor, or bands in a file of their own")
-        )
+        self.add.setToolTip(self.tr("Another scene of the same place: the other sensor, or more bands"))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
