@@ -18,6 +18,7 @@ from .tabs import DockTabs
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from .accuracy_tab import AccuracyTab
     from .landcover_tab import LandcoverTab
 
 _TAB = "samescene/dock/tab"
@@ -36,6 +37,7 @@ class SameSceneDock(QgsDockWidget):
         self.tabs = DockTabs()
         self.tabs.add("flood", icon("flood"), self.tr("Flood"), self._make_flood)
         self.tabs.add("landcover", icon("landcover"), self.tr("Land cover"), self._make_landcover)
+        self.tabs.add("accuracy", icon("accuracy"), self.tr("Accuracy"), self._make_accuracy)
         self.tabs.add("runs", theme_icon("mActionHistory.svg"), self.tr("Runs"), lambda: self.runs)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -60,6 +62,11 @@ class SameSceneDock(QgsDockWidget):
     def landcover(self) -> LandcoverTab:
         """The Land cover tab."""
         return self.tabs.page("landcover")
+
+    @property
+    def accuracy(self) -> AccuracyTab:
+        """The Accuracy tab."""
+        return self.tabs.page("accuracy")
 
     def show_tab(self, name: str, fill: dict | None = None) -> QWidget:
         """Bring a tab to the front and fill it in; its page."""
@@ -93,3 +100,8 @@ class SameSceneDock(QgsDockWidget):
         from .landcover_tab import LandcoverTab
 
         return LandcoverTab(self.workspace)
+
+    def _make_accuracy(self) -> AccuracyTab:
+        from .accuracy_tab import AccuracyTab
+
+        return AccuracyTab(self.workspace)

@@ -9,7 +9,7 @@ from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QWidget
 
-from .layer_picker import POLYGON, LayerPicker, polygon_layer
+from .layer_picker import POLYGON, LayerPicker, vector_layer
 from .suggest import suggest_folder
 
 
@@ -133,6 +133,6 @@ class ZonesBox(QgsCollapsibleGroupBox):
         self.setCollapsed(not settings.value(f"{prefix}/zones_open", False, type=bool))
 
     def _zones_changed(self) -> None:
-        self._layer = polygon_layer(self.zones)  # kept: the field box does not own it
+        self._layer = vector_layer(self.zones)  # kept: the field box does not own it
         self.field.setLayer(self._layer)
         self.changed.emit()

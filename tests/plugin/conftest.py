@@ -86,4 +86,5 @@ def scene(tmp_path) -> QgsRasterLayer:
     made = None
     layer = QgsRasterLayer(str(path), "Ebro")
     QgsProject.instance().addMapLayer(layer)
-    return layer
+    yield layer
+    QgsProject.instance().clear()
