@@ -7,8 +7,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-POSITIONAL = {"flood": ("post",)}
+POSITIONAL = {
+    "flood": ("post",),
+    "landcover": ("scene",),
+    "landcover-change": ("map_a", "map_b"),
+    "assess-sample": ("map",),
+    "assess-report": ("sample",),
+}
 """Parameters that stand without an option, by job."""
+WORDS = {"assess-sample": "assess sample", "assess-report": "assess report"}
+"""Commands that are called otherwise than their job."""
 
 
 def engine_command(job: str, params: Mapping[str, Any], *, windows: bool | None = None) -> str:
@@ -18,8 +26,9 @@ def engine_command(job: str, params: Mapping[str, Any], *, windows: bool | None 
     left out, True is a flag, a list repeats its option.
     """
     positional = POSITIONAL.get(job, ())
-    words = ["engine", *job.split()]
-    words += [str(params[name]) for name in positional if params.get(name) is not None]
+    words = ["engine", *WORDS.get(job, job).split()]
+    for name in positional:
+        words += [str(item) for item in _items(params.get(name)) if item is not None]
     for name, value in params.items():
         if name in positional or name == "out" or value is None or value is False:
             continue
@@ -27,12 +36,16 @@ def engine_command(job: str, params: Mapping[str, Any], *, windows: bool | None 
         if value is True:
             words.append(option)
             continue
-        for item in value if isinstance(value, (list, tuple)) else (value,):
+        for item in _items(value):
             words += [option, str(item)]
     if params.get("out") is not None:
         words += ["-o", str(params["out"])]
     windows = sys.platform == "win32" if windows is None else windows
     return _windows_join(words) if windows else shlex.join(words)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _windows_join(words: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..compat import scoped
+from .definitions import LEGENDS
 from .layer_files import raster_fault
 from .preparation import Preparation
 
@@ -160,3 +161,10 @@ def meet(
 def crs_name(crs: QgsCoordinateReferenceSystem) -> str:
     """How a CRS is called in a message."""
     return crs.authid() or crs.description() or "no CRS"
+
+
+def legend_fault(look: Preparation) -> Iterator[str]:
+    """LEGEND that is neither known nor a file."""
+    legend = look.text("LEGEND")
+    if legend and legend not in LEGENDS and not Path(legend).is_file():
+        yield f"Legend: there is no legend '{legend}'. Choose {', '.join(LEGENDS)}, or a JSON file."

@@ -23,6 +23,7 @@ Tr = Callable[[str], str]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
 UNITS = ("auto", "db", "power", "amplitude")
+LEGENDS = ("worldcover", "dfc2020", "dynamic-world", "esri-lulc")
 
 
 def raster(name: str, title: str, text: str, *, optional: bool = True) -> QgsProcessingParameterDefinition:
@@ -102,6 +103,13 @@ def model_folder_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinitio
     """MODEL_FOLDER, a bundle that stands in for a model by name."""
     behavior = QgsProcessingParameterFile.Behavior.Folder
     return advanced(QgsProcessingParameterFile("MODEL_FOLDER", tr("Model folder"), behavior, "", None, True), text)
+
+
+def legend_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinition:
+    """LEGEND: a name, a JSON file, or empty."""
+    return advanced(
+        hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *LEGENDS], ""), text
+    )
 
 
 def units_parameter(tr: Tr) -> QgsProcessingParameterDefinition:

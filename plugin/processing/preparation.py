@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeatureSourceDefinition,
@@ -84,7 +85,7 @@ class Preparation:
         return self.algorithm.parameterAsRasterLayer(self.parameters, name, self.context)
 
     def raster_entries(self, name: str) -> list[tuple[Any, QgsRasterLayer | None]]:
-        """(value, layer) of each entry of a parameter of several rasters; None where there is no layer."""
+        """(value or name, layer) of each entry of a parameter of several rasters; None where there is no layer."""
         value = self.parameters.get(name)
         entries = list(value) if isinstance(value, (list, tuple)) else [value]
         definition = self.algorithm.parameterDefinition(name)
@@ -98,7 +99,7 @@ class Preparation:
                 else QgsProcessingParameters.parameterAsLayerList(definition, [entry], self.context)
             )
             first = layers[0] if layers and isinstance(layers[0], QgsRasterLayer) else None
-            found.append((entry, first))
+            found.append((entry.name() if isinstance(entry, QgsMapLayer) else entry, first))
         return found
 
     def scene_layer(self) -> QgsRasterLayer | None:

@@ -23,7 +23,7 @@ class SameSceneProvider(QgsProcessingProvider):
         return "SameScene"
 
     def longName(self):
-        return "SameScene: flood maps from Sentinel-1 and Sentinel-2"
+        return "SameScene: flood and land-cover maps from Sentinel-1 and Sentinel-2"
 
     def icon(self):
         return QIcon(self.svgIconPath())
@@ -32,6 +32,19 @@ class SameSceneProvider(QgsProcessingProvider):
         return str(plugin_root() / "resources" / "icons" / "samescene.svg")
 
     def loadAlgorithms(self):
+        from .accuracy import AccuracyAlgorithm
         from .flood import FloodAlgorithm
+        from .landcover import LandcoverAlgorithm
+        from .landcover_change import LandcoverChangeAlgorithm
+        from .sample_points import SamplePointsAlgorithm
+        from .train_landcover import TrainLandcoverAlgorithm
 
-        self.addAlgorithm(FloodAlgorithm(self._registry))
+        for kind in (
+            FloodAlgorithm,
+            LandcoverAlgorithm,
+            LandcoverChangeAlgorithm,
+            TrainLandcoverAlgorithm,
+            SamplePointsAlgorithm,
+            AccuracyAlgorithm,
+        ):
+            self.addAlgorithm(kind(self._registry))

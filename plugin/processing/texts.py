@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 def flood_help(tr: Callable[[str], str]) -> str:
@@ -24,4 +24,81 @@ def flood_help(tr: Callable[[str], str]) -> str:
            "and zones with low and high bounds), <i>report.html</i> and <i>result.json</i>."),
         tr("The log begins with the <i>engine</i> command that does exactly the same outside QGIS."),
     )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def landcover_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:landcover`` (HTML)."""
+    parts = (
+        tr("Maps land cover from a Sentinel-2 image, a Sentinel-1 scene, or both, in SameScene's own engine process: "
+           "QGIS stays responsive, and a cancelled run leaves nothing behind."),
+        tr("<b>Input.</b> Sentinel-2 of Level-1C or 2A with named bands, in one file or several; the offset of newer "
+           "products is found and stated in the log. Sentinel-1 with VV and VH. A missing sensor is no error; all "
+           "scenes must be of one place."),
+        tr("<b>Model.</b> <i>auto</i>, a model by name (your own are listed too), or a folder. The legend is the "
+           "model's own unless another is asked for, to which a mapping is known."),
+        tr("<b>Result.</b> <i>landcover.tif</i> (class codes; 0 unknown: cloud, or less sure than the threshold; 255 "
+           "not observed), <i>confidence.tif</i> (calibrated, per cent), <i>landcover.gpkg</i> (geodesic areas by "
+           "class and by zone), <i>report.html</i> and <i>result.json</i>."),
+        tr("How good a map is only a sample tells: <i>Sample points for accuracy</i>, then <i>Accuracy and area</i>."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def change_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:landcover_change`` (HTML)."""
+    parts = (
+        tr("Compares two land-cover maps of one place: which class became which, where, and how much of it."),
+        tr("<b>Input.</b> Two maps of class codes with the same legend, or with legends between which a mapping is "
+           "known. They may have other grids; the later map's grid is used."),
+        tr("<b>Result.</b> A raster of from and to, a matrix with geodesic areas, areas by zone, <i>report.html</i> "
+           "and <i>result.json</i>. Where either map is unknown or not observed no change is claimed."),
+        tr("Two maps that are each 90 % right differ by chance in up to a fifth of their pixels: areas of change read "
+           "from maps are no measurement. For one, assess the change map with a sample."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def sample_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:sample_points`` (HTML)."""
+    parts = (
+        tr("Draws the points at which a person says what is there, by a probability design: only then can accuracy "
+           "and area be estimated with intervals."),
+        tr("<b>Use.</b> Label the points in the dock's panel or in the attribute table (field <i>label</i>, class "
+           "code) from imagery better than the map's, without looking at the map. A point that cannot be told is left "
+           "empty, never skipped for being difficult."),
+        tr("<b>Result.</b> <i>points.gpkg</i> (in random order, so that those labelled first are a sample too) and "
+           "<i>design.json</i>, which belongs with it."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def accuracy_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:accuracy`` (HTML)."""
+    parts = (
+        tr("From labelled points: error matrix, overall accuracy, user's and producer's accuracy, F1, and the area of "
+           "each class adjusted for the map's errors, all with 95 % intervals (Olofsson et al. 2014; Stehman 2014 "
+           "where the strata are not the map's classes)."),
+        tr("<b>Input.</b> The labelled points of a sample, edits saved. Points of any other layer are a convenience "
+           "sample: its figures are called indicative."),
+        tr("<b>Result.</b> <i>report.html</i>, <i>matrix.csv</i>, <i>accuracy.csv</i>, <i>area.csv</i> and "
+           "<i>result.json</i>; the overall accuracy and its interval are outputs for further steps."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def train_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:train_landcover`` (HTML)."""
+    parts = (
+        tr("Trains a land-cover model from scenes and labels of your own, and measures it on blocks of ground that it "
+           "has not seen."),
+        tr("<b>Labels.</b> Polygons or points with a class each, in any CRS. What helps most: several places for every "
+           "class, spread over the scene; purely one class inside each polygon."),
+        tr("<b>Result.</b> A folder with the model, its curve and a report with figures for each class. The model "
+           "joins your own models, and <i>Land-cover map</i> offers it by name."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def _paragraphs(parts: Iterable[str]) -> str:
     return "".join(f"<p>{part}</p>" for part in parts)

@@ -1,0 +1,165 @@
+"""The Processing algorithm ``samescene:train_landcover``: a land-cover model from one's own labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from qgis.core import Qgis, QgsRasterLayer, QgsWkbTypes
+
+from ..compat import scoped
+from ..engine_client.settings import plugin_root, user_models_folder
+from .checks import folder_faults, meet
+from .engine_algorithm import EngineAlgorithm, made_files
+from .label_classes import MOST_CODES, class_colors_fault, class_colors_json, label_classes
+from .landcover_checks import scene_faults
+from .layer_files import LayerFault
+from .model_names import model_names
+from .preparation import Preparation, PreparedRun
+from .texts import train_help
+from .train_parameters import train_outputs, train_parameters
+
+_GEOMETRIES = (
+    scoped((Qgis, "GeometryType.Polygon"), (QgsWkbTypes, "GeometryType.PolygonGeometry")),
+    scoped((Qgis, "GeometryType.Point"), (QgsWkbTypes, "GeometryType.PointGeometry")),
+)
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+class TrainPreparation(Preparation):
+    """The request of ``engine finetune --task landcover`` from scenes and labels."""
+
+    scene = "SCENES"
+    what = {"SCENES": "Scenes", "LABELS": "Labels"}  # noqa: RUF012 - read only
+
+    def prepare(self) -> PreparedRun:
+        """Raises LayerFault when a layer cannot be handed over."""
+        field, name = self.text("CLASS_FIELD"), self.text("MODEL_NAME")
+        params: dict[str, Any] = {
+            "task": "landcover",
+            "scene": self.rasters("SCENES"),
+            "labels_from": self.features("LABELS", field=field, kind="labels"),
+            "class_field": field,
+            "class_colors": self.class_colors(),
+        }
+        params.update(self.options("HEAD", "ENCODER", "BLOCK_M", "TIME_LIMIT", "SEED"))
+        params["name"] = name
+        if self.flag("REGISTER"):
+            params["register_as"] = name
+        params.update(self.options("DEVICE"))
+        params.update(self.destination())
+        return PreparedRun(params, f"Land-cover model – {name}", self.notes)
+
+    def class_colors(self) -> str:
+        """CLASS_COLORS as given, else from the labels and the layer's categories."""
+        given = self.text("CLASS_COLORS")
+        if given:
+            return given
+        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "LABELS", self.context)
+        source = self.algorithm.parameterAsSource(self.parameters, "LABELS", self.context)
+        if source is None:
+            raise LayerFault("Labels: the layer or file cannot be opened.")
+        return class_colors_json(label_classes(layer, source, self.text("CLASS_FIELD")))
+
+
+def train_faults(look: TrainPreparation) -> Iterator[str]:
+    """The faults of the parameters, most telling first. Opens layers but reads no pixels."""
+    layers: list[QgsRasterLayer] = []
+    yield from scene_faults(look, layers)
+    yield from _label_faults(look, layers[0] if layers else None)
+    colors = look.text("CLASS_COLORS")
+    fault = class_colors_fault(colors) if colors else ""
+    if fault:
+        yield fault
+    name = look.text("MODEL_NAME")
+    if not _NAME.match(name):
+        yield f"Name of the model: '{name}' is no name. Use letters, digits, '-', '_' and '.', the first no sign."
+    elif look.flag("REGISTER") and (user_models_folder() / name).exists() and not look.flag("OVERWRITE"):
+        yield (
+            f"Name of the model: there is a model '{name}' among your own already. Choose another name, or tick "
+            "'Replace results in the folder' under the advanced parameters."
+        )
+    yield from folder_faults(look)
+
+
+def _label_faults(look: TrainPreparation, scene: QgsRasterLayer | None) -> Iterator[str]:
+    source = look.algorithm.parameterAsSource(look.parameters, "LABELS", look.context)
+    if source is None:
+        yield "Labels: the layer or file cannot be opened as polygons or points."
+        return
+    called = source.sourceName()
+    if QgsWkbTypes.geometryType(source.wkbType()) not in _GEOMETRIES:
+        yield f"Labels: the layer '{called}' has neither polygons nor points. Choose a layer of either."
+    elif not source.sourceCrs().isValid():
+        yield f"Labels: the layer '{called}' has no CRS. Set it in the layer's properties."
+    elif source.featureCount() == 0:
+        yield f"Labels: the layer '{called}' has no features to use. Select or draw some."
+    elif scene is not None and not meet(scene, source.sourceExtent(), source.sourceCrs(), look.context):
+        yield f"Labels: the layer '{called}' lies outside the scene '{scene.name()}'."
+    field = look.text("CLASS_FIELD")
+    if source.fields().lookupField(field) < 0:
+        listed = ", ".join(source.fields().names()) or "none"
+        yield f"Class field: the labels have no field '{field}'; found: {listed}."
+        return
+    layer = look.algorithm.parameterAsVectorLayer(look.parameters, "LABELS", look.context)
+    classes = label_classes(layer, source, field)
+    if len(classes) < 2:
+        found = f"only the class '{classes[0].value}'" if classes else "no class at all"
+        yield f"Class field: '{field}' holds {found}; a model needs labels of at least two classes."
+    elif len(classes) > MOST_CODES:
+        yield (
+            f"Class field: '{field}' holds {len(classes)} different values; a map has at most {MOST_CODES} classes. "
+            "Choose the field of the class."
+        )
+
+
+class TrainLandcoverAlgorithm(EngineAlgorithm):
+    """A model for land cover from scenes and labels of one's own."""
+
+    job = "finetune"
+    icon_name = "train-landcover"
+
+    def name(self):
+        return "train_landcover"
+
+    def displayName(self):
+        return self.tr("Train a land-cover model on own labels")
+
+    def group(self):
+        return self.tr("Training")
+
+    def groupId(self):
+        return "training"
+
+    def tags(self):
+        return self.tr("land cover,train,classification,supervised,labels,polygons,sentinel-2,samescene").split(",")
+
+    def shortDescription(self):
+        return self.tr("Trains a model from scenes and labelled polygons or points, and measures it on blocks apart.")
+
+    def shortHelpString(self):
+        return train_help(self.tr)
+
+    def definitions(self):
+        return train_parameters(self.tr, models=model_names(plugin_root(), "landcover"))
+
+    def output_definitions(self):
+        return train_outputs(self.tr)
+
+    def faults(self, parameters, context):
+        return train_faults(TrainPreparation(self, parameters, context))
+
+    def prepared(self, parameters, context):
+        return TrainPreparation(self, parameters, context).prepare()
+
+    def results_of(self, result, out):
+        figures = result.get("figures") or {}
+        parameters = result.get("parameters") or {}
+        overall = figures.get("overall_accuracy") or {}
+        return {
+            **made_files(result, out, {"REPORT": "report.html", "RESULT": "result.json"}),
+            "MODEL": parameters.get("register_as") or f"{out}/model",
+            "MODEL_FOLDER": f"{out}/model",
+            "OVERALL_ACCURACY": overall.get("value") if isinstance(overall, dict) else overall,
+        }
