@@ -11,9 +11,9 @@ from engine.training.requests import PretrainRequest
 LAYOUT = Layout(
     job="pretrain",
     help="Learn encoders for Sentinel-1 and Sentinel-2 from unlabelled pairs; 'engine finetune' takes them.",
-    metavars=METAVARS,
+    metavars=METAVARS | {"s2_bands": "LIST"},
     sections={
-        "Input and output": ("data", "out", "config", "max_days", "resample_days", "max_cloud", "broken"),
+        "Input and output": ("data", "s2_bands", "out", "config", "max_days", "resample_days", "max_cloud", "broken"),
         "Method": ("method", "temperature", "learn_temperature", "dimensions", "queue", "momentum"),
         "Encoder": ("encoder", "width"),
         **RUN_SECTIONS,

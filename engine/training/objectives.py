@@ -22,6 +22,13 @@ Augment = Callable[[Batch, torch.Generator], Batch]
 """A batch of ``s1``, ``s2``, ``s1_valid``, ``s2_valid`` (those present) to an augmented one of the same names."""
 
 CrossLoss = Literal["info-nce", "nt-xent", "dense"]
+CROSS_LOSSES: dict[str, CrossLoss] = {
+    "multimodal": "info-nce",
+    "multimodal+aggressive": "info-nce",
+    "multimodal-ntxent": "nt-xent",
+    "dense": "dense",
+}
+"""Methods that need both sensors of a place, and their losses."""
 DENSE_POINTS = 1024
 SENSORS = ("s1", "s2")
 

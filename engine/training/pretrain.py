@@ -17,15 +17,14 @@ from engine.events import Reporter
 from engine.models.bundle import save_bundle
 from engine.models.projection import DualEncoder, Embedder
 from engine.models.resnet import ResNet
-from engine.training.data.dataset import Cutting, PairDataset, Windows
-from engine.training.data.opening import open_data
-from engine.training.data.reading import Rules
+from engine.training.data.dataset import PairDataset, Windows
 from engine.training.data.sampling import EpochSampler, TimePartners
 from engine.training.distributed import World, joined_world
 from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, read_metrics
-from engine.training.objectives import CrossLoss, CrossSensor, MomentumContrast, Temperature, TwoViews
+from engine.training.objectives import CROSS_LOSSES, CrossSensor, MomentumContrast, Temperature, TwoViews
 from engine.training.order import Order
+from engine.training.pretraining_data import open_pretraining_data
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import pair_samples
 from engine.training.requests import PretrainRequest, RunRequest
@@ -38,12 +37,6 @@ from engine.version import VERSION
 SENSORS = ("s1", "s2")
 _QUEUE = 4096
 _DEFAULT_EPOCHS = 100.0
-_CROSS: dict[str, CrossLoss] = {
-    "multimodal": "info-nce",
-    "multimodal+aggressive": "info-nce",
-    "multimodal-ntxent": "nt-xent",
-    "dense": "dense",
-}
 
 
 def run(request: PretrainRequest, reporter: Reporter) -> dict[str, Any]:
@@ -65,6 +58,7 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
     started = time.monotonic()
     reporter.progress(0.0, "data", "Looking for data")
     data = open_pretraining_data(request, reporter.part(0.0, 0.1))
+    warn_of_data(request, data, reporter)
     seed_everything(derive_seed(request.seed, "rank", world.rank))
     objective = make_objective(request, data, world)
     encoders = objective.encoders
@@ -112,28 +106,6 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
     return {**result, "out": str(Path(request.out).expanduser().absolute())}
 
 
-def open_pretraining_data(request: PretrainRequest, reporter: Reporter) -> PairDataset:
-    """The data of the request: pairs, so that all methods see the same; methods of one sensor also take data without
-    any pair."""
-    rules = Rules(max_days=request.max_days, max_cloud=None if request.max_cloud >= 1 else request.max_cloud)
-    needs = ("pairs",) if request.method in _CROSS else ("pairs", "any")
-    for need in needs:
-        try:
-            data = open_data(
-                request.data,
-                cutting=Cutting(side=request.crop, rules=rules),
-                need=need,
-                max_broken=request.broken,
-                reporter=reporter,
-            )
-            break
-        except ParameterError:
-            if need == needs[-1]:
-                raise
-    warn_of_data(request, data, reporter)
-    return data
-
-
 def warn_of_data(request: RunRequest, data: PairDataset, reporter: Reporter) -> None:
     """Say what was left out, and options that a pack overrides."""
     if data.left_out:
@@ -154,12 +126,12 @@ def make_objective(
     temperature = Temperature(request.temperature, learned=request.learn_temperature)
     strong = aggressive(sensors, {"s1": data.statistics["s1"].std} if "s1" in sensors else {})
     method = "multimodal" if request.method == "random" and len(sensors) == 2 else request.method
-    if method in _CROSS:
+    if method in CROSS_LOSSES:
         model = DualEncoder(
             encoders["s1"], encoders["s2"], dimensions=request.dimensions, dense=request.method == "dense"
         )
         augment = strong if method == "multimodal+aggressive" else gentle(sensors)
-        return CrossSensor(model, augment, loss=_CROSS[method], temperature=temperature, gather=world.gather)
+        return CrossSensor(model, augment, loss=CROSS_LOSSES[method], temperature=temperature, gather=world.gather)
     embedders = {s: Embedder(encoders[s], dimensions=request.dimensions) for s in sensors}
     if method == "moco-v2":
         return MomentumContrast(

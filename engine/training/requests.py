@@ -70,6 +70,11 @@ class PretrainRequest(RunRequest):
         "of one sensor; random: no training.",
     )
     encoder: EncoderName = Field("resnet18", description="Encoder of each sensor.")
+    s2_bands: str | None = Field(
+        None,
+        description="Sentinel-2 bands to learn from, for example B02,B03,B04,B08; default: those of the pack, else "
+        "all twelve of Level-2A.",
+    )
     temperature: Positive = Field(0.07, description="Temperature of the contrast.")
     learn_temperature: bool = Field(False, description="Learn the temperature, starting from that.")
     dimensions: int = Field(128, ge=2, le=4096, description="Dimensions of the embedding.")
@@ -85,6 +90,16 @@ class PretrainRequest(RunRequest):
         description="Resampling in time: Sentinel-2 of a date drawn anew each time, of the place and within so many "
         "days of Sentinel-1; default: the date of the pair.",
     )
+
+    @property
+    def optical_bands(self) -> tuple[str, ...] | None:
+        """``s2_bands`` as standard names; None where it is not given."""
+        return standard_bands(self.s2_bands)
+
+    @field_validator("s2_bands")
+    @classmethod
+    def _known_bands(cls, value: str | None) -> str | None:
+        return known_bands(value)
 
 
 class FinetuneRequest(RunRequest):
@@ -155,9 +170,7 @@ class FinetuneRequest(RunRequest):
     @property
     def optical_bands(self) -> tuple[str, ...] | None:
         """``s2_bands`` as standard names; None where it is not given."""
-        if self.s2_bands is None:
-            return None
-        return tuple(identify_band(part, SENTINEL2) or part for part in self.s2_bands.split(","))
+        return standard_bands(self.s2_bands)
 
     @field_validator("s2_bands")
     @classmethod
@@ -176,3 +189,10 @@ def known_bands(value: str | None) -> str | None:
     if None in names or len(set(names)) != len(names):
         raise ValueError("expected different band names of Sentinel-2, separated by commas, such as B03,B08,B11")
     return value
+
+
+def standard_bands(value: str | None) -> tuple[str, ...] | None:
+    """A list that :func:`known_bands` lets pass as standard names: ``"nir,B11"`` is ``("B08", "B11")``."""
+    if value is None:
+        return None
+    return tuple(identify_band(part, SENTINEL2) or part for part in value.split(","))

@@ -16,9 +16,9 @@ from engine.events import Reporter
 from engine.mapping.flood.arrays import FloodArrays, map_arrays
 from engine.mapping.flood.job import run as map_flood
 from engine.mapping.flood.model import ModelDetector
-from engine.mapping.flood.preview import picture_bands
 from engine.mapping.flood.request import FloodRequest
 from engine.mapping.flood.scene import FloodScene
+from engine.mapping.scene.preview import picture_bands
 from engine.raster.grid import Window
 from tests.engine.optical_scenes import (
     BANDS,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
+from engine.mapping.scene.places import first_folder, only_one, parse_place, rasters_below
 
 Sensors = Literal["s1", "s2", "both"]
 SENSOR_FILES: dict[Sensors, tuple[str, ...]] = {"s1": ("s1",), "s2": ("s2",), "both": ("s1", "s2")}
 KINDS = ("folder", "sen1floods11")
-EXTENSIONS = (".tif", ".tiff")
 SEN1FLOODS11_SPLITS = {
     "train": "flood_train_data.csv",
     "valid": "flood_valid_data.csv",
@@ -72,26 +71,6 @@ def find_chips(place: str) -> ChipSet:
     return ChipSet(sorted(found.chips), found.unmatched)
 
 
-def parse_place(place: str, kinds: Sequence[str]) -> tuple[str, Path, str | None]:
-    """Kind, path and split of ``PATH`` or ``KIND:PATH[@SPLIT]``; without KIND it is "folder".
-
-    What exists as it stands is a path, whatever colons and at signs are in it. Raises ParameterError for a kind that is
-    not among ``kinds``; whether the path exists is the caller's to ask.
-    """
-    kind = "folder"
-    match = re.match(r"([a-z0-9-]{2,}):(.+)", place, re.DOTALL)
-    if match and not Path(place).exists():
-        kind, place = match[1], match[2]
-        if kind not in kinds:
-            raise ParameterError(f"There is no data kind {kind!r}.", remedy=f"Kinds: {', '.join(kinds)}.")
-    path = Path(place).expanduser()
-    split = None
-    if not path.exists() and "@" in place:
-        head, _, split = place.rpartition("@")
-        path = Path(head).expanduser()
-    return kind, path, split
-
-
 def _folder(path: Path, split: str | None) -> ChipSet:
     if split is not None:
         path = path / split
@@ -108,24 +87,6 @@ def _folder(path: Path, split: str | None) -> ChipSet:
             one = {role: only_one(name, role, found) for role, found in files.items()}
             chips.append(Chip(name, one["label"], one.get("S1"), one.get("S2")))
     return ChipSet(chips)
-
-
-def rasters_below(path: Path) -> Iterator[Path]:
-    """GeoTIFFs in ``path`` and its sub-folders in the order of their names; hidden ones are passed over."""
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if file.suffix.lower() in EXTENSIONS and not hidden and file.is_file():
-            yield file
-
-
-def only_one(name: str, role: str, found: list[Path]) -> Path:
-    """The one file of ``found``; raises ParameterError when the name occurs more than once."""
-    if len(found) > 1:
-        raise ParameterError(
-            f"The name {name!r} occurs {len(found)} times as {role}: {', '.join(map(str, found[:3]))}.",
-            remedy="Give each chip a name of its own, or give one sub-folder.",
-        )
-    return found[0]
 
 
 def _sen1floods11(path: Path, split: str | None) -> ChipSet:
@@ -162,15 +123,6 @@ def _sen1floods11(path: Path, split: str | None) -> ChipSet:
 def _hand_chip(hand: Path, name: str, label: Path) -> Chip:
     s1, s2 = (hand / f"{sensor}Hand" / f"{name}_{sensor}Hand.tif" for sensor in ("S1", "S2"))
     return Chip(name, label, s1 if s1.is_file() else None, s2 if s2.is_file() else None, "VV=1,VH=2")
-
-
-def first_folder(path: Path, below: tuple[str, ...], *, inside: str) -> Path | None:
-    """The first of ``below`` in ``path`` or ``path/v1.1`` that holds a folder ``inside``; None where none does."""
-    for root in (path, path / "v1.1"):
-        for part in below:
-            if (root / part / inside).is_dir():
-                return root / part
-    return None
 
 
 def _split_list(path: Path, hand: Path, split: str) -> Path:

@@ -14,24 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.command_line import command_line
-from engine.errors import ParameterError, RegionError
+from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.mapping.flood.classes import CLASS_NAMES, FLOOD, REFERENCE_WATER, WATER
 from engine.mapping.flood.detector import WaterDetector
 from engine.mapping.flood.methods import choose_detector, describe_model, require_fit
 from engine.mapping.flood.pipeline import FloodSink, FloodStrip, WaterRule, map_water
-from engine.mapping.flood.preview import PreviewSink
 from engine.mapping.flood.rasters import RasterSink
 from engine.mapping.flood.request import FloodRequest
-from engine.mapping.flood.scene import FloodScene, ImageFile
+from engine.mapping.flood.scene import FloodScene
 from engine.mapping.flood.surroundings import Surroundings
-from engine.mapping.flood.totals import TotalsSink, ZonesSink, window_of_bounds
+from engine.mapping.flood.totals import TotalsSink, ZonesSink
 from engine.mapping.report.flood import write_flood_report
 from engine.mapping.report.pictures import class_rgb, probability_rgb
+from engine.mapping.scene.facts import image_facts, is_simulated, iso_time, observed_at
+from engine.mapping.scene.opening import ImageFile
+from engine.mapping.scene.preview import Preview
+from engine.mapping.scene.regions import crop_to, window_of_bounds
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.area import polygon_area_m2
-from engine.raster.grid import Window
 from engine.raster.vector import Regions, StripPolygons, read_regions, write_layer
 from engine.version import VERSION
 
@@ -84,7 +86,7 @@ def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
 @dataclass
 class _Figures:
     json: dict[str, Any]
-    preview: PreviewSink
+    preview: Preview
     pictures: dict[str, NDArray[np.uint8]]
 
 
@@ -101,13 +103,13 @@ def _map(
     )
     if request.zone_field and zones is None:
         raise ParameterError("--zone-field is given without --zones.", remedy="Give the layer, or leave the field out.")
-    scene = whole.cropped(_crop(whole, region))
+    scene = whole.cropped(crop_to(region, whole.grid, whole.post.raster.path))
     if zones is not None and window_of_bounds(zones.bounds, scene.grid).empty:
         reporter.warn("No zone overlaps the mapped area: every zone is reported as not observed.")
     scene.advise(reporter)
-    observed_at = _observed_at(request, whole.post)
+    when = observed_at(request.observed_at, whole.post)
     totals = TotalsSink(cut=request.probability)
-    preview = PreviewSink(scene)
+    preview = Preview(scene)
     zone_sink = _zone_sink(zones, scene, request) if zones is not None else None
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".work-") as work,
@@ -128,9 +130,9 @@ def _map(
             scene.grid,
             path=folder / "flood.gpkg",
             class_names={code: CLASS_NAMES[code] for code in (REFERENCE_WATER, FLOOD, WATER)},
-            observed_at=observed_at,
+            observed_at=when,
         )
-        tags = _tags(request, whole.post, detector, observed_at)
+        tags = _tags(request, whole.post, detector, when)
         with RasterSink(folder, scene.grid, tags=tags) as rasters, polygons:
             sinks: list[FloodSink] = [
                 rasters,
@@ -161,8 +163,8 @@ def _map(
         reporter.warn("Nothing was observed: the scene has no valid value in the mapped area.")
     picture = preview.picture
     figures = {
-        "observed_at": observed_at,
-        "before_observed_at": _iso(whole.before.acquired) if whole.before else None,
+        "observed_at": when,
+        "before_observed_at": iso_time(whole.before.acquired) if whole.before else None,
         "days_between": _days_between(whole),
         "method": detector.name,
         "image_bands": list(preview.bands),
@@ -189,18 +191,6 @@ class _PolygonSink:
         self._polygons.add(strip.window, strip.codes, strip.probability)
 
 
-def _crop(whole: FloodScene, region: Regions | None) -> Window:
-    if region is None:
-        return whole.grid.window
-    crop = window_of_bounds(region.bounds, whole.grid)
-    if crop.empty:
-        raise RegionError(
-            f"{region.path}: the area of interest lies outside {whole.post.raster.path}.",
-            remedy="Draw it on the scene, or check its CRS.",
-        )
-    return crop
-
-
 def _zone_sink(zones: Regions, scene: FloodScene, request: FloodRequest) -> ZonesSink:
     return ZonesSink(
         scene.grid,
@@ -209,28 +199,6 @@ def _zone_sink(zones: Regions, scene: FloodScene, request: FloodRequest) -> Zone
         totals=[polygon_area_m2(geometry, scene.grid.crs) for geometry in zones.geometries],
         cut=request.probability,
     )
-
-
-def _iso(moment: datetime | None) -> str | None:
-    """UTC, as ISO 8601; a date alone stays a date."""
-    if moment is None:
-        return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-    if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
-        return moment.date().isoformat()
-    return moment.replace(microsecond=0).isoformat() + "Z"
-
-
-def _observed_at(request: FloodRequest, post: ImageFile) -> str | None:
-    if request.observed_at is None:
-        return _iso(post.acquired)
-    try:
-        return _iso(datetime.fromisoformat(request.observed_at.replace("Z", "+00:00")))
-    except ValueError as error:
-        raise ParameterError(
-            f"--observed-at {request.observed_at!r} is not a time.", remedy="Write for example 2019-09-17T06:10:00Z."
-        ) from error
 
 
 def _days_between(scene: FloodScene) -> int | None:
@@ -248,24 +216,11 @@ def _inputs(request: FloodRequest, scene: FloodScene, reporter: Reporter) -> dic
             facts[name] = fingerprint(path, reporter)
     for name, file in (("post", scene.post), ("before", scene.before), ("s2", scene.light)):
         if file is not None:
-            grid = file.raster.grid
-            facts[name] |= {
-                "acquired": _iso(file.acquired),
-                **file.facts(),
-                "crs": grid.crs.to_string() if grid.crs else None,
-                "shape": list(grid.shape),
-            }
-            if is_simulated(file):
-                facts[name]["simulated"] = True
+            facts[name] |= image_facts(file)
     return facts
 
 
-def is_simulated(file: ImageFile) -> bool:
-    """Do the file's tags say that it was simulated?"""
-    return any("simulated" in f"{key} {value}".lower() for key, value in file.raster.tags.items())
-
-
-def _tags(request: FloodRequest, post: ImageFile, detector: WaterDetector, observed_at: str | None) -> dict[str, str]:
+def _tags(request: FloodRequest, post: ImageFile, detector: WaterDetector, when: str | None) -> dict[str, str]:
     tags = {
         "TIFFTAG_SOFTWARE": f"SameScene engine {VERSION}",
         "SAMESCENE_COMMAND": command_line("flood", request, positional=("post",)),
@@ -274,8 +229,8 @@ def _tags(request: FloodRequest, post: ImageFile, detector: WaterDetector, obser
         "SAMESCENE_UNIT": post.unit_text,
         "PROCESSED": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    if observed_at:
-        tags["ACQUIRED"] = observed_at
+    if when:
+        tags["ACQUIRED"] = when
     if is_simulated(post):
         tags["SIMULATED"] = "yes"
     return tags

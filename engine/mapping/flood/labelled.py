@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from engine.errors import BandError, DamagedFileError, GridError
 from engine.mapping.flood.baselines import baseline_maps, optical_baseline_maps
 from engine.mapping.flood.chips import SENSOR_FILES, Chip, Sensors
-from engine.mapping.flood.sentinel1 import open_sentinel1
-from engine.mapping.flood.sentinel2 import Sentinel2View, open_sentinel2
+from engine.mapping.scene.sentinel1 import open_sentinel1
+from engine.mapping.scene.sentinel2 import Sentinel2View, open_sentinel2
 from engine.optics.indices import INDICES
 from engine.raster.grid import Grid
 from engine.raster.read import open_raster

@@ -12,9 +12,9 @@ from torch import nn
 from engine.device import Device, choose_device
 from engine.errors import BandError, ModelError
 from engine.events import Reporter
-from engine.mapping.flood.bands import POLARISATIONS
 from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.inference import InferenceSettings, StreamingInference
+from engine.mapping.scene.bands import POLARISATIONS
 from engine.models.bundle import Bundle
 from engine.models.card import Card, gsd_fits
 from engine.models.stacked import VALIDITY_BANDS, StackedSensors

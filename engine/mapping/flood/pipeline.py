@@ -26,8 +26,8 @@ from engine.events import Reporter
 from engine.mapping.flood.classes import DRY, FLOOD, NOT_OBSERVED, OUTSIDE, REFERENCE_WATER, SET_ASIDE, WATER
 from engine.mapping.flood.components import KeptComponents, StripComponents
 from engine.mapping.flood.detector import FloatArray, SceneReader, WaterDetector
-from engine.mapping.flood.spool import RowSpool
 from engine.mapping.flood.surroundings import REFERENCE, UNKNOWN, Surroundings
+from engine.mapping.scene.spool import RowSpool
 from engine.raster.area import PixelAreas
 from engine.raster.grid import Grid, Window
 

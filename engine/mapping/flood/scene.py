@@ -9,52 +9,22 @@ from types import TracebackType
 import numpy as np
 from rasterio.warp import transform_bounds
 
-from engine.errors import BandError, GridError, ParameterError
+from engine.errors import BandError, ParameterError
 from engine.events import Reporter
-from engine.mapping.flood.bands import parse_band_numbers
 from engine.mapping.flood.detector import FloatArray
-from engine.mapping.flood.sentinel1 import Sentinel1File, sentinel1_of
-from engine.mapping.flood.sentinel2 import Sentinel2File, Sentinel2View, find_optical_bands, sentinel2_of
+from engine.mapping.scene.opening import ImageFile, open_image
+from engine.mapping.scene.overlap import alike, check_overlap
+from engine.mapping.scene.sentinel1 import Sentinel1File
+from engine.mapping.scene.sentinel2 import Sentinel2File, Sentinel2View, sentinel2_of
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster
 from engine.sar.shadow import look_azimuth
-from engine.sensors import SENSORS, SENTINEL1, SENTINEL2, Unit, identify_band
+from engine.sensors import SENSORS, Unit
 
 CONTEXT_PIXELS = 2048
 """Statistics of a small area of interest are taken from a square of at least this many pixels around it."""
 APART_DAYS = 3.0
 """Sentinel-1 and Sentinel-2 further apart than this may show different water."""
-
-ImageFile = Sentinel1File | Sentinel2File
-
-
-def open_image(path: str, *, what: str, bands: str | None, unit: Unit | None, scl: str | None = None) -> ImageFile:
-    """Open a Sentinel-1 or Sentinel-2 image, told apart by its bands; ``scl`` is for Sentinel-2.
-
-    Raises what :func:`~engine.mapping.flood.sentinel1.open_sentinel1` and
-    :func:`~engine.mapping.flood.sentinel2.open_sentinel2` raise, and ParameterError where ``unit`` or ``scl`` is given
-    for the other sensor.
-    """
-    sensor = parse_band_numbers(bands)[0] if bands is not None else None
-    raster = open_raster(path, what=what)
-    try:
-        if sensor is None:
-            radar = any(identify_band(name, SENTINEL1) in ("VV", "VH") for name in raster.names if name)
-            sensor = SENTINEL2 if not radar and find_optical_bands(raster) else SENTINEL1
-        given = {"--units": unit, "--scl": scl}
-        stray = next((name for name in given if given[name] and (name == "--scl") == (sensor is SENTINEL1)), None)
-        if stray is not None:
-            other = SENTINEL2 if sensor is SENTINEL1 else SENTINEL1
-            raise ParameterError(
-                f"{raster.path}: {stray} is for {other.title}; the {what} is a {sensor.title} image.",
-                remedy=f"Leave {stray} out.",
-            )
-    except BaseException:
-        raster.close()
-        raise
-    if sensor is SENTINEL2:
-        return sentinel2_of(raster, bands=bands, scl=scl)
-    return sentinel1_of(raster, bands=bands, unit=unit)
 
 
 class FloodScene:
@@ -83,14 +53,14 @@ class FloodScene:
             self._check_before(before)
         if isinstance(before, Sentinel1File):
             self._radar_before = (
-                before.raster if _alike(before.raster, whole) else before.raster.onto(whole, resampling="bilinear")
+                before.raster if alike(before.raster, whole) else before.raster.onto(whole, resampling="bilinear")
             )
         elif isinstance(before, Sentinel2File):
             self._optical_before = Sentinel2View(before, whole)
         if isinstance(post, Sentinel2File):
             self._optical = Sentinel2View(post, whole)
         elif light is not None:
-            _check_overlap(light.raster, post.raster, "Sentinel-2 image")
+            check_overlap(light.raster, post.raster, "Sentinel-2 image")
             self._optical = Sentinel2View(light, whole)
 
     @classmethod
@@ -147,7 +117,7 @@ class FloodScene:
                 f"{', '.join(self.post.bands)}: no {'polarisation' if before.sensor == 's1' else 'band'} in common.",
                 remedy="Use a scene of the same polarisation mode." if before.sensor == "s1" else "Use another scene.",
             )
-        _check_overlap(before.raster, self.post.raster, "scene before the event")
+        check_overlap(before.raster, self.post.raster, "scene before the event")
 
     @property
     def grid(self) -> Grid:
@@ -277,41 +247,6 @@ class FloodScene:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _alike(raster: Raster, grid: Grid) -> bool:
-    """Can the raster be read on the grid as it is: the same grid, or none of the two has a CRS?"""
-    return raster.grid == grid or (raster.grid.crs is None and grid.crs is None)
-
-
-def _check_overlap(raster: Raster, post: Raster, what: str) -> None:
-    """Raise GridError where a file cannot be laid on the scene after the event."""
-    whole = post.grid
-    if whole.crs is None or raster.grid.crs is None:
-        if whole.crs is None and raster.grid.crs is None and raster.grid.shape == whole.shape:
-            return
-        raise GridError(
-            f"{raster.path}: a {what} can be laid on the scene after it only with a CRS in both.",
-            remedy="Georeference both files.",
-        )
-    if not _overlap(raster.grid, whole):
-        raise GridError(
-            f"{raster.path}: the {what} does not overlap {post.path}.", remedy="Choose a scene of the same place."
-        )
-
-
-def _overlap(a: Grid, b: Grid) -> bool:
-    """Do the bounding boxes of two georeferenced grids meet (in b's CRS)?"""
-    try:
-        west, south, east, north = transform_bounds(a.crs, b.crs, *a.bounds, densify_pts=21)
-    except Exception:  # a grid outside the CRS's domain cannot overlap
-        return False
-    if not all(map(math.isfinite, (west, south, east, north))):
-        return False
-    other = b.bounds
-    if b.geographic and west > east:  # across the antimeridian
-        return north > other.south and south < other.north and (other.east > west or other.west < east)
-    return west < other.east and east > other.west and south < other.north and north > other.south
 
 
 _TRACK_TAGS = ("RELATIVE_ORBIT", "RELATIVEORBITNUMBER", "SAT:RELATIVE_ORBIT", "ORBIT_NUMBER_RELATIVE")

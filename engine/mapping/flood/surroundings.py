@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.errors import DamagedFileError, MissingExtraError, UnitsError
 from engine.events import Reporter
 from engine.mapping.flood.classes import HIGH, SHADOW, STEEP
-from engine.mapping.flood.sampling import sample_windows
+from engine.mapping.scene.sampling import sample_windows
 from engine.raster.drainage import hand_raster
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, open_raster

@@ -17,7 +17,7 @@ from engine.mapping.flood.classes import (
     WATER,
 )
 from engine.mapping.flood.pipeline import FloodStrip
-from engine.raster.grid import Grid, Window
+from engine.raster.grid import Grid
 from engine.raster.vector import ZoneLayers
 
 LOW_CUT, HIGH_CUT = 80, 20
@@ -129,17 +129,3 @@ class ZonesSink:
             }
             for i, (identifier, whole) in enumerate(zip(self._identifiers, self._totals, strict=True))
         ]
-
-
-def window_of_bounds(bounds: tuple[float, float, float, float], grid: Grid) -> Window:
-    """The smallest window of the grid that covers a box (west, south, east, north in its CRS), clipped to the grid."""
-    west, south, east, north = bounds
-    inverse = ~grid.transform
-    corners = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
-    cols, rows = [c[0] for c in corners], [c[1] for c in corners]
-    # Rounding noise of the inverse must not add a row of pixels that only touches the box.
-    top, left = int(np.floor(min(rows) + 1e-6)), int(np.floor(min(cols) + 1e-6))
-    bottom, right = int(np.ceil(max(rows) - 1e-6)), int(np.ceil(max(cols) - 1e-6))
-    if bottom <= top or right <= left:
-        return Window(0, 0, 0, 0)
-    return Window(top, left, bottom - top, right - left).intersect(grid.window)

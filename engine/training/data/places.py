@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.errors import MissingFileError, ParameterError
-from engine.mapping.flood.chips import parse_place
+from engine.mapping.scene.places import parse_place
 from engine.training.data.items import ItemSet
 from engine.training.data.kinds import bigearthnet, folder, sen1floods11, sen12ms, simulated, ssl4eo
 

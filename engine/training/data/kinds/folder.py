@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from engine.errors import DamagedFileError, ParameterError
-from engine.mapping.flood.chips import only_one, rasters_below
+from engine.mapping.scene.places import only_one, rasters_below
 from engine.training.data.items import (
     Acquisition,
     LabelFile,

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
-from engine.mapping.flood.chips import only_one, rasters_below
+from engine.mapping.scene.places import only_one, rasters_below
 from engine.sensors import SENTINEL2, Unit
 from engine.training.data.items import S1_BANDS, Acquisition, LabelFile, LabelItem, Layout, LeftOut, PairItem
 

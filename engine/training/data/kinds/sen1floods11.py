@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.errors import ParameterError
-from engine.mapping.flood.chips import find_chips, first_folder, rasters_below
+from engine.mapping.flood.chips import find_chips
+from engine.mapping.scene.places import first_folder, rasters_below
 from engine.sensors import SENTINEL2, Unit
 from engine.training.data.items import S1_BANDS, Acquisition, LabelFile, LabelItem, Layout, LeftOut, PairItem
 from engine.training.data.kinds.folder import FLOOD

@@ -1,4 +1,4 @@
-"""A Sentinel-1 file of a flood map: polarisations and unit found, read as sigma0 dB."""
+"""A Sentinel-1 file of a map: polarisations and unit found, read as sigma0 dB."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import BandError
-from engine.mapping.flood.bands import numbers_for
-from engine.mapping.flood.detector import FloatArray
-from engine.mapping.flood.sampling import sample_windows
+from engine.mapping.scene.bands import numbers_for
+from engine.mapping.scene.sampling import sample_windows
 from engine.raster.grid import Window
 from engine.raster.read import Raster, open_raster
 from engine.sar.radiometry import UnitFinding, detect_unit, to_db
 from engine.sensors import SENTINEL1, Unit, identify_band, match_bands
 
 POLARISATIONS = ("VV", "VH")
+FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A Sentinel-2 file of a flood map: bands and scale found, clouds masked, read as reflectance."""
+"""A Sentinel-2 file of a map: bands and scale found, clouds masked, read as reflectance."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import BandError, GridError, UnitsError
-from engine.mapping.flood.bands import numbers_for
-from engine.mapping.flood.detector import FloatArray
-from engine.mapping.flood.sampling import sample_windows
+from engine.mapping.scene.bands import numbers_for
+from engine.mapping.scene.sampling import sample_windows
 from engine.optics.classification import is_classification, shows_ground
 from engine.optics.products import bands_by_number
 from engine.optics.reflectance import ScaleFinding, find_scale, to_reflectance
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster, Resampling, open_raster
 from engine.sensors import SENTINEL2, identify_band, match_bands
+
+FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from engine.mapping.flood.detector import SceneReader
-from engine.mapping.flood.pipeline import FloodStrip
 from engine.mapping.report.pictures import backscatter_rgb, reflectance_rgb
 from engine.raster.grid import Grid, Window
 from engine.sar.radiometry import to_power
@@ -18,16 +17,54 @@ from engine.sar.radiometry import to_power
 U8 = NDArray[np.uint8]
 
 
-class PreviewSink:
-    """Keeps every ``step``-th pixel of codes and probability, and block means of backscatter or, where the scene is
-    Sentinel-2 alone, of reflectance in ``bands`` (red, green, blue where there are; empty for backscatter).
+class PictureReader(Protocol):
+    """What a picture is made from; as :class:`engine.mapping.flood.detector.SceneReader` has it."""
+
+    @property
+    def grid(self) -> Grid:
+        """The output grid."""
+
+    @property
+    def polarisations(self) -> tuple[str, ...]:
+        """Of Sentinel-1; none where the picture shows Sentinel-2."""
+
+    @property
+    def optical_bands(self) -> tuple[str, ...]:
+        """Of Sentinel-2."""
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """(2, rows, columns) dB of VV, VH."""
+
+    def read_optical(self, window: Window, names: Sequence[str]) -> NDArray[np.float32]:
+        """(len(names), rows, columns) reflectance."""
+
+
+class MapStrip(Protocol):
+    """A finished strip of a map: codes and per cent, uint8 (rows, columns), 255 where not observed."""
+
+    @property
+    def window(self) -> Window:
+        """Full width."""
+
+    @property
+    def codes(self) -> U8:
+        """Classes."""
+
+    @property
+    def probability(self) -> U8:
+        """Per cent."""
+
+
+class Preview:
+    """A sink that keeps every ``step``-th pixel of codes and probability, and block means of backscatter or, where the
+    scene is Sentinel-2 alone, of reflectance in ``bands`` (red, green, blue where there are; empty for backscatter).
 
     ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``picture`` uint8
     (rows, columns, 3), from ``mean`` float32 (planes, rows, columns): linear power of VV, VH, or reflectance, of the
     valid pixels (NaN where a block has none).
     """
 
-    def __init__(self, scene: SceneReader, *, size: int = 1400) -> None:
+    def __init__(self, scene: PictureReader, *, size: int = 1400) -> None:
         grid = scene.grid
         self._scene = scene
         self.bands = () if scene.polarisations else picture_bands(scene.optical_bands)
@@ -45,7 +82,7 @@ class PreviewSink:
         rows, cols = self.codes.shape
         return Grid(rows, cols, grid.transform @ Affine.scale(self.step), grid.crs)
 
-    def add(self, strip: FloodStrip) -> None:
+    def add(self, strip: MapStrip) -> None:
         """Take from one strip."""
         window, step = strip.window, self.step
         first = -window.row % step

@@ -1,0 +1,1 @@
+"""What every map reads: Sentinel-1 and -2 files laid on one grid, areas of interest, scratch rows, small pictures."""
