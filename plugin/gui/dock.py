@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qgis.core import QgsSettings
 from qgis.gui import QgsDockWidget
 from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
@@ -14,6 +16,10 @@ from .icons import icon, theme_icon
 from .runs_panel import RunsPanel
 from .tabs import DockTabs
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .accuracy_tab import AccuracyTab
+    from .landcover_tab import LandcoverTab
 
 _TAB = "samescene/dock/tab"
 
@@ -30,6 +36,8 @@ class SameSceneDock(QgsDockWidget):
         self.workspace = Workspace(iface, registry, self.banner, self.runs, self)
         self.tabs = DockTabs()
         self.tabs.add("flood", icon("flood"), self.tr("Flood"), self._make_flood)
+        self.tabs.add("landcover", icon("landcover"), self.tr("Land cover"), self._make_landcover)
+        self.tabs.add("accuracy", icon("accuracy"), self.tr("Accuracy"), self._make_accuracy)
         self.tabs.add("runs", theme_icon("mActionHistory.svg"), self.tr("Runs"), lambda: self.runs)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -49,6 +57,16 @@ class SameSceneDock(QgsDockWidget):
     def flood(self) -> FormPage:
         """The Flood tab."""
         return self.tabs.page("flood")
+
+    @property
+    def landcover(self) -> LandcoverTab:
+        """The Land cover tab."""
+        return self.tabs.page("landcover")
+
+    @property
+    def accuracy(self) -> AccuracyTab:
+        """The Accuracy tab."""
+        return self.tabs.page("accuracy")
 
     def show_tab(self, name: str, fill: dict | None = None) -> QWidget:
         """Bring a tab to the front and fill it in; its page."""
@@ -77,3 +95,13 @@ class SameSceneDock(QgsDockWidget):
             action=self.tr("Map flood"),
             tip=self.tr("Run in the background; the results are added to the project"),
         )
+
+    def _make_landcover(self) -> LandcoverTab:
+        from .landcover_tab import LandcoverTab
+
+        return LandcoverTab(self.workspace)
+
+    def _make_accuracy(self) -> AccuracyTab:
+        from .accuracy_tab import AccuracyTab
+
+        return AccuracyTab(self.workspace)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from qgis.core import QgsSettings
-from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget, QgsMapCanvas
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from ..engine_client.settings import plugin_root
 from ..processing.flood_parameters import METHODS
@@ -15,8 +14,8 @@ from ..processing.model_names import model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
 from .form_page import Form
-from .layer_picker import POLYGON, RASTER, LayerPicker, polygon_layer
-from .suggest import suggest_folder
+from .form_parts import OutputFolder, ZonesBox, label, rows
+from .layer_picker import RASTER, LayerPicker
 
 _SETTINGS = "samescene/dock"
 
@@ -29,8 +28,6 @@ class FloodForm(Form):
 
     def __init__(self, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._suggested = ""
-        self._zones_layer = None
         self.scene = LayerPicker(RASTER, title=self.tr("Scene after the event"), optional=False, parent=self)
         self.before = LayerPicker(RASTER, title=self.tr("Scene before the event"), parent=self)
         self.water = LayerPicker(RASTER, title=self.tr("Reference water"), parent=self)
@@ -39,16 +36,13 @@ class FloodForm(Form):
         self.s2 = LayerPicker(RASTER, title=self.tr("Sentinel-2 image"), parent=self)
         self.scl = LayerPicker(RASTER, title=self.tr("Scene classification (SCL)"), parent=self)
         self.area = AreaPicker(canvas, self)
-        self.zones = LayerPicker(POLYGON, title=self.tr("Zones"), parent=self)
-        self.zone_field = QgsFieldComboBox(self)
-        self.zone_field.setAllowEmptyFieldName(True)
+        self.zones_box = ZonesBox(self.tr("Polygons, for example districts, to report flooded area by."), self)
+        self.zones, self.zone_field = self.zones_box.zones, self.zones_box.field
         self.method = QComboBox(self)
         self.method.setEditable(True)
         self.method.addItems([*METHODS, *model_names(plugin_root(), "flood")])
         self.options = FloodOptions(self)
-        self.out = QgsFileWidget(self)
-        self.out.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
-        self.out.setDialogTitle(self.tr("Folder for the results"))
+        self.out = OutputFolder(self)
         self._lay_out()
         self._connect()
 
@@ -70,43 +64,35 @@ class FloodForm(Form):
             (self.water, self.tr("Permanent water: 1 water, 0 land, or per cent occurrence (50 and more is water).")),
             (self.dem, self.tr("Elevation in metres: sets water on steep slopes and high above drainage aside.")),
             (self.hand, self.tr("Height above nearest drainage in metres; saves deriving it from the DEM.")),
-            (self.zones, self.tr("Polygons, for example districts, to report flooded area by.")),
-            (self.zone_field, self.tr("Field that names a zone; without one the feature id does.")),
             (self.method, self.tr("auto takes what measured best; threshold needs no model; or a model by name.")),
-            (self.out, self.tr("Folder for the results; made if absent.")),
         )
         for widget, text in tips:
             widget.setToolTip(text)
-        scenes = self._form()
+        scenes = rows()
         scenes.addRow(self._label(self.tr("Scene &after"), self.scene), self.scene)
         scenes.addRow(self._label(self.tr("Scene &before"), self.before), self.before)
         scenes.addRow(self._label(self.tr("Reference &water"), self.water), self.water)
         terrain = QgsCollapsibleGroupBox(self.tr("Terrain"), self)
-        rows = self._form(terrain)
-        rows.addRow(self._label(self.tr("&DEM"), self.dem), self.dem)
-        rows.addRow(self._label(self.tr("&HAND"), self.hand), self.hand)
+        lines = rows(terrain)
+        lines.addRow(self._label(self.tr("&DEM"), self.dem), self.dem)
+        lines.addRow(self._label(self.tr("&HAND"), self.hand), self.hand)
         self.terrain_box = terrain
         optical = QgsCollapsibleGroupBox(self.tr("Sentinel-2"), self)
-        rows = self._form(optical)
-        rows.addRow(self._label(self.tr("&Image"), self.s2), self.s2)
-        rows.addRow(self._label(self.tr("&Clouds (SCL)"), self.scl), self.scl)
+        lines = rows(optical)
+        lines.addRow(self._label(self.tr("&Image"), self.s2), self.s2)
+        lines.addRow(self._label(self.tr("&Clouds (SCL)"), self.scl), self.scl)
         self.optical_box = optical
-        zones = QgsCollapsibleGroupBox(self.tr("Zones to report"), self)
-        rows = self._form(zones)
-        rows.addRow(self._label(self.tr("&Zones"), self.zones), self.zones)
-        rows.addRow(self._label(self.tr("Name &field"), self.zone_field), self.zone_field)
-        self.zones_box = zones
-        area = self._form()
+        area = rows()
         area.addRow(self._label(self.tr("A&rea"), self.area), self.area)
         area.addRow(self._label(self.tr("&Method"), self.method), self.method)
-        result = self._form()
+        result = rows()
         result.addRow(self._label(self.tr("&Output folder"), self.out), self.out)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 9, 9, 9)
         column.setSpacing(9)
         column.addLayout(scenes)
         column.addLayout(area)
-        for box in (terrain, optical, zones, self.options):
+        for box in (terrain, optical, self.zones_box, self.options):
             box.setCollapsed(True)
             box.setSaveCollapsedState(False)
             column.addWidget(box)
@@ -117,50 +103,24 @@ class FloodForm(Form):
         for first, second in zip(order, (*order[1:], self.zone_field)):
             QWidget.setTabOrder(first, second)
 
-    @staticmethod
-    def _form(parent: QWidget | None = None) -> QFormLayout:
-        form = QFormLayout(parent) if parent is not None else QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
-        form.setHorizontalSpacing(9)
-        form.setVerticalSpacing(6)
-        if parent is None:
-            form.setContentsMargins(0, 0, 0, 0)
-        return form
-
     def _label(self, text: str, buddy: QWidget) -> QLabel:
-        label = QLabel(text, self)
-        label.setBuddy(buddy)
-        label.setMinimumWidth(self.fontMetrics().horizontalAdvance("Reference water") + 4)
-        return label
+        return label(text, buddy, as_wide_as="Reference water")
 
     def _connect(self) -> None:
         self.scene.changed.connect(self._scene_changed)
-        self.zones.changed.connect(self._zones_changed)
+        self.zones_box.changed.connect(self.changed)
         for picker in (self.before, self.s2, self.scl, self.water, self.dem, self.hand, self.area, self.options):
             picker.changed.connect(self.changed)
-        self.zone_field.fieldChanged.connect(self.changed)
         self.method.currentTextChanged.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
 
     def _scene_changed(self) -> None:
-        if self.out.filePath() in ("", self._suggested):
-            self.suggest_output()
-        self.changed.emit()
-
-    def suggest_output(self) -> None:
-        """Fill in an output folder beside the scene (or where the user can write) that does not exist yet."""
-        self._suggested = suggest_folder(self.scene.source())
-        self.out.setFilePath(self._suggested)
-
-    def _zones_changed(self) -> None:
-        self._zones_layer = polygon_layer(self.zones)  # kept: the field box does not own it
-        self.zone_field.setLayer(self._zones_layer)
+        self.out.suggest(self.scene.source(), "flood")
         self.changed.emit()
 
     def run_ended(self) -> None:
         """The folder of the run is full now: suggest another."""
-        self.suggest_output()
+        self.out.suggest(self.scene.source(), "flood", anew=True)
 
     def shut_down(self) -> None:
         """Give the map its tool back."""
@@ -176,10 +136,9 @@ class FloodForm(Form):
             "REFERENCE_WATER": self.water.value(),
             "DEM": self.dem.value(),
             "HAND": self.hand.value(),
-            "ZONES": self.zones.value(),
-            "ZONE_FIELD": self.zone_field.currentField() if self.zones.value() else None,
+            **self.zones_box.parameters(),
             "METHOD": self.method.currentText().strip() or "auto",
-            "OUTPUT": self.out.filePath().strip(),
+            "OUTPUT": self.out.folder(),
             **self.area.parameters(),
             **self.options.parameters(),
             "LOAD_RESULTS": False,  # the dock loads them one by one, so that the window never waits
@@ -195,18 +154,9 @@ class FloodForm(Form):
         fault = self.area.fault()
         if fault:
             return fault, self.area
-        out = self.out.filePath().strip()
-        if not out:
-            return self.tr("Choose a folder for the results."), self.out
-        folder = Path(out)
-        if not folder.is_absolute():
-            return self.tr("The output folder needs a full path: {}").format(out), self.out
-        if folder.is_file():
-            return self.tr("The output folder is a file: {}").format(out), self.out
-        if folder.is_dir() and any(folder.iterdir()) and not self.options.overwrite.isChecked():
-            return self.tr(
-                "The output folder is not empty: choose another, or tick “Replace results” in Advanced."
-            ), self.out
+        fault = self.out.fault(replace=self.options.overwrite.isChecked())
+        if fault:
+            return fault, self.out
         return "", None
 
     def save(self) -> None:
@@ -214,11 +164,10 @@ class FloodForm(Form):
         settings = QgsSettings()
         for name, picker in self._pickers():
             settings.setValue(f"{_SETTINGS}/{name}", picker.source())
-        settings.setValue(f"{_SETTINGS}/zone_field", self.zone_field.currentField())
         settings.setValue(f"{_SETTINGS}/method", self.method.currentText())
         settings.setValue(f"{_SETTINGS}/terrain_open", not self.terrain_box.isCollapsed())
-        settings.setValue(f"{_SETTINGS}/zones_open", not self.zones_box.isCollapsed())
         settings.setValue(f"{_SETTINGS}/optical_open", not self.optical_box.isCollapsed())
+        self.zones_box.save(settings, _SETTINGS)
         self.area.save(settings, _SETTINGS)
         self.options.save(settings, _SETTINGS)
 
@@ -227,11 +176,10 @@ class FloodForm(Form):
         settings = QgsSettings()
         for name, picker in self._pickers():
             picker.restore(settings.value(f"{_SETTINGS}/{name}", "", type=str))
-        self.zone_field.setField(settings.value(f"{_SETTINGS}/zone_field", "", type=str))
         self.method.setCurrentText(settings.value(f"{_SETTINGS}/method", "auto", type=str))
         self.terrain_box.setCollapsed(not settings.value(f"{_SETTINGS}/terrain_open", False, type=bool))
-        self.zones_box.setCollapsed(not settings.value(f"{_SETTINGS}/zones_open", False, type=bool))
         self.optical_box.setCollapsed(not settings.value(f"{_SETTINGS}/optical_open", False, type=bool))
+        self.zones_box.restore(settings, _SETTINGS)
         self.area.restore(settings, _SETTINGS)
         self.options.restore(settings, _SETTINGS)
 
@@ -244,5 +192,4 @@ class FloodForm(Form):
             ("reference_water", self.water),
             ("dem", self.dem),
             ("hand", self.hand),
-            ("zones", self.zones),
         )

@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QToolButton
 from ..compat import scoped
 from .icons import theme_icon
 
-RASTER, POLYGON = "raster", "polygon"
+RASTER, POLYGON, POINT, LABELS = "raster", "polygon", "point", "labels"
 
 
 class LayerPicker(QWidget):
@@ -110,7 +110,7 @@ class LayerPicker(QWidget):
         self.changed.emit()
 
 
-def polygon_layer(picker: LayerPicker) -> QgsVectorLayer | None:
+def vector_layer(picker: LayerPicker) -> QgsVectorLayer | None:
     """The vector layer of a picker: the project's, or one opened from the chosen file (invalid files give None)."""
     layer = picker.layer()
     if layer is None and picker.path():
@@ -121,5 +121,7 @@ def polygon_layer(picker: LayerPicker) -> QgsVectorLayer | None:
 def _filter(kind: str):
     from qgis.core import Qgis
 
-    name = "RasterLayer" if kind == RASTER else "PolygonLayer"
+    if kind == LABELS:
+        return _filter(POLYGON) | _filter(POINT)
+    name = {RASTER: "RasterLayer", POLYGON: "PolygonLayer", POINT: "PointLayer"}[kind]
     return scoped((Qgis, f"LayerFilter.{name}"), (QgsMapLayerProxyModel, f"Filter.{name}"))

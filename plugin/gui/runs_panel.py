@@ -163,7 +163,7 @@ class RunsPanel(QWidget):
         item = bar.createMessage("SameScene", text)
         if record is not None and record.report:
             button = QPushButton(self.tr("Open report"))
-            button.clicked.connect(lambda: self._open(record.report))
+            button.clicked.connect(lambda: self.open(record.report))
             item.layout().addWidget(button)
         bar.pushWidget(item, Qgis.MessageLevel.Success, 20)
 
@@ -240,14 +240,15 @@ class RunsPanel(QWidget):
     def _open_report(self, *_) -> None:
         record = self.record()
         if record is not None and record.report:
-            self._open(record.report)
+            self.open(record.report)
 
     def _open_folder(self) -> None:
         record = self.record()
         if record is not None and record.out:
-            self._open(record.out)
+            self.open(record.out)
 
-    def _open(self, path: str) -> None:
+    def open(self, path: str) -> None:
+        """Open a file or folder with the program that the desktop has for it."""
         if not Path(path).exists():
             self._iface.messageBar().pushWarning("SameScene", self.tr("It is not there any more: {}").format(path))
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(path)):

@@ -11,15 +11,15 @@ from qgis.PyQt.QtCore import QStandardPaths
 from ..layers.names import scene_name
 
 
-def suggest_folder(source: str) -> str:
-    """``<folder of the scene>/<scene>_flood``, or in the project's or the user's folder where that cannot be written.
+def suggest_folder(source: str, suffix: str) -> str:
+    """``<folder of the scene>/<scene>_<suffix>``, or in the project's or user's folder where that cannot be written.
 
     A number is added while the folder exists. The empty string for an empty source.
     """
     if not source:
         return ""
     path = source.split("|")[0]
-    name = scene_name({"parameters": {"post": path}}) + "_flood"
+    name = scene_name({"parameters": {"post": path}}) + f"_{suffix}"
     documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
     places = [Path(path).parent] if Path(path).is_file() else []
     places += [Path(p) for p in (QgsProject.instance().homePath(), documents) if p]

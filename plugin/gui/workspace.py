@@ -33,3 +33,7 @@ class Workspace(QObject):
     def show_tab(self, name: str, fill: dict[str, Any] | None = None) -> None:
         """Bring a tab to the front, filled in where ``fill`` says with what."""
         self.asked.emit(name, fill)
+
+    def open(self, path: str) -> None:
+        """Open a report in the browser, or a folder; says so where it cannot."""
+        self.runs.open(path)

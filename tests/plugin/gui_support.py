@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import json
+
+from osgeo import ogr, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsLayerTreeModel, QgsProject
 from qgis.gui import QgsLayerTreeView, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
@@ -48,3 +51,36 @@ def spin(until, seconds: float = 5.0) -> None:
     QTimer.singleShot(int(seconds * 1000), lambda: stop.append(1))
     while not until() and not stop:
         QApplication.processEvents()
+
+
+def make_sample(folder, places, *, classes=None, map_path="") -> str:
+    """A folder as ``engine assess sample`` makes it: points.gpkg in EPSG:32630 and design.json; path of the points."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "points.gpkg"
+    made = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32630)
+    layer = made.CreateLayer("points", reference, ogr.wkbPoint)
+    kinds = (("point_id", ogr.OFTInteger), ("label", ogr.OFTInteger), ("confident", ogr.OFTInteger),
+             ("note", ogr.OFTString), ("labelled_by", ogr.OFTString), ("labelled_at", ogr.OFTString))  # fmt: skip
+    for name, kind in kinds:
+        field = ogr.FieldDefn(name, kind)
+        if name == "confident":
+            field.SetSubType(ogr.OFSTBoolean)
+        layer.CreateField(field)
+    for number, (x, y) in reversed(list(enumerate(places, 1))):  # not in the order of their numbers
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("point_id", number)
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POINT({x} {y})"))
+        layer.CreateFeature(feature)
+    made = None
+    if classes is None:
+        classes = [(10, "Tree cover", "#006400"), (40, "Cropland", "#f096ff"), (80, "Water", "#0064c8")]
+    design = {
+        "format": 1,
+        "map": {"path": str(map_path), "sha256": None},
+        "classes": [{"code": c, "name": n, "color": f, "definition": f"What {n} is."} for c, n, f in classes],
+        "points": [{"point_id": number, "stratum": 99, "map_class": 99, "row": 0, "col": 0} for number in (1, 2)],
+    }
+    (folder / "design.json").write_text(json.dumps(design))
+    return str(path)

@@ -104,7 +104,7 @@ def test_output_is_suggested_beside_the_scene_and_free(iface, scene, tmp_path):
     form.scene.set_layer(scene)
     assert form.out.filePath() == str(tmp_path / "Ebro_flood")
     (tmp_path / "Ebro_flood").mkdir()
-    form.suggest_output()
+    form.run_ended()
     assert form.out.filePath() == str(tmp_path / "Ebro_flood_2")
     form.out.setFilePath(str(tmp_path / "mine"))
     form.scene.set_layer(None)
@@ -116,7 +116,7 @@ def test_output_is_suggested_beside_the_scene_and_free(iface, scene, tmp_path):
 def test_output_is_not_suggested_where_nothing_can_be_written(iface, tmp_path, monkeypatch):
     (tmp_path / "x.tif").write_bytes(b"")
     monkeypatch.setattr("plugin.gui.suggest.os.access", lambda path, mode: Path(path) != tmp_path)
-    assert not suggest_folder(str(tmp_path / "x.tif")).startswith(str(tmp_path))
+    assert not suggest_folder(str(tmp_path / "x.tif"), "flood").startswith(str(tmp_path))
 
 
 def test_untouched_form_equals_the_algorithms_defaults(iface, scene, provider):
