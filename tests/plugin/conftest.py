@@ -86,9 +86,5 @@ def scene(tmp_path) -> QgsRasterLayer:
     made = None
     layer = QgsRasterLayer(str(path), "Ebro")
     QgsProject.instance().addMapLayer(layer)
-<<<<<<< HEAD
     yield layer
     QgsProject.instance().clear()
-=======
-    return layer
->>>>>>> main
