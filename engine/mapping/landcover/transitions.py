@@ -64,7 +64,7 @@ class ChangeSums:
     def changed(self) -> float:
         """m² where the classes differ."""
         inside = self.area[:NOT_OBSERVED, :NOT_OBSERVED]
-        return float(inside.sum() - np.trace(inside))
+        return float(inside[~np.eye(len(inside), dtype=bool)].sum())
 
     def rows(self, naming: Naming) -> list[dict[str, Any]]:
         """One row a pair that occurs, what stayed included, in the order of the codes."""
@@ -87,17 +87,19 @@ class ChangeSums:
         inside = self.area[:NOT_OBSERVED, :NOT_OBSERVED]
         rows = []
         for code in self.codes:
-            before, after, kept = inside[code].sum(), inside[:, code].sum(), inside[code, code]
+            others = np.arange(len(inside)) != code
+            loss, gain = inside[code, others].sum(), inside[others, code].sum()
+            kept = inside[code, code]
             rows.append(
                 {
                     "code": code,
                     "name": naming.name(code),
                     "color": "#" + "".join(f"{c:02x}" for c in naming.color(code)[:3]),
-                    "before_m2": round(float(before), 2),
-                    "after_m2": round(float(after), 2),
-                    "gain_m2": round(float(after - kept), 2),
-                    "loss_m2": round(float(before - kept), 2),
-                    "net_m2": round(float(after - before), 2),
+                    "before_m2": round(float(kept + loss), 2),
+                    "after_m2": round(float(kept + gain), 2),
+                    "gain_m2": round(float(gain), 2),
+                    "loss_m2": round(float(loss), 2),
+                    "net_m2": round(float(gain - loss), 2),
                 }
             )
         return rows
