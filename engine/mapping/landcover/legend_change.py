@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from engine.command_line import command_line
 from engine.errors import InputError, MissingFileError, ParameterError
 from engine.events import Reporter
-from engine.legends import NOT_OBSERVED, UNKNOWN, UNKNOWN_COLOR, Legend, find_legend, lookup_table
+from engine.legends import (
+    NOT_OBSERVED,
+    NOT_OBSERVED_NAME,
+    UNKNOWN,
+    UNKNOWN_COLOR,
+    UNKNOWN_NAME,
+    Legend,
+    find_legend,
+    lookup_table,
+)
 from engine.mapping.landcover.legend_request import LandcoverLegendRequest
 from engine.mapping.landcover.naming import LEGEND_TAG, Naming, naming_of, of_legend
 from engine.outputs import ResultFolder
@@ -149,8 +158,8 @@ def _plan(request: LandcoverLegendRequest, raster: Raster, found: list[int]) -> 
     # A map with merged classes is in no legend that another file could be brought to.
     legend_left = None if request.merge else target.legend
     colors = {UNKNOWN: UNKNOWN_COLOR, **target.colors, NOT_OBSERVED: (0, 0, 0, 0)}
-    base = {**({UNKNOWN: "unknown"} if UNKNOWN not in target.names else {}), **target.names, **names}
-    return merged[table], Naming(legend_left, {**base, NOT_OBSERVED: "not observed"}, colors)
+    named = {UNKNOWN: UNKNOWN_NAME, **target.names, **names, NOT_OBSERVED: NOT_OBSERVED_NAME}
+    return merged[table], Naming(legend_left, named, colors)
 
 
 def _source(raster: Raster, source: Naming, found: list[int]) -> Legend:

@@ -74,7 +74,7 @@ class MapPair:
         one = _bytes(self._coded_a, window.shift(self._at.row, self._at.col))
         other = self._read_b(window)
         if self._region is not None:
-            outside = ~burn(self._region.geometries, self.grid, window)
+            outside = ~burn(list(self._region.geometries), self.grid, window)
             one[outside] = other[outside] = NOT_OBSERVED
         return one, other
 

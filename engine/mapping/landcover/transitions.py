@@ -24,7 +24,8 @@ def pair_sums(one: U8, other: U8, areas: NDArray[np.float64]) -> tuple[NDArray[n
     pairs = (one.astype(np.int32) << 8 | other).ravel()
     pixels = np.bincount(pairs, minlength=65536).reshape(256, 256)
     weights = np.broadcast_to(areas, one.shape).ravel()
-    return pixels.astype(np.int64), np.bincount(pairs, weights, 65536).reshape(256, 256)
+    sums = np.bincount(pairs, weights, 65536).reshape(256, 256)
+    return pixels.astype(np.int64), np.asarray(sums, np.float64)
 
 
 @dataclass
