@@ -245,6 +245,43 @@ def test_a_scene_of_another_sensor_is_refused_in_one_line(run, work, trained, re
     assert record.state == FAILED and "Sentinel-2" in record.error and "\n" not in record.error
 
 
+def test_change_between_two_maps_by_the_algorithm_and_by_the_command(run, mapped, work, registry, tmp_path):
+    later = tmp_path / "later" / "landcover.tif"
+    later.parent.mkdir()
+    shutil.copy(mapped["LANDCOVER"], later)
+    codes = gdal.Open(mapped["LANDCOVER"]).ReadAsArray()
+    came = next(int(c) for c in np.unique(codes) if c not in (0, 255) and (codes[40:60, 40:80] != c).any())
+    changed = codes.copy()
+    changed[40:60, 40:80] = came
+    editable = gdal.Open(str(later), gdal.GA_Update)
+    editable.GetRasterBand(1).WriteArray(changed)
+    editable = None
+    zones = f"{work / 'scene' / 'zones.gpkg'}|layername=zones"
+    out = tmp_path / "change"
+    results = run(
+        "landcover_change", {"MAP_A": mapped["LANDCOVER"], "MAP_B": str(later), "ZONES": zones, "OUTPUT": str(out)}
+    )
+    expected = (changed != codes) & ~np.isin(codes, (0, 255))  # where a class was unknown no change is claimed
+    assert results["CHANGED_M2"] == pytest.approx(100 * expected.sum(), rel=2e-3), "10 m pixels, geodesic"
+    change = gdal.Open(results["CHANGE"]).ReadAsArray()
+    np.testing.assert_array_equal((change > 0) & (change < 255), expected)
+    assert Path(results["MATRIX"]).is_file() and Path(results["REPORT"]).is_file()
+    assert QgsVectorLayer(results["CHANGE_ZONES"], "z", "ogr").featureCount() > 0
+    assert QgsVectorLayer(results["MATRIX_TABLE"], "m", "ogr").featureCount() > 0
+    other = engine("landcover-change", mapped["LANDCOVER"], str(later), "--zones", zones, out=tmp_path / "by command")
+    same_files(out, other, "change.tif")
+    assert registry.runs()[0].command == json.loads((out / "result.json").read_text())["command"]
+    try:
+        load_results(out)
+        layers = run_layers(out)
+        assert set(layers) == {"zones", "change", "matrix"}
+        drawn = {int(c.value) for c in layers["change"].renderer().classes()}
+        assert drawn == set(np.unique(change).tolist()) - {0, 255}
+        assert layers["zones"].renderer().type() in ("graduatedSymbol", "singleSymbol")
+    finally:
+        QgsProject.instance().clear()
+
+
 def test_a_sample_labelled_and_assessed(run, mapped, work, tmp_path):
     sample = run(
         "sample_points", {"MAP": mapped["LANDCOVER"], "POINTS": 60, "MIN_POINTS": 4, "OUTPUT": str(tmp_path / "sample")}
