@@ -20,6 +20,7 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from .accuracy_tab import AccuracyTab
     from .landcover_tab import LandcoverTab
+    from .train_tab import TrainTab
 
 _TAB = "samescene/dock/tab"
 
@@ -37,6 +38,7 @@ class SameSceneDock(QgsDockWidget):
         self.tabs = DockTabs()
         self.tabs.add("flood", icon("flood"), self.tr("Flood"), self._make_flood)
         self.tabs.add("landcover", icon("landcover"), self.tr("Land cover"), self._make_landcover)
+        self.tabs.add("train", icon("train-landcover"), self.tr("Train"), self._make_train)
         self.tabs.add("accuracy", icon("accuracy"), self.tr("Accuracy"), self._make_accuracy)
         self.tabs.add("runs", theme_icon("mActionHistory.svg"), self.tr("Runs"), lambda: self.runs)
         content = QWidget()
@@ -62,6 +64,11 @@ class SameSceneDock(QgsDockWidget):
     def landcover(self) -> LandcoverTab:
         """The Land cover tab."""
         return self.tabs.page("landcover")
+
+    @property
+    def train(self) -> TrainTab:
+        """The Train tab."""
+        return self.tabs.page("train")
 
     @property
     def accuracy(self) -> AccuracyTab:
@@ -100,6 +107,11 @@ class SameSceneDock(QgsDockWidget):
         from .landcover_tab import LandcoverTab
 
         return LandcoverTab(self.workspace)
+
+    def _make_train(self) -> TrainTab:
+        from .train_tab import TrainTab
+
+        return TrainTab(self.workspace)
 
     def _make_accuracy(self) -> AccuracyTab:
         from .accuracy_tab import AccuracyTab

@@ -22,12 +22,16 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..engine_client.runs import DONE, KEPT_LINES, RunRecord, RunRegistry
+from ..layers.products import PRODUCTS
 from ..layers.results import run_layers
-from .headline import flood_headline
+from .headline import headline
 from .icons import theme_icon
 from .result_loader import ResultLoader
 from .runs_list import RECORD_ROLE, RunDelegate, RunsModel
 from .threshold_bar import ThresholdBar
+
+_MAIN_ROLES = ("flood", "landcover", "change", "sample")
+"""The layer of a result that becomes the current one."""
 
 
 class RunsPanel(QWidget):
@@ -147,9 +151,10 @@ class RunsPanel(QWidget):
         if loader.fault:
             bar.pushWarning("SameScene", loader.fault)
             return
-        flood = run_layers(loader.folder).get("flood")
-        if flood is not None:
-            self._iface.layerTreeView().setCurrentLayer(flood)
+        layers = run_layers(loader.folder)
+        main = next((layers[role] for role in _MAIN_ROLES if role in layers), None)
+        if main is not None:
+            self._iface.layerTreeView().setCurrentLayer(main)
         self.threshold.set_folder(loader.folder)
         if loader.announce:
             self._announce(loader.folder)
@@ -158,7 +163,8 @@ class RunsPanel(QWidget):
         record = self._registry.newest_of(folder)
         title = record.title if record is not None else folder
         figures = (record.result or {}).get("figures") or {} if record is not None else {}
-        text = f"{title}: {flood_headline(figures)}"
+        told = headline(record.job, figures) if record is not None else ""
+        text = f"{title}: {told}" if told else title
         bar = self._iface.messageBar()
         item = bar.createMessage("SameScene", text)
         if record is not None and record.report:
@@ -202,11 +208,13 @@ class RunsPanel(QWidget):
         self.empty.setVisible(not listed)
         self._buttons.setVisible(listed)
         self.log.setVisible(listed)
+        # The slider moves a probability: only flood maps have one.
+        self.threshold.setVisible(record is None or record.job == "flood" or self.threshold.bound)
         done = record is not None and record.state == DONE
         self.cancel.setEnabled(record is not None and not record.is_finished)
         self.report.setEnabled(done and bool(record.report))
         self.folder.setEnabled(done and bool(record.out))
-        self.load_again.setEnabled(done)
+        self.load_again.setEnabled(done and record.job in PRODUCTS)
         self.copy.setEnabled(record is not None)
         self.remove.setEnabled(record is not None and record.is_finished)
 

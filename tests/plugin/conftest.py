@@ -10,7 +10,7 @@ from osgeo import gdal, osr
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT, Path(__file__).resolve().parent):  # the second holds what several tests are made of
+for folder in (ROOT, Path(__file__).resolve().parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

@@ -30,7 +30,7 @@ from plugin.gui.area_picker import CANVAS, DRAWN, LAYER, AreaPicker
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.flood_form import FloodForm
-from plugin.gui.headline import flood_headline
+from plugin.gui.headline import flood_headline, headline
 from plugin.gui.layer_picker import RASTER, LayerPicker
 from plugin.gui.options_page import SameSceneOptionsPage
 from plugin.gui.runs_list import describe, duration
@@ -255,6 +255,30 @@ def test_durations(seconds, text):
 )
 def test_the_headline_says_no_more_than_was_seen(areas, text):
     assert flood_headline({"area_m2": areas}) == text
+
+
+@pytest.mark.parametrize(
+    ("job", "figures", "text"),
+    [
+        (
+            "landcover",
+            {"classes": [{"code": 10, "name": "Tree cover", "share": 0.2}, {"code": 40, "name": "Cropland", "share": 0.7},
+                         {"code": 80, "name": "Water", "share": None}, {"code": 0, "name": "unknown", "share": 0.1}]},
+            "Cropland 70 %, Tree cover 20 %, unknown 10 %.",
+        ),
+        ("landcover", {"classes": [{"code": 10, "name": "Tree cover", "share": None}]}, "nothing was observed"),
+        ("landcover-change", {"changed_m2": 2.5e6, "changed_percent": 4.26}, "2.50 km² changed (4.3 % of what"),
+        ("landcover-change", {}, "nothing could be compared"),
+        ("assess-sample", {"points": 50}, "50 points to label."),
+        ("assess-report", {"overall_accuracy": {"value": 0.834, "low": 0.79, "high": 0.87}}, "83 % (79–87 %)."),
+        ("finetune", {"overall_accuracy": {"value": 0.5, "low": None, "high": None}}, "overall accuracy 50 %."),
+        ("finetune", {"overall_accuracy": None}, ""),
+        ("pretrain", {}, ""),
+    ],
+)  # fmt: skip
+def test_every_job_has_its_headline(job, figures, text):
+    assert headline(job, figures).startswith(text) or text in headline(job, figures)
+    assert bool(headline(job, figures)) == bool(text)
 
 
 def test_runs_are_listed_newest_first_with_what_can_be_done(iface, registry, tmp_path):
