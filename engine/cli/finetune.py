@@ -10,14 +10,17 @@ from engine.training.requests import FinetuneRequest
 
 LAYOUT = Layout(
     job="finetune",
-    help="Train a flood model on labelled chips of Sentinel-1, Sentinel-2 or both, from pretrained encoders or from "
-    "nothing; 'engine flood --method RUN/model' maps with it.",
-    metavars=METAVARS | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE", "s2_bands": "LIST"},
+    help="Train a flood or land-cover model on labelled chips of Sentinel-1, Sentinel-2 or both, from pretrained "
+    "encoders or from nothing; 'engine flood --method RUN/model' or 'engine landcover --model RUN/model' maps with it.",
+    metavars=METAVARS
+    | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE", "s2_bands": "LIST"}
+    | {"legend": "LEGEND", "needed_bands": "LIST", "gsd": "METRES", "hide_bands": "SHARE", "unknown_share": "SHARE"},
     sections={
         "Input and output": (
             "data",
             "sensors",
             "s2_bands",
+            "gsd",
             "validation",
             "labels",
             "out",
@@ -26,9 +29,18 @@ LAYOUT = Layout(
             "name",
             "licence",
         ),
-        "Network": ("task", "encoder", "architecture", "width", "freeze", "layer_decay"),
+        "Task": ("task", "legend", "unknown_share"),
+        "Network": ("encoder", "architecture", "width", "freeze", "layer_decay"),
         "Objective": ("loss", "class_weights", "drop_sensor"),
-        "Variation of the squares": ("jitter", "common_jitter", "gain", "scale"),
+        "Variation of the squares": (
+            "jitter",
+            "common_jitter",
+            "gain",
+            "scale",
+            "shrink",
+            "hide_bands",
+            "needed_bands",
+        ),
         **RUN_SECTIONS,
     },
     examples="""
@@ -36,6 +48,8 @@ LAYOUT = Layout(
     engine finetune --task flood --data chips/train --validation chips/val --labels 0.1 -o runs/tenth
     engine finetune --task flood --sensors both --data simulated:scenes --encoder runs/pairs -o runs/two
     engine flood after.tif --method runs/flood/model -o flood-map
+    engine finetune --task landcover --data chips/train --validation chips/val --crop 128 -o runs/cover
+    engine landcover scene.tif --model runs/cover/model -o cover-map
     """,
 )
 
@@ -46,10 +60,12 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     lines = []
     if figures:
         lines.append(f"{figures['squares']} squares of {figures['events']} events, {figures['steps']} steps.")
-        iou = figures["validation_iou"]
-        if iou["value"] is not None:
-            interval = f"95 % interval {iou['low']:.3f} to {iou['high']:.3f}"
-            lines.append(f"Water IoU on {iou['n']} validation squares: {iou['value']:.3f} ({interval})")
+        cover = figures.get("validation", {})
+        told = {"Overall accuracy": cover.get("overall_accuracy"), "Mean IoU": cover.get("miou")}
+        for title, figure in ({"Water IoU": figures["validation_iou"]} if not cover else told).items():
+            if figure["value"] is not None:
+                interval = f"95 % interval {figure['low']:.3f} to {figure['high']:.3f}"
+                lines.append(f"{title} on {figure['n']} validation squares: {figure['value']:.3f} ({interval})")
         lines.append(f"Model: {result['out']}/{result['outputs']['model'].rpartition('/')[0]}")
     return closing_lines(result, lines)
 

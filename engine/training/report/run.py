@@ -27,12 +27,13 @@ def run_report_html(
     samples: Sequence[Sequence[Picture]] = (),
     samples_title: str = "Samples",
     reliability: Sequence[Reliability] = (),
+    reliability_of: str = "share that is water",
 ) -> str:
     """The report as text: ``cards`` are label and value, ``rows`` the lines of metrics.jsonl, ``samples`` rows of
     pictures, ``reliability`` the lines of a reliability diagram. Every text is escaped; nothing is loaded from
     elsewhere."""
     template = page_template(_TEMPLATE)
-    diagram = reliability_svg([("After calibration", reliability)])
+    diagram = reliability_svg([("After calibration", reliability)], share=reliability_of)
     return template.render(
         job=result["job"],
         title=title,
@@ -60,7 +61,8 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     wanted = (
         ("Loss", like("loss"), False),
         ("Partner found first in the batch, share", like("top1"), False),
-        ("IoU on validation data", [n for n in ("iou", "mean_iou") if n in names], False),
+        ("IoU on validation data", [n for n in ("iou", "mean_iou", "miou") if n in names], False),
+        ("Overall accuracy on validation data", [n for n in ("overall_accuracy",) if n in names], False),
         ("Right pixels in the batch, share", like("accuracy"), False),
         ("Learning rate", ["rate"], False),
         ("Norm of the gradient", ["gradient_norm"], True),
