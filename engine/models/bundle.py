@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from engine.errors import ModelError
+from engine.models.library import user_models_folder
 from engine.outputs import explain_os_error
 from engine.version import VERSION
 
@@ -247,11 +248,12 @@ def save_bundle(
 
 
 def model_folders() -> list[Path]:
-    """Folders of bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine, then
+    """Folders of bundles: those of the variable SAMESCENE_MODELS, the user's own
+    (:func:`engine.models.library.user_models_folder`), then ``resources/models`` beside the engine, then
     ``share/samescene/models`` of the Python environment, where an installed package has them."""
     given = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
     beside = Path(__file__).resolve().parents[2] / "resources" / "models"
-    return [*given, beside, Path(sys.prefix) / "share" / "samescene" / "models"]
+    return [*given, user_models_folder(), beside, Path(sys.prefix) / "share" / "samescene" / "models"]
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:
@@ -261,7 +263,7 @@ def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:
         if not folder.is_dir():
             continue
         for path in folder.iterdir():
-            if (path / CARD).is_file():
+            if not path.name.startswith(".") and (path / CARD).is_file():
                 found.setdefault(path.name, KnownModel(path.name, path))
     return sorted(found.values(), key=lambda model: model.name)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.models.names import EncoderName
 from engine.sensors import SENTINEL2, identify_band
+from engine.training.labels.request import LabelFields
 
 Method = Literal["random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -102,10 +103,10 @@ class PretrainRequest(RunRequest):
         return known_bands(value)
 
 
-class FinetuneRequest(RunRequest):
+class FinetuneRequest(LabelFields, RunRequest):
     """Parameters of ``engine finetune``."""
 
-    task: Literal["flood"] = Field("flood", description="What is mapped.")
+    task: Literal["flood", "landcover"] = Field("flood", description="What is mapped.")
     sensors: Literal["s1", "s2", "both"] = Field(
         "s1", description="Sensors that are mapped from; both: a model for Sentinel-1, Sentinel-2 or the two together."
     )

@@ -156,8 +156,13 @@ def _counted(data: LabelData) -> LabelData:
     table = data.table.without(one.value for one in gone)
     number = np.cumsum(counts > 0) - 1
     pixels = tuple(
-        LabelPixels(p.grid, p.row, p.col, number[p.klass], p.unit, p.features[counts > 0], p.conflicts, p.small, p.outside)
+        LabelPixels(
+            p.grid, p.row, p.col, number[p.klass], p.unit, p.features[counts > 0], p.conflicts, p.small, p.outside
+        )
         for p in data.pixels
     )
-    ignored = (*data.ignored, *(f"{source}: no pixel of the class {one.name} is in the scene: left out." for one in gone))
+    ignored = (
+        *data.ignored,
+        *(f"{source}: no pixel of the class {one.name} is in the scene: left out." for one in gone),
+    )
     return LabelData(data.places, data.scenes, data.layers, pixels, table, ignored)

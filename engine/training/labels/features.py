@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,8 +35,6 @@ def known_of(
     """(n, known) float32 of :meth:`PixelSegmenter.describe` for the labelled pixels, and bool (n,): which of them have
     a valid value in every band. ``inputs`` normalise the scene's bands, in its order; ``told`` hears the share done."""
     network = network.to(device).eval()
-    mean = np.array([one.mean for one in inputs], np.float32)[:, None, None]
-    std = np.array([one.std for one in inputs], np.float32)[:, None, None]
     halo = _HALO if network.trunk is not None else WIDE // 2
     values = torch.zeros(len(pixels), network.known)
     valid = np.zeros(len(pixels), bool)
@@ -47,11 +46,31 @@ def known_of(
         here = order[first:last]
         row, col = int(pixels.row[here[0]]) // _CORE * _CORE, int(pixels.col[here[0]]) // _CORE * _CORE
         window = Window(row, col, _CORE, _CORE).grow(halo)
-        planes = scene.read(window)
-        missing = ~np.isfinite(planes)
-        x = torch.from_numpy(np.where(missing, np.float32(0), (planes - mean) / std))
+        x, missing = _normalised(scene.read(window), inputs)
         known = network.describe(x[None].to(device))[0].cpu()
         r, c = pixels.row[here] - window.row, pixels.col[here] - window.col
         values[torch.from_numpy(here)] = known[:, torch.from_numpy(r), torch.from_numpy(c)].T
-        valid[here] = ~missing[:, r, c].any(axis=0)
+        valid[here] = ~missing[r, c]
     return values, valid
+
+
+@torch.no_grad()
+def logits_of(
+    network: PixelSegmenter, scene: LabelScene, window: Window, inputs: Sequence[BandInput], *, device: torch.device
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """float32 (classes, rows, columns) of ``window``, at once, and bool (rows, columns): where a band is missing."""
+    halo = _HALO if network.trunk is not None else WIDE // 2
+    rows, cols = (math.ceil((side + 2 * halo) / network.divisor) * network.divisor for side in window.shape)
+    whole = Window(window.row - halo, window.col - halo, rows, cols)
+    x, missing = _normalised(scene.read(whole), inputs)
+    inside = slice(halo, halo + window.height), slice(halo, halo + window.width)
+    logits = network.to(device).eval()(x[None].to(device))[0].cpu()
+    return logits[:, inside[0], inside[1]], missing[inside]
+
+
+def _normalised(planes: NDArray[np.float32], inputs: Sequence[BandInput]) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Normalised values, 0 where missing, and bool (rows, columns): where a band is."""
+    mean = np.array([one.mean for one in inputs], np.float32)[:, None, None]
+    std = np.array([one.std for one in inputs], np.float32)[:, None, None]
+    missing = ~np.isfinite(planes)
+    return torch.from_numpy(np.where(missing, np.float32(0), (planes - mean) / std)), missing.any(axis=0)

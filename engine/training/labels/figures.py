@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.metrics.bootstrap import pooled_estimate
 from engine.metrics.calibration import PercentCalibration, ece_of_tables
@@ -79,25 +78,25 @@ class HeldOut:
         }
 
 
-def held_out(logits: Tensor, labels: Tensor, fold: Ints, block: Ints, classes: int) -> HeldOut:
-    """Measure ``logits`` (n, classes) of pixels, each from a head that did not see its fold, with their ``labels``,
+def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int) -> HeldOut:
+    """Measure ``scores`` (n, classes), logits of pixels, each from a head that did not see its fold, with their ``labels``,
     ``fold`` and ``block`` (n,).
 
     Pixels of a class that lies in one fold only are left out: no head could know it there. The temperature is of all
     pixels; the confidences of each fold are calibrated by that of the others. Logits that are NaN (nothing was held
     out) give a temperature of 1 and empty figures.
     """
-    truth = labels.numpy()
+    truth = labels
     in_fold = np.zeros((int(fold.max()) + 1 if len(fold) else 1, classes), bool)
     in_fold[fold, truth] = True
     judged = in_fold.sum(0) > 1
     blocks = int(block.max()) + 1 if len(block) else 0
-    seen = np.flatnonzero(judged[truth] & np.isfinite(logits.numpy()).all(1))
+    seen = np.flatnonzero(judged[truth] & np.isfinite(scores).all(1))
     if len(seen) == 0:
         nothing = np.zeros((0, classes, classes), np.int64)
         return HeldOut(1.0, nothing, np.zeros((0, 2, 101), np.int64), np.zeros(classes, bool))
-    index = torch.from_numpy(seen)
-    logits, truth, fold, block = logits[index], truth[seen], fold[seen], block[seen]
+    truth, fold, block = truth[seen], fold[seen], block[seen]
+    logits = torch.from_numpy(scores[seen])
     matrices = np.zeros((blocks, classes, classes), np.int64)
     mapped = logits.argmax(1).numpy()
     np.add.at(matrices, (block, truth, mapped), 1)

@@ -4,81 +4,94 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-_MOST_STEPS = 200
-_AT_ONCE = 20
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_MOST_STEPS = 400
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """``weight`` (inputs, classes) and ``bias`` (classes,), float64."""
+    """``weight`` (inputs, classes) and ``bias`` (classes,)."""
 
-    weight: Tensor
-    bias: Tensor
+    weight: Floats
+    bias: Floats
 
-    def logits(self, inputs: Tensor) -> Tensor:
+    def logits(self, inputs: Floats) -> Floats:
         """(n, classes) of ``inputs`` (n, inputs)."""
-        return inputs @ self.weight + self.bias
+        return np.asarray(inputs @ self.weight + self.bias, np.float64)
 
 
-def class_balance(labels: Tensor, classes: int) -> Tensor:
-    """A weight for each label, by the square root of its class's rarity, as in fine-tuning; float64, mean 1."""
-    counts = torch.bincount(labels, minlength=classes).double()
-    weights = counts.clamp(min=1).rsqrt()[labels]
+def class_balance(labels: Ints, classes: int) -> Floats:
+    """A weight for each label, by the square root of its class's rarity, as in fine-tuning; mean 1."""
+    counts = np.bincount(labels, minlength=classes)
+    weights: Floats = (1 / np.sqrt(np.maximum(counts, 1)))[labels]
     return weights / weights.mean()
 
 
+def cross_entropy(logits: Floats, labels: Ints) -> Floats:
+    """−log p of each label (n,) by the softmax of ``logits`` (n, classes)."""
+    return np.asarray(-_log_softmax(logits)[np.arange(len(labels)), labels], np.float64)
+
+
 def fit_logistic(
-    inputs: Tensor,
-    labels: Tensor,
+    inputs: Floats,
+    labels: Ints,
     classes: int,
     *,
     penalty: float,
-    weights: Tensor | None = None,
     start: Logistic | None = None,
+    tolerance: float = 1e-9,
     told: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Logistic:
-    """The minimum of the weighted mean cross entropy + ``penalty`` × the sum of squared weights (biases are free).
+    """The minimum of the mean cross entropy, classes weighted by :func:`class_balance`, + ``penalty`` × the sum of
+    squared weights (biases are free).
 
-    ``inputs`` (n, inputs) float64, ``labels`` (n,) int64; ``weights`` default: :func:`class_balance`. Full-batch L-BFGS
-    with a line search, so that the same input gives the same bits. ``told`` hears the step and loss now and then and
-    may raise. A class without a label here gets a low probability everywhere.
+    ``inputs`` (n, inputs), about standardised; ``labels`` (n,). Full-batch L-BFGS (Nocedal 1980), so that the same
+    input gives the same bits, until a step gains less than ``tolerance`` of the objective. ``told`` hears step and loss
+    and may raise. A class without a label here gets a low probability everywhere.
     """
-    weights = class_balance(labels, classes) if weights is None else weights
-    share = weights / weights.sum()
-    if start is None:
-        weight = torch.zeros(inputs.shape[1], classes, dtype=torch.float64)
-        bias = torch.zeros(classes, dtype=torch.float64)
-    else:
-        weight, bias = start.weight.clone(), start.bias.clone()
-    weight.requires_grad_(True)
-    bias.requires_grad_(True)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=_AT_ONCE,
-        history_size=20,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-9,
-        line_search_fn="strong_wolfe",
-    )
+    count = inputs.shape[1]
+    share = class_balance(labels, classes)
+    share = share / share.sum()
+    truth = np.zeros((len(labels), classes))
+    truth[np.arange(len(labels)), labels] = share
+    first = np.zeros((count + 1, classes))
+    if start is not None:
+        first[:-1], first[-1] = start.weight, start.bias
+    last = 0.0
 
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        entropy = F.cross_entropy(inputs @ weight + bias, labels, reduction="none")
+    def cost(flat: Floats) -> tuple[float, Floats]:
+        nonlocal last
+        both = flat.reshape(count + 1, classes)
+        weight, bias = both[:-1], both[-1]
+        logs = _log_softmax(inputs @ weight + bias)
+        error = share[:, None] * np.exp(logs) - truth
+        slope = np.empty_like(both)
+        slope[:-1] = inputs.T @ error + 2 * penalty * weight
         # The free bias of a class without labels would run away: a whiff of penalty holds it.
-        value = (entropy * share).sum() + penalty * (weight**2).sum() + 1e-6 * (bias**2).sum()
-        value.backward()
-        return value
+        slope[-1] = error.sum(0) + 2e-6 * bias
+        last = float(-(truth * logs).sum() + penalty * (weight**2).sum() + 1e-6 * (bias**2).sum())
+        return last, slope.ravel()
 
-    before = float("inf")
-    for step in range(0, _MOST_STEPS, _AT_ONCE):
-        now = float(optimiser.step(loss))
-        told(step, now)
-        if before - now < 1e-6 * max(1.0, abs(now)):
-            break
-        before = now
-    return Logistic(weight.detach(), bias.detach())
+    step = 0
+
+    def after(_: Floats) -> None:
+        nonlocal step
+        step += 1
+        told(step, last)
+
+    options: dict[str, Any] = {"maxiter": _MOST_STEPS, "maxcor": 20, "ftol": tolerance, "gtol": 1e-7}
+    found = minimize(cost, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
+    both = np.asarray(found.x, np.float64).reshape(count + 1, classes)
+    return Logistic(both[:-1].copy(), both[-1].copy())
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)), np.float64)

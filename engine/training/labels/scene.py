@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BandError, GridError
-from engine.mapping.flood.sampling import sample_windows
-from engine.mapping.flood.scene import ImageFile, open_image
-from engine.mapping.flood.sentinel1 import Sentinel1File
-from engine.mapping.flood.sentinel2 import Sentinel2View
+from engine.mapping.scene.sampling import sample_windows
+from engine.mapping.scene.opening import ImageFile, open_image
+from engine.mapping.scene.sentinel1 import Sentinel1File
+from engine.mapping.scene.sentinel2 import Sentinel2View
 from engine.raster.grid import Grid, Window
 from engine.raster.read import Raster
 from engine.sensors import SENSORS
@@ -150,9 +150,7 @@ def _view(file: ImageFile, grid: Grid) -> Raster | Sentinel2View:
     own = file.raster.grid
     if own != grid and own.crs is not None and grid.crs is not None:
         reach = file.raster.onto(grid)
-        meets = any(
-            np.isfinite(reach.read(window, [1])).any() for window in sample_windows(grid, size=64, along=16)
-        )
+        meets = any(np.isfinite(reach.read(window, [1])).any() for window in sample_windows(grid, size=64, along=16))
         if not meets:
             raise GridError(
                 f"{file.raster.path}: the scene's file does not overlap the first one.",
