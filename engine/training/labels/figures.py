@@ -47,14 +47,14 @@ class HeldOut:
 
     def figures(self) -> dict[str, Any]:
         """``overall_accuracy``, ``miou``, ``ece``: value, low, high and n (blocks); None where nothing was held out."""
-        rows = self.matrices.reshape(len(self.matrices), -1)
         side = self.matrices.shape[1]
+        rows = self.matrices.reshape(len(self.matrices), side * side)
 
         def of(name: Callable[[Sums], Sums]) -> Plain:
             return pooled_estimate(rows, lambda sums: name(sums.reshape(*sums.shape[:-1], side, side))).plain()
 
         ece = pooled_estimate(
-            self.tables.reshape(len(self.tables), -1),
+            self.tables.reshape(len(self.tables), 2 * 101),
             lambda sums: ece_of_tables(sums.reshape(*sums.shape[:-1], 2, 101)),
         ).plain()
         return {"overall_accuracy": of(_accuracy), "miou": of(_mean_iou), "ece": ece}

@@ -148,14 +148,18 @@ class _Trial:
 
     def judged(self, choice: Choice, *, apart: int | None) -> tuple[float, float]:
         """Class-balanced cross entropy of held-out folds, and the share of right pixels; ``apart``: the fold that
-        neither trains nor is judged."""
+        neither trains nor is judged. Pixels of classes that the head never saw do not count."""
         total = weight = right = 0.0
         count = 0
         for b in range(self.folds):
             a = b if apart is None else apart
             if b == apart:
                 continue
-            rows = np.flatnonzero(self._owner == b)
+            trained = ~np.isin(self._owner, (a, b))
+            met = np.isin(np.arange(self._classes), self._labels[self._fit_on[trained]])
+            rows = np.flatnonzero((self._owner == b) & met[self._labels[self._fit_on]])
+            if len(rows) == 0 or not trained.any():
+                continue
             index = self._fit_on[rows]
             logits = self.heads[choice, min(a, b), max(a, b)].logits(self.of(choice, index))
             total += float((cross_entropy(logits, self._labels[index]) * self._weights[rows]).sum())
