@@ -113,7 +113,7 @@ JOBS: dict[str, Job] = {
         Job(
             "finetune",
             "engine.training.requests:FinetuneRequest",
-            "engine.training.finetune:run",
+            "engine.training.finetune_job:run",
             "Train a flood model on labelled chips.",
         ),
         Job(

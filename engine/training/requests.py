@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.models.names import EncoderName
 from engine.sensors import SENTINEL2, identify_band
+from engine.training.labels.request import LabelFields
 
 Method = Literal["random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -102,7 +103,7 @@ class PretrainRequest(RunRequest):
         return known_bands(value)
 
 
-class FinetuneRequest(RunRequest):
+class FinetuneRequest(LabelFields, RunRequest):
     """Parameters of ``engine finetune``."""
 
     task: Literal["flood", "landcover"] = Field("flood", description="What is mapped.")

@@ -41,7 +41,7 @@ def run_report_html(
         cards=[{"label": label, "value": value} for label, value in cards],
         warnings=result["warnings"],
         curves=_curves(rows),
-        samples=[[{"title": name, "uri": _uri(picture_png(pixels))} for name, pixels in line] for line in samples],
+        samples=[[{"title": name, "uri": png_uri(picture_png(pixels))} for name, pixels in line] for line in samples],
         samples_title=samples_title,
         reliability=svg_uri(diagram) if diagram is not None else None,
         left_out=_left_out(result["figures"].get("left_out", [])),
@@ -74,7 +74,7 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     for title, series, log in wanted:
         png = draw_curves(rows, series, title=title, log=log)
         if png is not None:
-            found.append({"title": title, "uri": _uri(png)})
+            found.append({"title": title, "uri": png_uri(png)})
     return found
 
 
@@ -94,5 +94,6 @@ def svg_uri(drawing: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode("utf-8")).decode("ascii")
 
 
-def _uri(png: bytes) -> str:
+def png_uri(png: bytes) -> str:
+    """A picture as what an image of a page that loads nothing shows."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
