@@ -171,8 +171,8 @@ def test_a_pixel_size_that_is_given_stands_in_the_card(tmp_path):
 
 def test_packs_remember_the_legend(tmp_path):
     home = chips(tmp_path / "chips", codes=(2, 1, 9), role="lulc")
-    run("data-pack", path=str(home), out=str(tmp_path / "pack"), crop=32, need="labels", labels="landcover", max_cloud=1.0,
-        s2_bands="B02,B03,B04,B08,B11,B12")  # fmt: skip
+    options = {"crop": 32, "need": "labels", "labels": "landcover", "max_cloud": 1.0}
+    run("data-pack", path=str(home), out=str(tmp_path / "pack"), s2_bands="B02,B03,B04,B08,B11,B12", **options)
     packed, read = (
         finetune(where, tmp_path / name)["figures"] for name, where in (("packed", tmp_path / "pack"), ("read", home))
     )
