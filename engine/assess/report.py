@@ -22,7 +22,7 @@ from engine.errors import EngineError, InputError, ParameterError
 from engine.events import Reporter
 from engine.legends import find_legend
 from engine.mapping.landcover.naming import Naming, naming_of, of_legend
-from engine.mapping.report.sheet import hex_color
+from engine.mapping.report.page import hex_color
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.classes import MISSING, CodedRaster

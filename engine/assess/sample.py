@@ -28,7 +28,7 @@ from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.legends import NOT_OBSERVED, UNKNOWN
 from engine.mapping.landcover.naming import Naming, naming_of
-from engine.mapping.report.sheet import hex_color
+from engine.mapping.report.page import hex_color
 from engine.metrics.allocation import points_for_standard_error
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint

@@ -253,6 +253,10 @@ def test_codes_of_ones_own_keep_the_names_in_the_file(tmp_path):
     figures = do("landcover-change", map_a=a, map_b=b, out=str(tmp_path / "c"))["figures"]
     assert figures["legend"] is None
     assert {row["from_name"] for row in figures["matrix"]} == {*names.values(), "class 0"}
+    # A model's own classes are told by the name of the model, which is no legend: the names in the file count.
+    own = write(tmp_path / "m.tif", other, legend="model:mine", names={**names, 4: "road"})
+    with pytest.raises(ParameterError, match=r"Code 4 is 'field' in .* and 'road' in"):
+        do("landcover-change", map_a=a, map_b=own, out=str(tmp_path / "d"))
 
 
 def test_zones(tmp_path):

@@ -40,6 +40,7 @@ def common_legend(rasters: tuple[Raster, Raster], codes: tuple[set[int], set[int
         if not (named[0].names or named[1].names) and fits(find_legend(DEFAULT_LEGEND), codes[0] | codes[1]):
             target = find_legend(DEFAULT_LEGEND)
         else:
+            _require_same_names(rasters, named, codes[0] & codes[1])
             naming = Naming(None, {**named[1].names, **named[0].names}, {**named[1].colors, **named[0].colors})
             table = np.arange(256, dtype=np.uint8)
             for code in range(256):
@@ -66,6 +67,18 @@ def class_table(mapping: dict[int, int]) -> U8:
     table = lookup_table(mapping)
     table[table == UNKNOWN] = NOT_OBSERVED
     return table
+
+
+def _require_same_names(rasters: tuple[Raster, Raster], named: tuple[Naming, Naming], codes: set[int]) -> None:
+    """Maps without a known legend are compared code by code: a code must have one name."""
+    for code in sorted(codes):
+        one, other = (naming.names.get(code, "").strip().lower() for naming in named)
+        if one and other and one != other:
+            raise ParameterError(
+                f"Code {code} is {named[0].names[code]!r} in {rasters[0].path} and {named[1].names[code]!r} in "
+                f"{rasters[1].path}.",
+                remedy="Bring both to one legend first with 'engine landcover-legend --mapping'.",
+            )
 
 
 def _of_files(own: tuple[Legend | None, Legend | None]) -> Legend | None:
