@@ -182,7 +182,7 @@ def _convenience(
         )
     with Population(request.map) as population:
         naming = naming_of(population.raster, request.legend)
-        population.exclude = frozenset(code for code in naming.names if naming.says_nothing(code))
+        population.exclude = naming.no_classes
         census = population.census(reporter.part(0.1, 0.8))
         naming = naming.fitted(census.mapped)
         classes = {code: name for code, name in naming.names.items() if not naming.says_nothing(code)}

@@ -101,7 +101,7 @@ def run(request: SampleRequest, reporter: Reporter) -> dict[str, Any]:
 
 def _excluded(given: str | None, naming: Naming) -> frozenset[int]:
     if given is None:
-        return frozenset(code for code in naming.names if naming.says_nothing(code))
+        return naming.no_classes
     if given.strip().lower() == "none":
         return frozenset()
     try:
