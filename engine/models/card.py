@@ -63,6 +63,8 @@ class Network(_Part):
     architecture: Architecture = "resnet-unet"
     encoder: EncoderName = "resnet18"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    features: Annotated[int, Field(ge=1, le=512)] = 4
+    """Fewest channels of a block of the decoder."""
     validity: bool = False
     """The network has one more input band, 1 where a pixel is valid."""
     waves: Annotated[int, Field(ge=0, le=65536)] = 0

@@ -61,7 +61,9 @@ class LabelEfficiencyRequest(KeptRequest):
     width: float | None = Field(
         None, gt=0, le=4, description="Factor of its channel counts; default: as the other methods have, else 1."
     )
-    sensors: Literal["s1", "s2", "both"] = _as_there("sensors")
+    sensors: Literal["s1", "s2", "both"] = Field(
+        "s1", description="Sensors that are mapped from; both: models for Sentinel-1, Sentinel-2 or the two together."
+    )
     s2_bands: str | None = _as_there("s2_bands")
     layer_decay: float = _as_there("layer_decay")
     loss: Literal["ce", "ce+dice", "focal", "focal+dice"] = _as_there("loss")

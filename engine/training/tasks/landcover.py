@@ -35,6 +35,7 @@ class LandcoverTask:
     labels: Labels = "landcover"
     noun = "Land-cover"
     reliability = "share that is right"
+    features = 24
     s2_bands: tuple[str, ...] = BANDS
 
     def __init__(self, legend: str, *, unknown_share: float) -> None:
