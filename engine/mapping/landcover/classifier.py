@@ -34,6 +34,8 @@ _UNITS = {"s1": "db", "s2": "reflectance"}
 class LandcoverModel:
     """A land-cover bundle of one sensor or two, ready to run. ``why`` says, for ``auto``, why it was taken.
 
+    Of two sensors a network with two encoders can do without one, pixel by pixel; a pixel model needs both.
+
     Normalisation, tile, overlap and temperature come from the card; probabilities are the softmax (sigmoid) of the
     blended logits divided by the temperature. Raises ModelError when the bundle is for something else or its weights
     are damaged, DeviceError for a device that is not there.
@@ -43,8 +45,8 @@ class LandcoverModel:
         card = bundle.card
         _check_card(bundle)
         self.bundle, self.card, self.why = bundle, card, why
-        stacked = len(card.sensors) == 2
-        network: nn.Module = StackedSensors(bundle.two_sensor()) if stacked else bundle.network()
+        stacked = card.network.architecture == "two-sensor-unet"
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if stacked else bundle.mapper()
         extra = VALIDITY_BANDS if stacked else 0
         self._engine = StreamingInference(
             network,
@@ -67,8 +69,13 @@ class LandcoverModel:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """What it maps from; of two sensors either may be missing."""
+        """What it maps from; of two sensors either may be missing, unless it needs :attr:`all_sensors`."""
         return self.card.sensors
+
+    @property
+    def all_sensors(self) -> bool:
+        """True when a pixel counts only where all of its sensors see it."""
+        return self.card.network.architecture != "two-sensor-unet"
 
     def bands(self, sensor: str, *, needed: bool = False) -> tuple[str, ...]:
         """Its bands of a sensor, in its order; with ``needed`` those it cannot do without."""
@@ -85,6 +92,8 @@ class LandcoverModel:
                 remedy="Choose another model with --model (see 'engine models list'), or give the other image.",
             )
         for sensor, files in (("s1", scene.images.radar), ("s2", scene.images.light)):
+            if not files and sensor in self.sensors and self.all_sensors:
+                raise missing_band(self.name, path, sensor, self.bands(sensor), (), self.bands(sensor))
             if not files:
                 continue
             if sensor not in self.sensors:
@@ -144,7 +153,9 @@ class LandcoverModel:
 def _check_card(bundle: Bundle) -> None:
     card: Card = bundle.card
     single = card.network.architecture == "resnet-unet" and len(card.sensors) == 1
-    if card.task != "landcover" or not (single or card.network.architecture == "two-sensor-unet"):
+    if card.task != "landcover" or not (
+        single or card.network.architecture in ("two-sensor-unet", "pixel", "pixel-unet")
+    ):
         raise ModelError(
             f"{bundle.folder}: the model {card.name} maps {card.task} from {', '.join(card.sensors)} by a "
             f"{card.network.architecture}; expected landcover from one sensor, or from two by a two-sensor-unet.",
@@ -169,7 +180,7 @@ class _ModelSource:
 
     def __init__(self, scene: LandcoverScene, model: LandcoverModel, clouds: RowSpool) -> None:
         self._scene, self._clouds = scene, clouds
-        self._sensors = model.sensors
+        self._sensors, self._all = model.sensors, model.all_sensors
         self._names = {sensor: model.bands(sensor) for sensor in model.sensors}
         self._needed = {sensor: model.bands(sensor, needed=True) for sensor in model.sensors}
         self.grid, self.block = scene.grid, scene.block
@@ -192,9 +203,14 @@ class _ModelSource:
                 values[:, missing] = np.nan
             parts.append(values)
             seen.append(valid)
-        self._note(window, hidden & ~np.logical_or.reduce(seen))
+        enough = np.logical_and.reduce(seen) if self._all else np.logical_or.reduce(seen)
+        self._note(window, hidden & ~enough)
         if len(parts) == 1:
             return parts[0]
+        if self._all:
+            values = np.concatenate(parts)
+            values[:, ~enough] = np.nan
+            return values
         return np.concatenate([*parts, np.where(np.stack(seen), np.float32(1), np.float32(np.nan))])
 
     def _light(self, window: Window, names: tuple[str, ...]) -> tuple[FloatArray, Mask, Mask]:
