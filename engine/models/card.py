@@ -57,8 +57,9 @@ Architecture = Literal["resnet-unet", "two-sensor-unet", "pixel", "pixel-unet", 
 class Network(_Part):
     """What the network is built with, beside bands and classes: "resnet-unet" is
     :class:`engine.models.segmenter.Segmenter`, "two-sensor-unet" is
-    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter` without a
-    trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder alone."""
+    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter`
+    without a trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder
+    alone."""
 
     architecture: Architecture = "resnet-unet"
     encoder: EncoderName = "resnet18"

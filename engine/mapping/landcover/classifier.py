@@ -49,7 +49,7 @@ class LandcoverModel:
         _check_card(bundle)
         self.bundle, self.card, self.why = bundle, card, why
         self.either = card.network.architecture == "two-sensor-unet"
-        network: nn.Module = StackedSensors(bundle.two_sensor()) if self.either else bundle.network()
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if self.either else bundle.mapper()
         extra = VALIDITY_BANDS if self.either else 0
         self._engine = StreamingInference(
             network,
