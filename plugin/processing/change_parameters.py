@@ -64,8 +64,8 @@ def change_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         load_parameter(tr),
         legend_parameter(
             tr,
-            tr("Legend that both maps are brought to: empty for the one that they name; worldcover, dfc2020, "
-               "dynamic-world or esri-lulc; or a JSON file."),
+            tr("Legend that both maps are brought to: empty for the one that they name; one of those "
+               "offered; or a JSON file."),
         ),
         advanced(
             number("MIN_AREA", tr("Smallest patch of change (m²)"), 0.0, low=0),

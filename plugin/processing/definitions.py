@@ -19,11 +19,18 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..engine_client.settings import plugin_root
+
 Tr = Callable[[str], str]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
 UNITS = ("auto", "db", "power", "amplitude")
-LEGENDS = ("worldcover", "dfc2020", "dynamic-world", "esri-lulc")
+
+
+def legend_names() -> list[str]:
+    """Names of the legends that ship, ESA WorldCover first."""
+    names = sorted(path.stem for path in (plugin_root() / "resources" / "legends").glob("*.json"))
+    return sorted(names, key=lambda name: name != "worldcover")
 
 
 def raster(name: str, title: str, text: str, *, optional: bool = True) -> QgsProcessingParameterDefinition:
@@ -108,7 +115,7 @@ def model_folder_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinitio
 def legend_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinition:
     """LEGEND: a name, a JSON file, or empty."""
     return advanced(
-        hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *LEGENDS], ""), text
+        hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *legend_names()], ""), text
     )
 
 

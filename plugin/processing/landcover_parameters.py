@@ -85,8 +85,8 @@ def landcover_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingPara
         load_parameter(tr),
         legend_parameter(
             tr,
-            tr("Legend of the map: empty for the model's own; worldcover, dfc2020, dynamic-world or esri-lulc, where "
-               "a mapping to it is known; or a JSON file."),
+            tr("Legend of the map: empty for the model's own; one of those offered, where a mapping to it "
+               "is known; or a JSON file."),
         ),
         advanced(
             number("UNKNOWN_BELOW", tr("Unknown below confidence (%)"), None, low=0, high=99, whole=True),

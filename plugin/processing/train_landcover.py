@@ -13,7 +13,7 @@ from ..engine_client.settings import plugin_root, user_models_folder
 from .checks import folder_faults, meet
 from .engine_algorithm import EngineAlgorithm, made_files
 from .label_classes import MOST_CLASSES, class_colors_fault, class_colors_json, is_drawn_by, label_classes
-from .landcover_checks import scene_faults
+from .landcover_checks import scene_faults, unopened_scenes
 from .layer_files import LayerFault
 from .model_names import model_folders, model_names
 from .preparation import Preparation, PreparedRun
@@ -161,6 +161,9 @@ class TrainLandcoverAlgorithm(EngineAlgorithm):
 
     def output_definitions(self):
         return train_outputs(self.tr)
+
+    def early_faults(self, parameters, context):
+        return unopened_scenes(TrainPreparation(self, parameters, context))
 
     def faults(self, parameters, context):
         return train_faults(TrainPreparation(self, parameters, context))

@@ -31,7 +31,7 @@ from plugin.processing import (
     landcover_parameters,
     sample_parameters,
 )
-from plugin.processing.definitions import LEGENDS
+from plugin.processing.definitions import legend_names
 from plugin.processing.label_classes import PALETTE, class_colors_fault, class_colors_json, label_classes
 from plugin.processing.provider import SameSceneProvider
 
@@ -164,7 +164,8 @@ def test_parameters_and_defaults_are_those_of_the_engines_request(fill, schemas,
 
 
 def test_legends_that_ship_are_offered():
-    assert sorted(LEGENDS) == sorted(path.stem for path in (ROOT / "resources" / "legends").glob("*.json"))
+    assert set(legend_names()) == {path.stem for path in (ROOT / "resources" / "legends").glob("*.json")}
+    assert legend_names()[0] == "worldcover"
 
 
 @pytest.mark.parametrize("name", [*FIELDS, "train_landcover"])
@@ -344,7 +345,9 @@ def test_faults_of_class_colors(fill, text, part):
 
 
 def test_faults_of_scenes(fill, tmp_path):
-    assert fill.fault("landcover", SCENES=[str(tmp_path / "gone.tif")])
+    for name in ("landcover", "train_landcover"):
+        assert "gone.tif' cannot be opened" in fill.fault(name, SCENES=[fill.s2, str(tmp_path / "gone.tif")])
+        assert "web address" in fill.fault(name, SCENES=["https://host/a.tif"])
     far = write_scene(tmp_path / "far.tif", names=S2, origin=(700_000.0, 5_000_000.0))
     assert "does not overlap" in fill.fault("landcover", SCENES=[fill.s2, far])
     assert "chosen twice" in fill.fault("landcover", SCENES=[fill.s2, fill.s2])
