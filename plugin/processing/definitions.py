@@ -63,7 +63,7 @@ def helped(item: QgsProcessingParameterDefinition, text: str) -> QgsProcessingPa
 
 
 def hinted(item: QgsProcessingParameterDefinition, choices: list[str], text: str) -> QgsProcessingParameterDefinition:
-    """A text that may be anything, with ``choices`` offered."""
+    """A text with ``choices`` offered; QGIS's dialog takes no other, scripts and the dock may give any."""
     item.setMetadata({"widget_wrapper": {"value_hints": choices}})
     return helped(item, text)
 
@@ -112,11 +112,19 @@ def model_folder_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinitio
     return advanced(QgsProcessingParameterFile("MODEL_FOLDER", tr("Model folder"), behavior, "", None, True), text)
 
 
-def legend_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinition:
-    """LEGEND: a name, a JSON file, or empty."""
-    return advanced(
-        hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *legend_names()], ""), text
-    )
+def legend_parameters(tr: Tr, text: str) -> list[QgsProcessingParameterDefinition]:
+    """LEGEND by name with its help, and LEGEND_FILE: what QGIS offers as a list cannot be typed into."""
+    kind = QgsProcessingParameterFile.Behavior.File
+    return [
+        advanced(
+            hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *legend_names()], ""),
+            text,
+        ),
+        advanced(
+            QgsProcessingParameterFile("LEGEND_FILE", tr("Legend file"), kind, "json", None, True),
+            tr("A legend of your own (JSON) instead of one by name; those in resources/legends are examples."),
+        ),
+    ]
 
 
 def units_parameter(tr: Tr) -> QgsProcessingParameterDefinition:
