@@ -207,7 +207,7 @@ def test_every_parameter_can_be_given_in_the_dock(iface, scene, second, provider
         given.update(filled.parameters())
         filled.area.kind.setCurrentIndex(CANVAS)
         given.update(filled.parameters())
-        assert set(definitions(name)) - set(given) <= {"MODEL_FOLDER"}, name
+        assert set(definitions(name)) - set(given) <= {"MODEL_FOLDER", "LEGEND_FILE"}, name  # both are texts of the form
         assert set(given) <= set(definitions(name)), name
 
 
