@@ -24,6 +24,8 @@ from ..engine_client.settings import plugin_root
 Tr = Callable[[str], str]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
+DIALOG_ONLY = ("MODEL_FOLDER", "LEGEND_FILE", "ALLOCATION_NUMBERS", "ENCODER_FOLDER")
+"""Parameters that stand beside a list because QGIS's dialog lets nobody type into one; forms give the text itself."""
 UNITS = ("auto", "db", "power", "amplitude")
 
 
