@@ -6,7 +6,7 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFieldComboBox, QgsFileWidget
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
 
 from ..layers.sample import Sample, SampleError
 from .form_page import Form
@@ -49,9 +49,7 @@ class ReportForm(Form):
         add_row(first, tr("&Sample"), self.folder, tip, as_wide_as=_WIDEST)
         add_row(second, tr("&Points"), self.layer, tr("Points with a class code in a field"), as_wide_as=_WIDEST)
         add_row(second, tr("Label &field"), self.field, tr("Field that holds the class code"), as_wide_as=_WIDEST)
-        self._stack = QStackedWidget(self)
-        self._stack.addWidget(sample)
-        self._stack.addWidget(own)
+        self._parts = (sample, own)
         more = rows()
         tip = tr("Only where it is not the map that the sample was drawn for; its classes may differ from the strata.")
         add_row(more, tr("&Map"), self.map, tip, as_wide_as=_WIDEST)
@@ -62,7 +60,8 @@ class ReportForm(Form):
         column.setContentsMargins(9, 9, 9, 9)
         column.setSpacing(9)
         column.addLayout(form)
-        column.addWidget(self._stack)
+        column.addWidget(sample)
+        column.addWidget(own)
         column.addWidget(self.state)
         column.addLayout(more)
         column.addStretch(1)
@@ -152,7 +151,8 @@ class ReportForm(Form):
 
     def _show(self, *_) -> None:
         own = self.kind.currentIndex() == LAYER
-        self._stack.setCurrentIndex(1 if own else 0)
+        for part, shown in zip(self._parts, (not own, own)):
+            part.setVisible(shown)
         text = ""
         if own:
             text = self.tr("Points that were not drawn at random say how the map does where they lie, no more.")

@@ -6,12 +6,12 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from ..processing.sample_parameters import ALLOCATIONS, DESIGNS
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, rows
+from .form_parts import OutputFolder, add_row, hint, rows
 from .layer_picker import RASTER, LayerPicker
 
 _SETTINGS = "samescene/dock/sample"
@@ -41,9 +41,7 @@ class SampleForm(Form):
         self.area.setToolTip(tr("Points are drawn in this area only."))
         self.overwrite = QCheckBox(tr("Replace results in the output folder"), self)
         self.out = OutputFolder(self)
-        self._note = QLabel(self)
-        self._note.setWordWrap(True)
-        self._note.setEnabled(False)
+        self._note = hint("", self)
         self._lay_out()
         self._connect()
         self._design_changed()
