@@ -75,6 +75,18 @@ JOBS: dict[str, Job] = {
             "Map land cover from Sentinel-2, Sentinel-1 or both.",
         ),
         Job(
+            "landcover-change",
+            "engine.mapping.landcover.change_request:LandcoverChangeRequest",
+            "engine.mapping.landcover.change:run",
+            "Compare two land-cover maps: what became of what.",
+        ),
+        Job(
+            "landcover-legend",
+            "engine.mapping.landcover.legend_request:LandcoverLegendRequest",
+            "engine.mapping.landcover.legend_change:run",
+            "Write a land-cover map in another legend, or with classes merged.",
+        ),
+        Job(
             "assess-sample",
             "engine.assess.requests:SampleRequest",
             "engine.assess.sample:run",
@@ -101,7 +113,7 @@ JOBS: dict[str, Job] = {
         Job(
             "finetune",
             "engine.training.requests:FinetuneRequest",
-            "engine.training.finetune:run",
+            "engine.training.finetune_job:run",
             "Train a flood model on labelled chips.",
         ),
         Job(

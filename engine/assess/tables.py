@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.outputs import explain_os_error
+from engine.mapping.report.tables import write_csv
 
 
 def write_tables(folder: Path, figures: dict[str, Any]) -> dict[str, str]:
@@ -60,14 +59,3 @@ def _write_cross(path: Path, heads: Sequence[str], cells: Sequence[Sequence[floa
     columns = [sum(row[k] for row in cells) for k in range(len(heads))]
     rows = [[head, *row, sum(row)] for head, row in zip(heads, cells, strict=True)]
     write_csv(path, ("map \\ reference", *heads, "total"), [*rows, ["total", *columns, sum(columns)]])
-
-
-def write_csv(path: Path, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """One table, UTF-8; None becomes an empty cell. Raises OutputError."""
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(heads)
-            writer.writerows(rows)
-    except OSError as error:
-        raise explain_os_error(error, path) from error

@@ -20,9 +20,9 @@ LAYOUT = Layout(
         "s2_bands": "LIST",
         "max_days": "DAYS",
     }
-    | {"max_missing": "SHARE", "max_cloud": "SHARE", "max_broken": "SHARE", "need": "WHAT"},
+    | {"max_missing": "SHARE", "max_cloud": "SHARE", "max_broken": "SHARE", "need": "WHAT", "labels": "WHAT"},
     sections={
-        "Input and output": ("path", "out", "overwrite", "need"),
+        "Input and output": ("path", "out", "overwrite", "need", "labels"),
         "Squares": ("crop", "s2_bands", "shard", "workers"),
         "What is left out": ("max_days", "max_missing", "max_cloud", "max_broken"),
     },

@@ -17,6 +17,10 @@ MAP, ASSESS, LEARN, ENGINE = "Make maps", "Assess and test", "Train models", "En
 COMMANDS = {
     "flood": Entry("engine.cli.flood:command", "Map water and flood from Sentinel-1 or Sentinel-2.", MAP),
     "landcover": Entry("engine.cli.landcover:command", "Map land cover from Sentinel-2, Sentinel-1 or both.", MAP),
+    "landcover-change": Entry("engine.cli.landcover_change:command", "Compare two land-cover maps.", MAP),
+    "landcover-legend": Entry(
+        "engine.cli.landcover_legend:command", "Bring a map to another legend, or merge classes.", MAP
+    ),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
     "assess": Entry("engine.cli.assess:group", "Draw points on a map; accuracy and areas from their labels.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),

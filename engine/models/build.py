@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.models.pixel import PixelSegmenter
 from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
@@ -11,7 +12,7 @@ from engine.models.two_sensor import TwoSensorSegmenter
 if TYPE_CHECKING:
     from engine.models.card import Card
 
-AnyNetwork = Segmenter | TwoSensorSegmenter | ResNet
+AnyNetwork = Segmenter | TwoSensorSegmenter | PixelSegmenter | ResNet
 
 
 def build(card: Card) -> AnyNetwork:
@@ -22,6 +23,10 @@ def build(card: Card) -> AnyNetwork:
     if card.network.architecture == "two-sensor-unet":
         s1 = sum(band.sensor == "s1" for band in card.bands)
         return TwoSensorSegmenter(s1_bands=s1, s2_bands=len(card.bands) - s1, classes=card.outputs, **size).eval()
+    if card.network.architecture in ("pixel", "pixel-unet"):
+        trunk = size if card.network.architecture == "pixel-unet" else {}
+        waves = card.network.waves
+        return PixelSegmenter(bands=card.inputs, classes=card.outputs, waves=waves, **trunk).eval()
     return Segmenter(bands=card.inputs, classes=card.outputs, **size).eval()
 
 
@@ -29,6 +34,11 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
     """Architecture, encoder and width as the card's ``network`` has them."""
     if isinstance(network, ResNet):
         return {"architecture": "resnet", "encoder": network.name, "width": network.width}
+    if isinstance(network, PixelSegmenter):
+        found: dict[str, Any] = {"architecture": "pixel" if network.trunk is None else "pixel-unet"}
+        if network.trunk is not None:
+            found |= {"encoder": network.trunk.encoder.name, "width": network.trunk.encoder.width}
+        return found | {"waves": network.waves}
     architecture = "two-sensor-unet" if isinstance(network, TwoSensorSegmenter) else "resnet-unet"
     settings = network.settings()
     return {"architecture": architecture, "encoder": settings["encoder"], "width": settings["width"]}

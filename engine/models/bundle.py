@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from engine.errors import ModelError
+from engine.models.library import user_models_folder
 from engine.outputs import explain_os_error
 from engine.version import VERSION
 
 if TYPE_CHECKING:
     from engine.models.build import AnyNetwork
     from engine.models.card import Card
+    from engine.models.pixel import PixelSegmenter
     from engine.models.resnet import ResNet
     from engine.models.segmenter import Segmenter
     from engine.models.two_sensor import TwoSensorSegmenter
@@ -71,15 +73,17 @@ class Bundle:
                 remedy="Copy or download the bundle again.",
             )
 
-    def network(self) -> Segmenter:
+    def network(self) -> Segmenter | PixelSegmenter:
         """The network with its weights, in evaluation mode, on the processor.
 
         Raises ModelError, naming the file, when the weights are absent, damaged, of another card, hold numbers that
         are not finite, or do not fit the network that the card describes; and for encoders and two-sensor networks.
         """
+        from engine.models.pixel import PixelSegmenter
         from engine.models.segmenter import Segmenter
 
-        return self._of(Segmenter, "one that maps images of one kind")
+        kinds: tuple[type[Segmenter | PixelSegmenter], ...] = (Segmenter, PixelSegmenter)
+        return self._of(kinds, "one that maps images of one kind")
 
     def two_sensor(self) -> TwoSensorSegmenter:
         """As :meth:`network`, for a card of the architecture "two-sensor-unet"."""
@@ -98,7 +102,7 @@ class Bundle:
             return network.encoder
         return self._of(ResNet, "an encoder", network)
 
-    def _of(self, kind: type[Kind], words: str, network: AnyNetwork | None = None) -> Kind:
+    def _of(self, kind: type[Kind] | tuple[type[Kind], ...], words: str, network: AnyNetwork | None = None) -> Kind:
         network = self.module() if network is None else network
         if not isinstance(network, kind):
             raise ModelError(
@@ -244,11 +248,12 @@ def save_bundle(
 
 
 def model_folders() -> list[Path]:
-    """Folders of bundles: those of the variable SAMESCENE_MODELS, then ``resources/models`` beside the engine, then
+    """Folders of bundles: those of the variable SAMESCENE_MODELS, the user's own
+    (:func:`engine.models.library.user_models_folder`), then ``resources/models`` beside the engine, then
     ``share/samescene/models`` of the Python environment, where an installed package has them."""
     given = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
     beside = Path(__file__).resolve().parents[2] / "resources" / "models"
-    return [*given, beside, Path(sys.prefix) / "share" / "samescene" / "models"]
+    return [*given, user_models_folder(), beside, Path(sys.prefix) / "share" / "samescene" / "models"]
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:
@@ -258,7 +263,7 @@ def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:
         if not folder.is_dir():
             continue
         for path in folder.iterdir():
-            if (path / CARD).is_file():
+            if not path.name.startswith(".") and (path / CARD).is_file():
                 found.setdefault(path.name, KnownModel(path.name, path))
     return sorted(found.values(), key=lambda model: model.name)
 

@@ -51,19 +51,22 @@ class OutputClass(_Part):
     color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None = None
 
 
-Architecture = Literal["resnet-unet", "two-sensor-unet", "resnet"]
+Architecture = Literal["resnet-unet", "two-sensor-unet", "pixel", "pixel-unet", "resnet"]
 
 
 class Network(_Part):
     """What the network is built with, beside bands and classes: "resnet-unet" is
     :class:`engine.models.segmenter.Segmenter`, "two-sensor-unet" is
-    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "resnet" is an encoder alone."""
+    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter` without a
+    trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder alone."""
 
     architecture: Architecture = "resnet-unet"
     encoder: EncoderName = "resnet18"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
     validity: bool = False
     """The network has one more input band, 1 where a pixel is valid."""
+    waves: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Random cosines of a "pixel" or "pixel-unet"."""
 
 
 class TrainingData(_Part):

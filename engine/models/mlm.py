@@ -16,6 +16,8 @@ SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
 _TITLES = {
     "resnet-unet": "U-Net with a {encoder} encoder",
     "two-sensor-unet": "U-Net with two {encoder} encoders, one for each sensor",
+    "pixel": "Linear layer over pixels and their neighbourhoods",
+    "pixel-unet": "Linear layer over pixels, their neighbourhoods and a frozen U-Net with a {encoder} encoder",
     "resnet": "{encoder}",
 }
 _ENCODERS = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}

@@ -6,6 +6,7 @@ rectangle of whole pixels, always written row before column. Windows may reach o
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from affine import Affine
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 
 
 class Bounds(NamedTuple):
@@ -137,7 +139,8 @@ class Grid:
             return math.hypot(t.b * east, t.e * north), math.hypot(t.a * east, t.d * north)
         factor = 1.0
         if self.crs is not None:
-            factor = float(self.crs.linear_units_factor[1])
+            with contextlib.suppress(CRSError):  # a local system that is not projected: its own lengths
+                factor = float(self.crs.linear_units_factor[1])
         return math.hypot(t.b, t.e) * factor, math.hypot(t.a, t.d) * factor
 
     def crop(self, window: Window) -> Grid:

@@ -85,9 +85,9 @@ def read_regions(
         geometries, own = np.array([_box(text, corners)], object), WGS84
     else:
         geometries, ids, fields, own = _read_file(text, what, id_field)
-    placed = _transformed(geometries, own, crs, name, what)
+    placed = transformed(geometries, own, crs, name, what)
     if grid is not None:
-        placed = np.array([_turned(g, grid) for g in placed], object)
+        placed = np.array([turned(g, grid) for g in placed], object)
     return Regions(path=name, crs=crs, geometries=placed, ids=ids, fields=fields)
 
 
@@ -102,9 +102,23 @@ def _box(text: str, corners: Sequence[float]) -> Any:
     return shapely.box(west, south, east + 360 if east < west else east, north)
 
 
-def _read_file(
-    text: str, what: str, id_field: str | None
-) -> tuple[NDArray[Any], tuple[str, ...], dict[str, NDArray[Any]], Any]:
+@dataclass(frozen=True)
+class Features:
+    """A layer as it lies in its file: ``geometries`` (some may be missing, empty or invalid), ``ids``, ``fields`` by
+    name, ``crs`` (None where the layer has none); ``name`` is the file for messages."""
+
+    name: str
+    geometries: NDArray[Any]
+    ids: NDArray[Any]
+    fields: dict[str, NDArray[Any]]
+    crs: Any
+
+
+def read_features(text: str, what: str, *, expected: str = "polygon layer") -> Features:
+    """All features of a layer of a vector file; ``text`` may end in ``|layername=NAME``, the first is taken otherwise.
+
+    Raises MissingFileError, DamagedFileError, and RegionError where there is no such layer, or none with geometries.
+    """
     path, _, rest = text.partition("|")
     layer = next((p.partition("=")[2] for p in rest.split("|") if p.lower().startswith("layername=")), None)
     name = shown(text)
@@ -120,7 +134,7 @@ def _read_file(
                     remedy="Name one of these layers.",
                 )
             if not found:
-                raise RegionError(f"{name}: the {what} has no layer with geometries.", remedy="Give a polygon layer.")
+                raise RegionError(f"{name}: the {what} has no layer with geometries.", remedy=f"Give a {expected}.")
             meta, fids, wkb, columns = pyogrio.raw.read(path, layer=layer or found[0], return_fids=True, force_2d=True)
             geometries = shapely.from_wkb(wkb, on_invalid="raise")
     except RegionError:
@@ -128,22 +142,30 @@ def _read_file(
     except Exception as error:  # pyogrio, shapely and their GDAL raise many kinds for what a damaged file can hold
         raise DamagedFileError(
             f"{name}: the {what} cannot be read as a vector layer ({' '.join(str(error).split())[:200]}).",
-            remedy="Give a polygon layer that OGR reads, for example GeoPackage or GeoJSON.",
+            remedy=f"Give a {expected} that OGR reads, for example GeoPackage or GeoJSON.",
         ) from error
     fields = dict(zip((str(f) for f in meta["fields"]), columns, strict=True))
+    return Features(name, geometries, fids, fields, meta["crs"] or None)
+
+
+def _read_file(
+    text: str, what: str, id_field: str | None
+) -> tuple[NDArray[Any], tuple[str, ...], dict[str, NDArray[Any]], Any]:
+    found = read_features(text, what)
+    name, fields = found.name, found.fields
     if id_field is not None and id_field not in fields:
         raise RegionError(
             f"{name}: the {what} has no field {id_field}; found {', '.join(fields) or 'no fields'}.",
             remedy="Name one of these fields.",
         )
-    keep, polygons = _polygons(geometries, name, what)
-    if not meta["crs"]:
+    keep, polygons = _polygons(found.geometries, name, what)
+    if found.crs is None:
         raise RegionError(
             f"{name}: the {what} has no coordinate reference system.", remedy="Assign one in QGIS (Define projection)."
         )
-    values = fields[id_field] if id_field is not None else fids
+    values = fields[id_field] if id_field is not None else found.ids
     ids = tuple("" if v is None else str(v) for v in np.asarray(values)[keep])
-    return polygons, ids, {key: column[keep] for key, column in fields.items()}, meta["crs"]
+    return polygons, ids, {key: column[keep] for key, column in fields.items()}, found.crs
 
 
 def _polygons(geometries: NDArray[Any], name: str, what: str) -> tuple[NDArray[np.bool_], NDArray[Any]]:
@@ -171,7 +193,11 @@ def _valid_polygon(geometry: Any) -> Any:
     return parts[0] if len(parts) == 1 else shapely.union_all(parts)
 
 
-def _transformed(geometries: NDArray[Any], source: Any, target: Any, name: str, what: str) -> NDArray[Any]:
+def transformed(geometries: NDArray[Any], source: Any, target: Any, name: str, what: str) -> NDArray[Any]:
+    """The geometries in the system ``target``: edges are cut finely before they are bent, polygons stay valid.
+
+    Raises RegionError where a point has no image in ``target``.
+    """
     if same_crs(source, target):
         return geometries
     system = pyproj_crs(source)
@@ -199,7 +225,7 @@ def _transformed(geometries: NDArray[Any], source: Any, target: Any, name: str, 
     return np.array([_valid_polygon(g) or g for g in moved], object)
 
 
-def _turned(geometry: Any, grid: Grid) -> Any:
+def turned(geometry: Any, grid: Grid) -> Any:
     """The geometry (degrees) moved by whole turns of longitude to where it overlaps ``grid``, if it can."""
     if not grid.geographic:
         return geometry

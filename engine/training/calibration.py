@@ -1,4 +1,4 @@
-"""Validation of a flood network: counts of water, the temperature that calibrates it, and how well that keeps."""
+"""Validation of a network: confusion matrices, the temperature that calibrates it, and how well that keeps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,26 @@ from engine.training.temperature import fit_temperature
 
 Counts = list[tuple[int, int, int, int]]
 Plain = dict[str, float | int | None]
-_PIXELS = 1_000_000
+Tables = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Probabilities (n, classes) and labels (n,) of pixels → the probability (n,) whose calibration counts, and whether it
+came true."""
+
+_NUMBERS = 2_000_000
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """``temperature``; for each sample ``counts``, (tp, fp, fn, tn) of water, and ``tables``, (2, 101) pixels by truth
-    and P(water) in per cent."""
+    """``temperature``; for each sample ``matrices`` (n, classes, classes), pixels by truth and map, and ``tables``,
+    (2, 101) pixels by whether it came true and the probability in per cent (of water, or of the class mapped)."""
 
     temperature: float
-    counts: Counts
+    matrices: NDArray[np.int64]
     tables: list[NDArray[np.int64]]
+
+    @property
+    def counts(self) -> Counts:
+        """Of two classes: (tp, fp, fn, tn) of the second for each sample."""
+        return [(int(m[1, 1]), int(m[0, 1]), int(m[1, 0]), int(m[0, 0])) for m in self.matrices]
 
     @property
     def reliability(self) -> PercentCalibration:
@@ -42,8 +51,19 @@ class Calibrated:
 
     def seen(self) -> Calibrated:
         """Without the samples in which nothing was counted."""
-        kept = [i for i, row in enumerate(self.counts) if sum(row)]
-        return Calibrated(self.temperature, [self.counts[i] for i in kept], [self.tables[i] for i in kept])
+        kept = [i for i, matrix in enumerate(self.matrices) if matrix.sum()]
+        return Calibrated(self.temperature, self.matrices[kept], [self.tables[i] for i in kept])
+
+
+def water_probability(probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """P(water) of two classes, and where there is water."""
+    return probability[:, 1], label == 1
+
+
+def confidence(probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest probability, and where its class is the right one."""
+    most, which = probability.max(1)
+    return most, which == label
 
 
 @torch.no_grad()
@@ -52,6 +72,7 @@ def calibrate(
     data: PairDataset,
     indices: Sequence[int],
     *,
+    tables: Tables = water_probability,
     sensors: Sequence[str] | None = None,
     fit: bool = True,
     temperature: float = 1.0,
@@ -60,19 +81,19 @@ def calibrate(
 ) -> Calibrated:
     """What ``network`` makes of the labelled, valid pixels of samples ``indices``, ``at_once`` of them at a time.
 
-    Counts and tables are of what the network tells from all ``sensors`` together (default: those of the data). The
-    temperature is fitted on at most a million pixels, evenly spread, of the answers from both sensors and from each
-    alone: one card serves all three; the tables are of the same pixels. With nothing to fit on it is 1; without
-    ``fit`` it is ``temperature``, and every pixel is in the tables.
+    Matrices and ``tables`` are of what the network tells from all ``sensors`` together (default: those of the data).
+    The temperature is fitted on at most two million probabilities, evenly spread, of the answers from both sensors and
+    from each alone: one card serves all three; the tables are of the same pixels. With nothing to fit on it is 1;
+    without ``fit`` it is ``temperature``, and every pixel is in the tables.
     """
     whole = tuple(sensors or data.bands)
     ways = [whole, *([(s,) for s in whole] if fit and len(whole) > 1 else [])]
     device = next(network.parameters()).device
-    every = max(1, len(ways) * len(indices) * data.side**2 // _PIXELS) if fit else 1
+    every = max(1, len(ways) * len(indices) * data.side**2 * network.classes // _NUMBERS) if fit else 1
     pool: list[tuple[Tensor, Tensor]] = []
     kept: list[tuple[Tensor, Tensor]] = []
-    counts: Counts = []
-    tables: list[NDArray[np.int64]] = []
+    matrices = [np.zeros((0, network.classes, network.classes), np.int64)]
+    found: list[NDArray[np.int64]] = []
     for start in range(0, len(indices), at_once):
         check()
         batch = whole_cells(data.batch(indices[start : start + at_once], sensors=whole))
@@ -82,21 +103,21 @@ def calibrate(
             label = known_label(batch, way)
             thinned = _known(logits, label, every)
             if way == whole:
-                counts += _counted(logits, label)
+                matrices.append(_confusion(logits, label))
                 kept += thinned
             pool += thinned if fit else []
         if not fit:
-            tables += [_table(*pixels, temperature) for pixels in kept]
+            found += [_table(*pixels, temperature, tables) for pixels in kept]
             kept = []
     if pool:
         fitted = fit_temperature(torch.cat([logits for logits, _ in pool]), torch.cat([labels for _, labels in pool]))
         temperature = round(fitted, 4)
-        tables = [_table(*pixels, temperature) for pixels in kept]
-    return Calibrated(1.0 if fit and not pool else temperature, counts, tables)
+        found = [_table(*pixels, temperature, tables) for pixels in kept]
+    return Calibrated(1.0 if fit and not pool else temperature, np.concatenate(matrices), found)
 
 
 def _known(logits: Tensor, label: Tensor, every: int) -> list[tuple[Tensor, Tensor]]:
-    """For each sample the logits (n, 2) and labels (n,) of one in ``every`` labelled pixel."""
+    """For each sample the logits (n, classes) and labels (n,) of one in ``every`` labelled pixel."""
     found = []
     for values, truth in zip(logits.movedim(1, 3), label, strict=True):
         known = truth != IGNORE
@@ -104,20 +125,21 @@ def _known(logits: Tensor, label: Tensor, every: int) -> list[tuple[Tensor, Tens
     return found
 
 
-def _counted(logits: Tensor, label: Tensor) -> Counts:
-    mapped = logits[:, 1] > logits[:, 0]
-    found: Counts = []
-    for truth, water in zip(label, mapped, strict=True):
-        wet, dry = truth == 1, truth == 0
-        pairs = (water & wet, water & dry, ~water & wet, ~water & dry)
-        found.append(tuple(int(p.sum()) for p in pairs))  # type: ignore[arg-type]
+def _confusion(logits: Tensor, label: Tensor) -> NDArray[np.int64]:
+    """(N, K, K) pixels by truth and by the class with the largest logit, the first of equals."""
+    classes = logits.shape[1]
+    truth, mapped = label.numpy(), logits.argmax(1).numpy()
+    found = np.zeros((len(truth), classes, classes), np.int64)
+    for into, right, told in zip(found, truth, mapped, strict=True):
+        known = right != IGNORE
+        into += np.bincount(right[known] * classes + told[known], minlength=classes**2).reshape(classes, classes)
     return found
 
 
-def _table(logits: Tensor, labels: Tensor, temperature: float) -> NDArray[np.int64]:
-    water = torch.sigmoid((logits[:, 1] - logits[:, 0]) / temperature)  # the softmax of two classes
-    percent = (100 * water).round().to(torch.uint8)
-    return PercentCalibration.of(percent.numpy(), (labels == 1).numpy()).table()
+def _table(logits: Tensor, labels: Tensor, temperature: float, tables: Tables) -> NDArray[np.int64]:
+    probability, true = tables((logits / temperature).softmax(1), labels)
+    percent = (100 * probability).round().to(torch.uint8)
+    return PercentCalibration.of(percent.numpy(), true.numpy()).table()
 
 
 def water_iou(counts: Counts) -> Plain:

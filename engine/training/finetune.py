@@ -1,9 +1,9 @@
-"""The ``finetune`` job: a flood model from labelled chips, on pretrained encoders or from nothing."""
+"""The ``finetune`` job: a flood or land-cover model from labelled chips, on pretrained encoders or from nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from engine.events import Reporter
 from engine.models.bundle import CARD, Bundle, save_bundle
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
-from engine.training.calibration import Calibrated, calibrate, calibration_error, water_iou
+from engine.training.calibration import Calibrated, calibrate, calibration_error
+from engine.training.data.dataset import PairDataset
 from engine.training.distributed import World, joined_world
-from engine.training.flood_card import CLASSES, flood_card
-from engine.training.flood_data import SENSOR_SETS, Split, choose_bands, open_labelled, split
+from engine.training.labelled import SENSOR_SETS, Split, choose_bands, ground_sampling, open_labelled, split
 from engine.training.loop import TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, read_metrics
 from engine.training.optimiser import freeze
@@ -34,13 +34,16 @@ from engine.training.pretrain import (
 from engine.training.report import svg
 from engine.training.report.reliability import Reliability
 from engine.training.report.run import run_report_html
-from engine.training.report.samples import prediction_samples, spread
+from engine.training.report.samples import spread
 from engine.training.requests import FinetuneRequest
 from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
 from engine.training.segmentation import Network, Segmentation, Variation, encoders_of, predicted, whole_cells
 from engine.training.segmentation_losses import class_weights
-from engine.training.start import Start, find_start
+from engine.training.start import Start, carry_over, find_start
+from engine.training.tasks.card import model_card
+from engine.training.tasks.find import find_task
+from engine.training.tasks.task import Measured, Task, TaskClass
 from engine.version import VERSION
 
 __all__ = ["Start", "calibrate", "find_start", "run"]
@@ -65,11 +68,13 @@ def run(request: FinetuneRequest, reporter: Reporter, *, brief: bool = False) ->
 def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: bool) -> dict[str, Any]:
     started = time.monotonic()
     reporter.progress(0.0, "data", "Looking for data")
+    task = find_task(request)
     start = find_start(request)
-    parts = _open(request, start, reporter)
+    parts, classes = _open(request, task, start, reporter)
     data = parts.train
+    gsd_m = ground_sampling(data, parts.train_indices, given=request.gsd)
     seed_everything(derive_seed(request.seed, "rank", world.rank))
-    objective = _objective(request, start, parts)
+    objective = _objective(request, start, parts, classes)
     hold = _frozen(objective.network, request)
     smaller = _fitting(request, len(parts.train_indices), world, reporter)
     order = training_order(smaller, data, world, parts.train_indices)
@@ -86,7 +91,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             samples=smaller.batch * world.size,
             facts={**run_facts(smaller, data), "train": parts.train_indices, "start": start.sha256},
             after_train_mode=hold,
-            validate=_validator(objective.network, parts) if parts.check_indices and not brief else None,
+            validate=_validator(objective.network, task, parts) if parts.check_indices and not brief else None,
         )
         loop.run(resume=request.resume)
         if not world.main:
@@ -95,29 +100,36 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             objective.load_state_dict(loop.average.values)
         reporter.progress(0.92, "calibrate", "Calibrating on validation data")
         network = objective.network.eval()
-        checked = _validated(network, request, parts, reporter)
-        whole = checked[request.sensors]
+        checked = _validated(network, request, task, parts, reporter)
+        measured = Measured(checked, request.sensor_set, len(parts.check_indices), bool(request.validation))
+        whole = measured.whole
         if not parts.check_indices:
-            reporter.warn("There is one event only, so nothing was held out: probabilities are not calibrated.")
+            reporter.warn(
+                "There is one event or place only, so nothing was held out: probabilities are not calibrated."
+            )
         figures = {
             "steps": settings.steps,
             "training_seconds": round(loop.seconds, 2),
             "precision": loop.precision,
             "start": start.name,
-            "sensors": request.sensors,
+            "sensors": request.sensor_set,
             "bands": {sensor: list(names) for sensor, names in data.bands.items()},
             "squares": len(parts.train_indices),
             "events": len({data.samples[i].group for i in parts.train_indices}),
             "validation_squares": len(parts.check_indices),
             "temperature": whole.temperature,
-            "validation_iou": water_iou(whole.counts),
-            "validation_iou_alone": {s: water_iou(one.counts) for s, one in checked.items() if s != request.sensors},
+            **task.figures(measured, classes),
             "validation_ece": calibration_error(whole.tables),
             "left_out": [one.why for one in data.left_out],
         }
         reporter.progress(0.95, "save", "Writing the model")
-        samples = [] if brief else _samples(network, parts, whole.temperature)
-        bundle = save_bundle(folder.path / _MODEL, network.cpu(), flood_card(request, data, checked))
+        samples = [] if brief else _samples(network, task, parts, classes, whole.temperature)
+        card = (
+            model_card(request, data, gsd_m)
+            | {"temperature": whole.temperature}
+            | task.card(measured, classes, tuple(data.bands))
+        )
+        bundle = save_bundle(folder.path / _MODEL, network.cpu(), card)
         rows = read_metrics(folder.path / METRICS)
         result = _result(request, world, figures | last_figures(rows), reporter, bundle)
         result["seconds"] = round(time.monotonic() - started, 2)
@@ -127,11 +139,12 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
             html = run_report_html(
                 result=result,
                 rows=rows,
-                title=f"Flood model {request.model_name}",
-                cards=_cards(figures),
+                title=f"{task.noun} model {request.model_name}",
+                cards=[*task.tiles(figures), *_tiles(figures)],
                 samples=samples,
                 samples_title="Predictions for validation squares" if parts.check_indices else "Predictions",
-                reliability=_reliability(request, checked),
+                reliability=_reliability(checked),
+                reliability_of=task.reliability,
             )
             folder.write(REPORT, html)
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
@@ -139,55 +152,75 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
     return {**result, "out": str(Path(request.out).expanduser().absolute())}
 
 
-def _open(request: FinetuneRequest, start: Start, reporter: Reporter) -> Split:
+def _open(
+    request: FinetuneRequest, task: Task, start: Start, reporter: Reporter
+) -> tuple[Split, tuple[TaskClass, ...]]:
+    """The data, split, with labels as numbers of the classes."""
     bands = choose_bands(
-        SENSOR_SETS[request.sensors], request.data, known=start.statistics, optical=request.optical_bands
+        SENSOR_SETS[request.sensor_set],
+        request.data,
+        known=start.statistics,
+        optical=request.optical_bands,
+        default=task.s2_bands,
     )
     part = reporter.part(0.0, 0.1)
-    data = open_labelled(request.data, bands, side=request.crop, broken=request.broken, reporter=part.part(0.0, 0.7))
+
+    def opened(places: Sequence[str], share: Reporter) -> PairDataset:
+        return open_labelled(places, bands, side=request.crop, broken=request.broken, reporter=share, task=task)
+
+    data = opened(request.data, part.part(0.0, 0.7))
     known = {sensor: start.statistics.get(sensor, data.statistics[sensor]) for sensor in bands}
-    data = data.normalised_by(known)
-    check = None
-    if request.validation:
-        check = open_labelled(
-            request.validation, bands, side=request.crop, broken=request.broken, reporter=part.part(0.7, 1.0)
-        ).normalised_by(known)
+    check = opened(request.validation, part.part(0.7, 1.0)) if request.validation else None
+    classes = task.classes([data, *([check] if check else [])])
     warn_of_data(request, data, reporter)
-    return split(data, check, labels=request.labels, seed=request.seed)
+    numbers = {one.value: number for number, one in enumerate(classes)}
+
+    def learned(one: PairDataset) -> PairDataset:
+        return one.normalised_by(known).relabelled(
+            numbers, legend=one.legend, classes={number: c.name for number, c in enumerate(classes)}
+        )
+
+    parts = split(learned(data), learned(check) if check else None, labels=request.labels, seed=request.seed)
+    seen = parts.train.label_counts(parts.train_indices)
+    unseen = [one.name for number, one in enumerate(classes) if not seen.get(number)]
+    if unseen:
+        reporter.warn(f"No training square shows {', '.join(unseen)}: the model cannot find it.")
+    return parts, classes
 
 
-def _objective(request: FinetuneRequest, start: Start, parts: Split) -> Segmentation:
+def _objective(request: FinetuneRequest, start: Start, parts: Split, classes: Sequence[TaskClass]) -> Segmentation:
     torch.manual_seed(derive_seed(request.seed, "weights"))
     data = parts.train
     first = next(iter(start.encoders.values()), None)
     name, width = (first.name, first.width) if first is not None else (request.architecture, request.width)
     network: Network
-    if request.sensors == "both":
+    if request.sensor_set == "both":
         network = TwoSensorSegmenter(
             s1_bands=len(data.bands["s1"]),
             s2_bands=len(data.bands["s2"]),
-            classes=len(CLASSES),
+            classes=len(classes),
             encoder=name,
             width=width,
         )
     else:
-        network = Segmenter(bands=len(data.bands[request.sensors]), classes=len(CLASSES), encoder=name, width=width)
-    for encoder, known in zip(encoders_of(network), start.encoders.values(), strict=False):
-        encoder.load_state_dict(known.state_dict())
-    if start.network is not None:
-        network.load_state_dict(start.network.state_dict())
+        network = Segmenter(bands=len(data.bands[request.sensor_set]), classes=len(classes), encoder=name, width=width)
+    carry_over(start, network, [one.value for one in classes], data.legend)
     weights = None
     if request.class_weights == "balanced":
-        weights = class_weights(data.label_counts(parts.train_indices), len(CLASSES))
+        weights = class_weights(data.label_counts(parts.train_indices), len(classes))
+    optical = data.bands.get("s2", ())
     variation = Variation(
         jitter=request.jitter,
         common_jitter=request.common_jitter,
         gain=request.gain,
         scale=request.scale,
+        shrink=request.shrink,
+        hide=request.hide_bands,
+        hidden=tuple(number for number, band in enumerate(optical) if band in request.hidden_bands),
         drop_sensor=request.drop_sensor,
     )
     return Segmentation(
-        network, sensors=SENSOR_SETS[request.sensors], loss=request.loss, weights=weights, variation=variation
+        network, sensors=SENSOR_SETS[request.sensor_set], loss=request.loss, weights=weights, variation=variation
     )
 
 
@@ -210,25 +243,27 @@ def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Repor
     return request.model_copy(update={"batch": most})
 
 
-def _validator(network: Network, parts: Split) -> Callable[[int], dict[str, float]]:
+def _validator(network: Network, task: Task, parts: Split) -> Callable[[int], dict[str, float]]:
     def validate(step: int) -> dict[str, float]:
-        iou = water_iou(calibrate(network, parts.check, parts.check_indices, fit=False).counts)["value"]
-        return {} if iou is None else {"iou": iou}
+        return task.on_the_way(calibrate(network, parts.check, parts.check_indices, tables=task.tables, fit=False))
 
     return validate
 
 
-def _validated(network: Network, request: FinetuneRequest, parts: Split, reporter: Reporter) -> dict[str, Calibrated]:
+def _validated(
+    network: Network, request: FinetuneRequest, task: Task, parts: Split, reporter: Reporter
+) -> dict[str, Calibrated]:
     """By what was mapped from: all sensors, and each of two alone where a square has it."""
     data, indices = parts.check, parts.check_indices
-    whole = calibrate(network, data, indices, check=reporter.check)
-    found: dict[str, Calibrated] = {request.sensors: whole}
-    if request.sensors == "both":
+    whole = calibrate(network, data, indices, tables=task.tables, check=reporter.check)
+    found: dict[str, Calibrated] = {request.sensor_set: whole}
+    if request.sensor_set == "both":
         for sensor in SENSOR_SETS["both"]:
             alone = calibrate(
                 network,
                 data,
                 indices,
+                tables=task.tables,
                 sensors=(sensor,),
                 fit=False,
                 temperature=whole.temperature,
@@ -238,33 +273,28 @@ def _validated(network: Network, request: FinetuneRequest, parts: Split, reporte
     return found
 
 
-def _reliability(request: FinetuneRequest, checked: dict[str, Calibrated]) -> list[Reliability]:
+def _reliability(checked: dict[str, Calibrated]) -> list[Reliability]:
     names = {way: "validation data" if len(checked) == 1 else f"from {way}" for way in checked}
     drawn = zip(checked.items(), svg.COLORS, svg.MARKERS, strict=False)  # three ways at most
     return [Reliability(names[way], one.reliability, color, marker) for (way, one), color, marker in drawn]
 
 
 @torch.no_grad()
-def _samples(network: Network, parts: Split, temperature: float) -> list[Any]:
+def _samples(network: Network, task: Task, parts: Split, classes: Sequence[TaskClass], temperature: float) -> list[Any]:
     data, indices = (parts.check, parts.check_indices) if parts.check_indices else (parts.train, parts.train_indices)
     chosen = [indices[i] for i in spread(len(indices), 6)]
     batch = whole_cells(data.batch(chosen))
     device = next(network.parameters()).device
     there = {name: value.to(device) for name, value in batch.items()}
-    probability = (predicted(network, there, tuple(data.bands)).float() / temperature).softmax(1)[:, 1]
-    return prediction_samples(data, chosen, probability, batch)
+    probability = (predicted(network, there, tuple(data.bands)).float() / temperature).softmax(1)
+    return task.sample_rows(data, chosen, probability, batch, classes)
 
 
-def _cards(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    def shown(iou: dict[str, Any]) -> str:
-        return "–" if iou["value"] is None else f"{iou['value']:.3f} ({iou['low']:.3f} to {iou['high']:.3f})"
-
+def _tiles(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ece = figures["validation_ece"]["value"]
     return [
-        ("Water IoU on validation squares", shown(figures["validation_iou"])),
-        *((f"From {s.upper()} alone", shown(iou)) for s, iou in figures["validation_iou_alone"].items()),
         ("Squares", f"{figures['squares']:,}"),
-        ("Events", f"{figures['events']:,}"),
+        ("Events or places", f"{figures['events']:,}"),
         ("Steps", f"{figures['steps']:,}"),
         ("Temperature", f"{figures['temperature']:.2f}"),
         ("Calibration error on validation squares", "–" if ece is None else f"{ece:.3f}"),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.models.names import EncoderName
 from engine.sensors import SENTINEL2, identify_band
+from engine.training.labels.request import LabelFields
 
 Method = Literal["random", "simclr", "moco-v2", "multimodal", "multimodal-ntxent", "multimodal+aggressive", "dense"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -102,22 +103,32 @@ class PretrainRequest(RunRequest):
         return known_bands(value)
 
 
-class FinetuneRequest(RunRequest):
+class FinetuneRequest(LabelFields, RunRequest):
     """Parameters of ``engine finetune``."""
 
-    task: Literal["flood"] = Field("flood", description="What is mapped.")
-    sensors: Literal["s1", "s2", "both"] = Field(
-        "s1", description="Sensors that are mapped from; both: a model for Sentinel-1, Sentinel-2 or the two together."
+    task: Literal["flood", "landcover"] = Field("flood", description="What is mapped.")
+    legend: str = Field(
+        "worldcover",
+        description="Land cover: legend whose classes are learned: worldcover, dfc2020, dynamic-world, esri-lulc or a "
+        "JSON file. Labels of other legends are brought to it; classes without a label are left out.",
+    )
+    sensors: Literal["s1", "s2", "both"] | None = Field(
+        None,
+        description="Sensors that are mapped from; both: a model for Sentinel-1, Sentinel-2 or the two together; "
+        "default: s1 for flood, s2 for landcover.",
     )
     s2_bands: str | None = Field(
         None,
         description="Sentinel-2 bands, for example B03,B04,B08,B11; default: those of the encoder or the pack, else "
         "B02,B03,B04,B08,B11,B12.",
     )
+    gsd: Positive | None = Field(
+        None, description="Side of a pixel on the ground in metres, for data without georeference."
+    )
     encoder: str = Field(
         "random",
-        description="Start: a run of 'engine pretrain', a model (name or folder), or random. A flood model of the "
-        "same sensors gives its decoder too.",
+        description="Start: a run of 'engine pretrain', a model (name or folder), or random. A model for the same "
+        "task and sensors gives its decoder too.",
     )
     architecture: EncoderName = Field("resnet18", description="Encoder of a network that starts from random weights.")
     validation: tuple[str, ...] = Field(
@@ -148,13 +159,32 @@ class FinetuneRequest(RunRequest):
     scale: float = Field(
         1.0, ge=1, le=4, description="Squares are magnified by a random factor up to this; 1: not at all."
     )
+    shrink: float = Field(
+        1.0, ge=1, le=4, description="Squares are reduced by a random factor up to this, and mirrored to fill the rest."
+    )
+    hide_bands: Share = Field(
+        0.0,
+        description="Share of the squares in which Sentinel-2 bands are hidden, each by even chance, so that the model "
+        "maps scenes that lack them; never those of --needed-bands.",
+    )
+    needed_bands: str = Field(
+        "B03,B04,B08", description="Sentinel-2 bands that a scene must have when others may be hidden."
+    )
+    unknown_share: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Land cover: largest share of the validation pixels that the threshold of 'unknown' leaves "
+        "unknown; 0: nothing is unknown.",
+    )
     drop_sensor: Share = Field(
         0.5,
         description="With --sensors both: share of the squares in which one of the two sensors is hidden in training, "
         "so that the model works with either.",
     )
     name: str | None = Field(
-        None, description="Name of the model; default: flood-s1, flood-s2 or flood-s1s2, as --sensors says."
+        None,
+        description="Name of the model; default: flood-s1 or landcover-s1s2, for example, as task and sensors say.",
     )
     licence: str = Field("unstated", description="Licence of the weights, for the card.")
 
@@ -165,14 +195,26 @@ class FinetuneRequest(RunRequest):
     @property
     def model_name(self) -> str:
         """The name of the model that comes out."""
-        return self.name or {"s1": "flood-s1", "s2": "flood-s2", "both": "flood-s1s2"}[self.sensors]
+        return self.name or f"{self.task}-{ {'both': 's1s2'}.get(self.sensor_set, self.sensor_set) }"
+
+    @property
+    def sensor_set(self) -> Literal["s1", "s2", "both"]:
+        """``sensors``, or what the task takes where it is not given."""
+        return self.sensors or ("s2" if self.task == "landcover" else "s1")
+
+    @property
+    def hidden_bands(self) -> frozenset[str]:
+        """Sentinel-2 bands that may be hidden."""
+        needed = {identify_band(part, SENTINEL2) for part in self.needed_bands.split(",")}
+        names = [band.name for band in SENTINEL2.bands] if self.hide_bands > 0 else []
+        return frozenset(name for name in names if name not in needed)
 
     @property
     def optical_bands(self) -> tuple[str, ...] | None:
         """``s2_bands`` as standard names; None where it is not given."""
         return standard_bands(self.s2_bands)
 
-    @field_validator("s2_bands")
+    @field_validator("s2_bands", "needed_bands")
     @classmethod
     def _known_bands(cls, value: str | None) -> str | None:
         return known_bands(value)

@@ -54,7 +54,7 @@ def resolve(request: Request, job: str) -> Request:
         merged = _read(path, "The options cannot be read")
         merged.pop("job", None)
     whole = _checked(request, {**merged, **given}, Path(request.config or request.out))
-    if not whole.data:
+    if not (whole.data or getattr(whole, "scene", ()) or getattr(whole, "labels_from", None)):
         raise ParameterError(f"{job}: no training data is given.", remedy="Use --data KIND:PATH.")
     if whole.steps is not None and whole.epochs is not None:
         raise ParameterError(f"{job}: --steps and --epochs exclude each other.", remedy="Give one of them.")

@@ -15,6 +15,7 @@ from engine.training.data.augment import Geometry, Photometry, joint_geometry, p
 from engine.training.data.items import IGNORE
 from engine.training.objectives import Batch
 from engine.training.segmentation_losses import FOCUS, cross_entropy, dice
+from engine.training.shrinking import shrunk
 from engine.training.symmetry import turned
 
 Network = Segmenter | TwoSensorSegmenter
@@ -27,13 +28,18 @@ class Variation:
     ``jitter``: every band is moved by up to so many standard deviations; ``common_jitter``: all bands of a sensor
     together (calibration and incidence move the polarisations alike); ``gain``: deviations from the mean are multiplied
     by 1 − gain … 1 + gain; ``scale``: magnified up to so many times, all sensors and the label alike (1: never);
-    ``drop_sensor``: probability that one of two sensors, either equally likely, is masked.
+    ``shrink``: reduced up to so many times (see :mod:`engine.training.shrinking`); ``hide``: share of the samples in
+    which bands are set to their mean, each of the bands whose numbers ``hidden`` has by even chance; ``drop_sensor``:
+    probability that one of two sensors, either equally likely, is masked.
     """
 
     jitter: float = 0.15
     common_jitter: float = 0.0
     gain: float = 0.0
     scale: float = 1.0
+    shrink: float = 1.0
+    hide: float = 0.0
+    hidden: tuple[int, ...] = ()
     drop_sensor: float = 0.0
 
     @property
@@ -78,10 +84,14 @@ class Segmentation(nn.Module):
             seen = joint_geometry(kept, self.variation.geometry, generator)
         else:
             seen = turned(kept, (*layers, "label"), generator)
+        if self.variation.shrink > 1:
+            seen = shrunk(kept, seen, self.variation.scale, self.variation.shrink, generator)
         if len(self.sensors) == 2 and self.variation.drop_sensor > 0:
             seen = _one_dropped(seen, self.sensors, self.variation.drop_sensor, generator)
         for sensor in self.sensors:
             seen[sensor] = photometry(seen[sensor], seen[f"{sensor}_valid"], self.variation.photometry, generator)
+        if "s2" in self.sensors and self.variation.hide > 0 and self.variation.hidden:
+            seen["s2"] = _bands_hidden(seen["s2"], self.variation, generator)
         return seen
 
     def forward(self, views: Batch) -> Batch:
@@ -112,6 +122,15 @@ def _one_dropped(batch: Batch, sensors: tuple[str, ...], share: float, generator
         out[sensor] = batch[sensor].masked_fill(gone, 0.0)
         out[f"{sensor}_valid"] = batch[f"{sensor}_valid"] & ~gone
     return out
+
+
+def _bands_hidden(image: Tensor, variation: Variation, generator: torch.Generator) -> Tensor:
+    """``image`` (N, bands, H, W) with bands at 0, their mean."""
+    drawn = torch.rand((2, *image.shape[:2]), generator=generator, device=generator.device).to(image.device)
+    allowed = torch.zeros(image.shape[1], dtype=torch.bool, device=image.device)
+    allowed[list(variation.hidden)] = True
+    gone = (drawn[0, :, :1] < variation.hide) & (drawn[1] < 0.5) & allowed
+    return image.masked_fill(gone[:, :, None, None], 0.0)
 
 
 def predicted(network: Network, batch: Batch, sensors: Sequence[str]) -> Tensor:

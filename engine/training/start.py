@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import ModelError
@@ -12,33 +13,35 @@ from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.sensors import SENSORS
 from engine.training.data.statistics import BandStatistics
-from engine.training.flood_card import CLASSES
-from engine.training.flood_data import SENSOR_SETS, statistics_of
+from engine.training.labelled import SENSOR_SETS, statistics_of
 from engine.training.requests import FinetuneRequest
 
 
 @dataclass(frozen=True)
 class Start:
-    """An encoder with its normalisation for each sensor, or none: random weights. ``network``: all of a flood model of
-    the same sensors, decoder included. ``sha256`` of what was read."""
+    """An encoder with its normalisation for each sensor, or none: random weights. ``network``: all of a model for the
+    same task and sensors, decoder included, and ``values``: what its outputs stand for, in ``legend``. ``sha256`` of
+    what was read."""
 
     name: str
     encoders: dict[str, ResNet] = field(default_factory=dict)
     statistics: dict[str, BandStatistics] = field(default_factory=dict)
     sha256: str | None = None
     network: Segmenter | TwoSensorSegmenter | None = None
+    values: tuple[int, ...] = ()
+    legend: str | None = None
 
 
 def find_start(request: FinetuneRequest) -> Start:
     """The start that ``--encoder`` names: a run's folder, a model's name or folder, or random.
 
-    A run has an encoder for each sensor; a model gives the encoder or encoders it has, and a flood model of the very
-    sensors that are trained gives its decoder too. Raises ModelError: unknown,
-    damaged, for other sensors, or two encoders of different sizes.
+    A run has an encoder for each sensor; a model gives the encoder or encoders it has, and a model for the same task
+    and the very sensors that are trained gives its decoder too. Raises ModelError: unknown, damaged, for other sensors,
+    or two encoders of different sizes.
     """
     if request.encoder == "random":
         return Start("random")
-    sensors = SENSOR_SETS[request.sensors]
+    sensors = SENSOR_SETS[request.sensor_set]
     folder = Path(request.encoder).expanduser()
     homes = {sensor: folder / f"encoder-{sensor}" for sensor in sensors}
     if any((home / CARD).is_file() for home in homes.values()):
@@ -61,16 +64,32 @@ def find_start(request: FinetuneRequest) -> Start:
     }
     names = dict.fromkeys(bundle.name for bundle in bundles.values())
     sha256 = "+".join(dict.fromkeys(b.sha256 for b in bundles.values()))
-    return Start(" and ".join(names), encoders, statistics, sha256, _whole(bundles[sensors[0]], sensors))
+    start = Start(" and ".join(names), encoders, statistics, sha256)
+    card = bundles[sensors[0]].card
+    if card.task != request.task or card.sensors != sensors or card.activation != "softmax":
+        return start
+    network = bundles[sensors[0]].two_sensor() if len(sensors) == 2 else bundles[sensors[0]].network()
+    return replace(start, network=network, values=tuple(one.value for one in card.classes), legend=card.legend)
 
 
-def _whole(bundle: Bundle, sensors: tuple[str, ...]) -> Segmenter | TwoSensorSegmenter | None:
-    """The whole network of a flood model with softmax over dry and water of the same sensors; else None."""
-    card = bundle.card
-    fits = card.task == "flood" and card.sensors == sensors and card.activation == "softmax"
-    if not fits or [c.value for c in card.classes] != [c["value"] for c in CLASSES]:
-        return None
-    return bundle.two_sensor() if len(sensors) == 2 else bundle.network()
+def carry_over(
+    start: Start, network: Segmenter | TwoSensorSegmenter, values: Sequence[int], legend: str | None
+) -> None:
+    """Give ``network``, whose outputs stand for ``values`` of ``legend``, the weights of ``start``: those of the whole
+    model, outputs by what they stand for (others stay as they are), else those of the encoders."""
+    if start.network is None:
+        homes = [network.s1, network.s2] if isinstance(network, TwoSensorSegmenter) else [network.encoder]
+        for encoder, known in zip(homes, start.encoders.values(), strict=False):
+            encoder.load_state_dict(known.state_dict())
+        return
+    own, found = network.state_dict(), start.network.state_dict()
+    for name in ("head.weight", "head.bias"):
+        rows = own[name].clone()
+        for row, value in enumerate(values):
+            if legend == start.legend and value in start.values:
+                rows[row] = found[name][start.values.index(value)]
+        found[name] = rows
+    network.load_state_dict(found)
 
 
 def _encoder(bundle: Bundle, sensor: str) -> ResNet:

@@ -26,13 +26,14 @@ def environment_python(folder: Path) -> Path:
 
 def user_models_folder() -> Path:
     """Where the user's own models lie, by the engine's rule: ``samescene/models`` in the folder of their data."""
-    home = Path.home()
+    home = Path(os.environ.get("HOME") or os.environ.get("USERPROFILE") or Path.home())
     if sys.platform == "win32":
         data = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
     elif sys.platform == "darwin":
         data = home / "Library" / "Application Support"
     else:
-        data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+        given = Path(os.environ.get("XDG_DATA_HOME") or "")
+        data = given if given.is_absolute() else home / ".local" / "share"
     return data / "samescene" / "models"
 
 

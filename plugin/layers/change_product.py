@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .change_styles import style_change, style_zones
+from .change_styles import style_change, style_matrix, style_zones
 from .product import Product, Result, Role
 
 
@@ -34,6 +34,16 @@ CHANGE_PRODUCT = Product(
             "What became what between two maps; no change is claimed where either map is unknown or not observed.",
             style_change,
             expanded=True,
+        ),
+        Role(
+            "matrix",
+            "change.gpkg",
+            "Change matrix",
+            "Geodesic area of each pair of classes before and after, what stayed included; as mapped, not adjusted for "
+            "the errors of the maps.",
+            style_matrix,
+            table="matrix",
+            visible=False,
         ),
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from qgis.core import (
@@ -16,7 +15,7 @@ from qgis.core import (
 )
 
 from .names import EXCLUDED_REASONS, FLOOD, FLOOD_CLASSES, REFERENCE_WATER, WATER, FloodClass
-from .palette import label_settings, outline, set_aliases, set_labels, set_palette
+from .palette import area_breaks, label_settings, outline, set_aliases, set_labels, set_palette
 from .product import Result
 from .threshold import threshold_renderer
 
@@ -100,15 +99,3 @@ def style_zones(layer: QgsVectorLayer, result: Result) -> None:
         '([% format_number("flooded_low_m2" / 1e6, 2) %] to [% format_number("flooded_high_m2" / 1e6, 2) %])<br>'
         '[% format_number("observed_percent", 0) %] % observed'
     )
-
-
-def area_breaks(areas_m2: list[float], *, classes: int = 5) -> list[float]:
-    """Limits in km² of at most ``classes`` classes with about as many zones in each; empty for one distinct area."""
-    areas = sorted({area / 1e6 for area in areas_m2})
-    if len(areas) < 2:
-        return []
-    count = min(classes, len(areas) - 1)
-    limits = [round(areas[round(number * (len(areas) - 1) / count)], 2) for number in range(count + 1)]
-    # Rounded outwards at both ends, or the smallest and the largest zone would be in no class.
-    limits[0], limits[-1] = math.floor(areas[0] * 100) / 100, math.ceil(areas[-1] * 100) / 100
-    return sorted(set(limits)) if len(set(limits)) > 1 else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from qgis.core import (
@@ -77,3 +78,15 @@ def set_aliases(layer: QgsVectorLayer, aliases: Mapping[str, str]) -> None:
 def quoted(text: str) -> str:
     """A text as it stands in a QGIS expression."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def area_breaks(areas_m2: list[float], *, classes: int = 5) -> list[float]:
+    """Limits in km² of at most ``classes`` classes with about as many zones in each; empty for one distinct area."""
+    areas = sorted({area / 1e6 for area in areas_m2})
+    if len(areas) < 2:
+        return []
+    count = min(classes, len(areas) - 1)
+    limits = [round(areas[round(number * (len(areas) - 1) / count)], 2) for number in range(count + 1)]
+    # Rounded outwards at both ends, or the smallest and the largest zone would be in no class.
+    limits[0], limits[-1] = math.floor(areas[0] * 100) / 100, math.ceil(areas[-1] * 100) / 100
+    return sorted(set(limits)) if len(set(limits)) > 1 else []

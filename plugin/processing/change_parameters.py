@@ -73,7 +73,9 @@ def change_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         ),
         overwrite_parameter(tr),
         output_parameter(
-            tr, tr("Folder for the results: change.tif, tables, report.html, result.json. Made if absent.")
+            tr,
+            tr("Folder for the results: change.tif, change.gpkg, matrix.csv, report.html, result.json. Made if "
+               "absent."),
         ),
     ]  # fmt: skip
 
@@ -84,6 +86,7 @@ def change_outputs(tr: Tr) -> list[QgsProcessingOutputDefinition]:
     return [
         QgsProcessingOutputRasterLayer("CHANGE", tr("Change (from, to)")),
         QgsProcessingOutputVectorLayer("CHANGE_ZONES", tr("Change by zone"), polygon),
+        QgsProcessingOutputVectorLayer("MATRIX_TABLE", tr("Change matrix"), QgsProcessing.SourceType.TypeVector),
         QgsProcessingOutputFile("MATRIX", tr("Change matrix (CSV)")),
         QgsProcessingOutputHtml("REPORT", tr("Report")),
         QgsProcessingOutputFile("RESULT", tr("Figures and provenance (JSON)")),

@@ -62,7 +62,7 @@ class LandcoverAlgorithm(EngineAlgorithm):
         figures = result.get("figures") or {}
         return {
             **made_files(result, out, _FILES),
-            **made_tables(result, out, _TABLES),
+            **made_tables(result, out, _TABLES if figures.get("zones") else {"AREAS": _TABLES["AREAS"]}),
             "UNKNOWN_PERCENT": figures.get("unknown_percent"),
             "OBSERVED_PERCENT": figures.get("observed_percent"),
         }

@@ -12,7 +12,7 @@ from .preparation import Preparation, PreparedRun
 from .texts import change_help
 
 _FILES = {"CHANGE": "change.tif", "MATRIX": "matrix.csv", "REPORT": "report.html", "RESULT": "result.json"}
-_TABLES = {"CHANGE_ZONES": "change.gpkg|layername=zones"}
+_TABLES = {"CHANGE_ZONES": "change.gpkg|layername=zones", "MATRIX_TABLE": "change.gpkg|layername=matrix"}
 
 
 class ChangePreparation(Preparation):
@@ -65,7 +65,7 @@ class LandcoverChangeAlgorithm(EngineAlgorithm):
 
     job = "landcover-change"
     icon_name = "landcover-change"
-    layer_outputs = {"change": "CHANGE", "zones": "CHANGE_ZONES"}  # noqa: RUF012 - read only
+    layer_outputs = {"change": "CHANGE", "zones": "CHANGE_ZONES", "matrix": "MATRIX_TABLE"}  # noqa: RUF012 - read only
 
     def name(self):
         return "landcover_change"
@@ -98,7 +98,7 @@ class LandcoverChangeAlgorithm(EngineAlgorithm):
         figures = result.get("figures") or {}
         return {
             **made_files(result, out, _FILES),
-            **made_tables(result, out, _TABLES),
+            **made_tables(result, out, _TABLES if figures.get("zones") else {"MATRIX_TABLE": _TABLES["MATRIX_TABLE"]}),
             "CHANGED_M2": figures.get("changed_m2"),
             "CHANGED_PERCENT": figures.get("changed_percent"),
         }

@@ -64,15 +64,15 @@ def scene_faults(look: Preparation, layers: list[QgsRasterLayer]) -> Iterator[st
             yield f"Scenes: '{layer.name()}' is chosen twice. Choose each file once."
     for layer in layers[1:]:
         yield from overlap_fault(layers[0], layer, what="Scenes", scene="the scene", context=look.context)
-    if look.algorithm.parameterDefinition("BANDS") is None or not look.text("BANDS"):
-        yield from unnamed_bands_fault(layers)
+    numbered = look.algorithm.parameterDefinition("BANDS") is not None
+    if not numbered or not look.text("BANDS"):
+        yield from _unnamed_bands_fault(layers, numbered=numbered)
 
 
-def unnamed_bands_fault(layers: Sequence[QgsRasterLayer]) -> Iterator[str]:
-    """A scene none of whose bands has a name, and whose name does not tell either."""
+def _unnamed_bands_fault(layers: Sequence[QgsRasterLayer], *, numbered: bool) -> Iterator[str]:
+    """A scene of several bands none of which has a name."""
+    remedy = f"Give the band numbers under the advanced parameters, for example {_EXAMPLE}"
+    remedy = remedy if numbered else "Use a file whose bands have names (B02, B03, …; VV, VH)"
     for layer in layers:
         if layer.providerType() == "gdal" and layer.bandCount() > 1 and not any(band_descriptions(layer)):
-            yield (
-                f"Scenes: the bands of '{layer.name()}' have no names. Give the band numbers under the advanced "
-                f"parameters, for example {_EXAMPLE}."
-            )
+            yield f"Scenes: the bands of '{layer.name()}' have no names. {remedy}."

@@ -15,7 +15,7 @@ from .engine_algorithm import EngineAlgorithm, made_files
 from .label_classes import MOST_CLASSES, class_colors_fault, class_colors_json, is_drawn_by, label_classes
 from .landcover_checks import scene_faults
 from .layer_files import LayerFault
-from .model_names import model_names
+from .model_names import model_folders, model_names
 from .preparation import Preparation, PreparedRun
 from .texts import train_help
 from .train_parameters import train_outputs, train_parameters
@@ -24,7 +24,7 @@ _GEOMETRIES = (
     scoped((Qgis, "GeometryType.Polygon"), (QgsWkbTypes, "GeometryType.PolygonGeometry")),
     scoped((Qgis, "GeometryType.Point"), (QgsWkbTypes, "GeometryType.PointGeometry")),
 )
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 
 
 class TrainPreparation(Preparation):
@@ -45,6 +45,8 @@ class TrainPreparation(Preparation):
         colors = self.class_colors()
         if colors:
             params["class_colors"] = colors
+        if self.flag("WIDE_POINTS"):
+            params["point_size"] = 3
         params.update(self.options("HEAD", "ENCODER", "BLOCK_M", "TIME_LIMIT", "SEED"))
         params["name"] = name
         if self.flag("REGISTER"):
@@ -78,13 +80,22 @@ def train_faults(look: TrainPreparation) -> Iterator[str]:
         yield fault
     name = look.text("MODEL_NAME")
     if not _NAME.match(name):
-        yield f"Name of the model: '{name}' is no name. Use letters, digits, '-', '_' and '.', the first no sign."
+        yield f"Name of the model: '{name}' is no name. Use small letters, digits, '.', '_' and '-', up to 64."
+    elif look.flag("REGISTER") and name in _others_names():
+        yield f"Name of the model: '{name}' belongs to a model that is not your own. Choose another name."
     elif look.flag("REGISTER") and (user_models_folder() / name).exists() and not look.flag("OVERWRITE"):
         yield (
             f"Name of the model: there is a model '{name}' among your own already. Choose another name, or tick "
             "'Replace results in the folder' under the advanced parameters."
         )
     yield from folder_faults(look)
+
+
+def _others_names() -> set[str]:
+    """Names of models that are not the user's own, of any task."""
+    own, root = user_models_folder(), plugin_root()
+    folders = [folder for folder in model_folders(root) if folder != own]
+    return {card.parent.name for folder in folders for card in folder.glob("*/card.json")}
 
 
 def _label_faults(look: TrainPreparation, scene: QgsRasterLayer | None) -> Iterator[str]:
@@ -159,11 +170,10 @@ class TrainLandcoverAlgorithm(EngineAlgorithm):
 
     def results_of(self, result, out):
         figures = result.get("figures") or {}
-        parameters = result.get("parameters") or {}
         overall = figures.get("overall_accuracy") or {}
         return {
             **made_files(result, out, {"REPORT": "report.html", "RESULT": "result.json"}),
-            "MODEL": parameters.get("register_as") or f"{out}/model",
+            "MODEL": (result.get("registered") or {}).get("name") or f"{out}/model",
             "MODEL_FOLDER": f"{out}/model",
             "OVERALL_ACCURACY": overall.get("value") if isinstance(overall, dict) else overall,
         }

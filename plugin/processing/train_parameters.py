@@ -39,6 +39,7 @@ FIELDS = {
     "class_colors": ("CLASS_COLORS",),
     "name": ("MODEL_NAME",),
     "register_as": ("MODEL_NAME", "REGISTER"),
+    "point_size": ("WIDE_POINTS",),
     "head": ("HEAD",),
     "encoder": ("ENCODER",),
     "block_m": ("BLOCK_M",),
@@ -76,7 +77,7 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         hinted(
             QgsProcessingParameterString("MODEL_NAME", tr("Name of the model"), "my-landcover"),
             [],
-            tr("Letters, digits, '-', '_' and '.'; the model list shows it."),
+            tr("Small letters, digits, '.', '_' and '-', up to 64; the model list shows it."),
         ),
         helped(
             QgsProcessingParameterBoolean("REGISTER", tr("Add the model to the list of models"), True),
@@ -89,13 +90,18 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
                '"Tree cover", "color": "#006400"}}. Empty: from the layer, as the class field says.'),
         ),
         advanced(
-            choice("HEAD", tr("Kind of model"), HEADS),
-            tr("pixel: a small model of each pixel's values, for a handful of labels, in seconds; network: a network "
-               "that sees the surroundings too; auto: by the number of labels, and the log says which."),
+            QgsProcessingParameterBoolean("WIDE_POINTS", tr("Points stand for 3 × 3 pixels"), False),
+            tr("A point labels the pixels around it too, not only the one that holds it."),
         ),
         advanced(
-            hinted(QgsProcessingParameterString("ENCODER", tr("Start from"), "random"), ["random", *models], ""),
-            tr("What a network starts from: random, a model by name, or a folder of a pretrained run or model."),
+            choice("HEAD", tr("Kind of model"), HEADS),
+            tr("pixel: a small model of pixels, their surroundings and the features of a pretrained model, in seconds; "
+               "network: a whole network is trained; auto: pixel, unless labels are many."),
+        ),
+        advanced(
+            hinted(QgsProcessingParameterString("ENCODER", tr("Start from"), "auto"), ["auto", "random", *models], ""),
+            tr("Pretrained model whose features are used: auto takes the one that comes with SameScene where it fits; "
+               "random: none; or a model by name or folder."),
         ),
         advanced(
             number("BLOCK_M", tr("Side of the blocks (m)"), None, low=1),
@@ -104,7 +110,7 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         advanced(
             number("TIME_LIMIT", tr("Time limit (minutes)"), None, low=0.1),
-            tr("Training ends at the latest after this time and keeps the best model. Empty: the engine's own limit."),
+            tr("A network is trained for at most this long, and the best so far is kept. Empty: no limit."),
         ),
         advanced(
             number("SEED", tr("Seed"), 0, low=0, high=2**31 - 1, whole=True),

@@ -279,7 +279,7 @@ def test_the_temperature_that_was_put_in_is_found(truth):
 def test_the_calibration_error_is_that_of_the_pixels(scenes, encoder):
     """Beside numpy over all pixels of all squares; and an interval that holds the value, as a card must have."""
     from engine.training.calibration import calibrate, holding
-    from engine.training.flood_data import open_labelled
+    from engine.training.labelled import open_labelled
 
     bands = {"s1": ("VV", "VH")}
     data = open_labelled([f"simulated:{scenes}"], bands, side=64, broken=0.1, reporter=Reporter())

@@ -74,5 +74,8 @@ def test_bounds_hold_all_corners_and_sizes_are_metres() -> None:
     assert degrees.gsd_m() == pytest.approx((11.12, 5.56), rel=1e-3)
     feet = Grid(10, 10, Affine(100, 0, 6e6, 0, -100, 2e6), CRS.from_epsg(2229))
     assert feet.gsd_m() == pytest.approx((30.48, 30.48), rel=1e-4)
+    # A local system is not projected: rasterio knows no unit of it. Its own lengths, as without a CRS.
+    local = Grid(10, 10, Affine(5, 0, 0, 0, -5, 0), CRS.from_wkt('LOCAL_CS["plane",UNIT["metre",1]]'))
+    assert local.gsd_m() == (5, 5)
     with pytest.raises(ValueError, match="negative"):
         Window(0, 0, -1, 5)

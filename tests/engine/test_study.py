@@ -22,7 +22,7 @@ from engine.models.bundle import load_bundle
 from engine.training import finetune
 from engine.training.data.crops import windows
 from engine.training.data.pack import PackedDataset
-from engine.training.flood_data import split
+from engine.training.labelled import split
 from engine.training.study.cells import grid
 from engine.training.study.pace import StudyPace
 from engine.training.study.request import LabelEfficiencyRequest

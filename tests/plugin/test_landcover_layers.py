@@ -318,3 +318,60 @@ def test_a_change_spans_the_time_between_its_maps():
     when = result_time(result)
     assert (when.begin().date(), when.end().date()) == (QDate(2020, 6, 1), QDate(2023, 6, 11))
     assert names.layer_name("Change", result) == "Change 2020-06-01 to 2023-06-10 – scene"
+
+
+# change
+
+
+def change_result(transitions) -> dict:
+    """``result.json`` of a change: (code, from, to, km²) each."""
+    names_of = {code: title for code, title, _ in CLASSES}
+    return {
+        "job": "landcover-change",
+        "outputs": {"change": "change.tif"},
+        "inputs": {"map_a": {"path": "/m/June 2020/landcover.tif"}, "map_b": {"path": "/m/June 2023/landcover.tif"}},
+        "parameters": {"map_a": "/m/June 2020/landcover.tif", "map_b": "/m/June 2023/landcover.tif"},
+        "figures": {
+            "observed_at_a": "2020-06-01T10:00:00Z",
+            "observed_at_b": "2023-06-10T10:00:00Z",
+            "classes": [{"code": code, "name": title, "color": color} for code, title, color in CLASSES],
+            "transitions": [
+                {"code": number, "name": f"{names_of[a]} → {names_of[b]}", "from_code": a, "to_code": b, "pixels": 1,
+                 "area_m2": 1e6 * km2}
+                for number, a, b, km2 in transitions
+            ],
+        },
+    }  # fmt: skip
+
+
+def test_changes_are_grouped_by_what_came_and_no_change_is_not_drawn(tmp_path):
+    result = change_result([(1, 10, 40, 5.0), (2, 40, 80, 3.0), (3, 80, 40, 2.0), (4, 10, 80, 0.001)])
+    _raster(tmp_path / "change.tif", np.array([[0, 1, 2], [3, 4, 255]], np.uint8))
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    try:
+        (layer,) = load_results(tmp_path)
+        assert layer.name() == "Land-cover change 2020-06-01 to 2023-06-10 – June 2023"
+        assert [(int(c.value), c.label) for c in layer.renderer().classes()] == [
+            (1, "Tree cover → Cropland (5.00 km²)"),
+            (3, "Permanent water → Cropland (2.00 km²)"),
+            (2, "Cropland → Permanent water (3.00 km²)"),
+            (4, "Tree cover → Permanent water (< 0.01 km²)"),
+        ]
+        assert layer.renderer().classes()[0].color.name() == "#ad88b8", "0.72 of #f096ff and 0.28 of #006400"
+        assert legend_texts(layer)[0] == "Tree cover → Cropland (5.00 km²)" and len(legend_texts(layer)) == 4
+    finally:
+        QgsProject.instance().clear()
+
+
+def test_a_legend_of_many_changes_stays_readable(tmp_path):
+    pairs = [(a, b) for a, *_ in CLASSES for b, *_ in CLASSES if a != b]
+    result = change_result([(n, a, b, 1.0 + n) for n, (a, b) in enumerate(pairs * 2, 1)])
+    _raster(tmp_path / "change.tif", np.arange(40, dtype=np.uint8).reshape(4, 10))
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    try:
+        (layer,) = load_results(tmp_path)
+        assert len(layer.renderer().classes()) == 40, "all are drawn"
+        shown = legend_texts(layer)
+        assert len(shown) == 20 and shown[-1] == "21 smaller changes (252 km²)"
+    finally:
+        QgsProject.instance().clear()

@@ -394,8 +394,11 @@ def test_faults_of_labels(fill, tmp_path):
     assert "no features" in fill.fault("train_landcover", LABELS=polygon_layer([]))
     many = polygon_layer([(500_000, 5_599_700, 10, f"v{n}") for n in range(101)])
     assert "101 different values" in fill.fault("train_landcover", LABELS=many)
-    for bad in ("", "a b", "../x", ".x"):
+    for bad in ("", "a b", "Fields", "../x", ".x"):
         assert fill.fault("train_landcover", MODEL_NAME=bad), bad
+    assert "not your own" in fill.fault("train_landcover", MODEL_NAME="flood-s1")
+    unnamed = write_map(tmp_path / "unnamed.tif", bands=3)
+    assert "Use a file whose bands have names" in fill.fault("train_landcover", SCENES=[unnamed])
     (tmp_path / "data" / "samescene" / "models" / "mine").mkdir(parents=True)
     assert "already" in fill.fault("train_landcover", MODEL_NAME="mine")
     assert fill.fault("train_landcover", MODEL_NAME="mine", REGISTER=False) == ""

@@ -28,8 +28,8 @@ from qgis.PyQt.QtCore import QDateTime, Qt
 
 from plugin.layers import names
 from plugin.layers.area_table import AreaTableError, area_by_threshold
-from plugin.layers.flood_styles import area_breaks
 from plugin.layers.metadata import sensors, time_range
+from plugin.layers.palette import area_breaks
 from plugin.layers.results import (
     ResultsError,
     add_to_context,

@@ -35,6 +35,8 @@ class Sample:
     has_s1: bool = True
     has_s2: bool = True
     labelled: bool = False
+    gsd_m: float | None = None
+    """The side of a pixel on the ground in metres; None where there is no georeference."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def cut(
     """The crops of an item, and how many squares were left out: more than ``max_missing`` of a sensor's pixels (of
     those inside the item) invalid, or no labelled pixel in a labelled item. ``every_pixel``: as in :func:`windows`."""
     crops, empty = [], 0
+    gsd = None if arrays.grid.crs is None else round(math.sqrt(math.prod(arrays.grid.gsd_m())), 3)
     for window in windows(*arrays.grid.shape, side, every_pixel=every_pixel):
         inside = window.intersect(arrays.grid.window)
         here = inside.within(arrays.grid.window)
@@ -115,6 +118,7 @@ def cut(
             has_s1="s1" in coded,
             has_s2="s2" in coded,
             labelled=truth is not None,
+            gsd_m=gsd,
         )
         crops.append(Crop(sample, coded.get("s1"), coded.get("s2"), truth))
     return crops, empty

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,12 @@ class Shard:
     s1: Codes | None
     s2: Codes | None
     label: Codes | None
+    table: Codes | None = None
+    """What the label's codes −1, 0, 1 … 255 become; None: they stay."""
+
+    def labels(self, found: Codes) -> Codes:
+        """Labels as they are learned from, of codes as they are kept."""
+        return found if self.table is None else self.table[np.clip(found, -1, 255).astype(np.intp) + 1]
 
     def array(self, key: str) -> Codes | None:
         """The array of that name."""
@@ -49,7 +56,8 @@ class PairDataset:
 
     ``samples`` tells of each what it shows; ``statistics`` by sensor normalise batches (replace them with
     :meth:`normalised_by` to use a model's own). ``bands`` by sensor holds the names in order; a sensor that no sample
-    has is absent from it, and from batches. ``left_out``: what is not in the set, and why.
+    has is absent from it, and from batches. ``left_out``: what is not in the set, and why. ``legend``: what the labels'
+    codes mean, as :class:`engine.training.data.items.LabelFile` has it.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class PairDataset:
         side: int,
         classes: Mapping[int, str] | None = None,
         left_out: Sequence[LeftOut] = (),
+        legend: str | None = None,
     ) -> None:
         self.samples = tuple(samples)
         self.shards = tuple(shards)
@@ -70,6 +79,7 @@ class PairDataset:
         self.side = side
         self.classes = dict(classes or {})
         self.left_out = tuple(left_out)
+        self.legend = legend
         counts = [next(len(a) for k in ("s1", "s2") if (a := s.array(k)) is not None) for s in self.shards]
         if sum(counts) != len(self.samples):
             raise ValueError(f"{sum(counts)} crops for {len(self.samples)} samples.")
@@ -99,15 +109,33 @@ class PairDataset:
                     f"{', '.join(names)}.",
                     remedy="Pack the data with the bands of the model.",
                 )
-        return PairDataset(
-            self.samples,
-            self.shards,
-            bands=self.bands,
-            statistics={s: statistics[s] for s in self.bands},
-            side=self.side,
-            classes=self.classes,
-            left_out=self.left_out,
+        return self._with(statistics={s: statistics[s] for s in self.bands})
+
+    def with_sensors(self, sensors: Sequence[str]) -> PairDataset:
+        """The same data with these of its sensors alone."""
+        return self._with(
+            bands={s: self.bands[s] for s in sensors}, statistics={s: self.statistics[s] for s in sensors}
         )
+
+    def relabelled(
+        self, mapping: Mapping[int, int], *, legend: str | None, classes: Mapping[int, str] | None = None
+    ) -> PairDataset:
+        """The same data with labels (0…255) as ``mapping`` has them; codes that it does not name are no label.
+        ``legend`` and ``classes`` describe what comes out. Raises ValueError for a code that is none."""
+        table = np.full(257, IGNORE, np.int16)
+        for code, value in mapping.items():
+            if not 0 <= code <= 255 or not IGNORE <= value <= 255:
+                raise ValueError(f"Labels are 0 to 255; found {code} and {value}.")
+            table[code + 1] = value
+        shards = [
+            replace(s, table=table if s.table is None else table[s.table.astype(np.intp) + 1]) for s in self.shards
+        ]
+        return self._with(shards=shards, legend=legend, classes=dict(classes or {}))
+
+    def _with(self, **changes: Any) -> PairDataset:
+        own = {"bands", "statistics", "side", "classes", "left_out", "legend"}
+        given = {name: getattr(self, name) for name in own} | {n: v for n, v in changes.items() if n in own}
+        return PairDataset(self.samples, changes.get("shards", self.shards), **given)
 
     def codes(self, key: str, indices: Sequence[int] | NDArray[np.int64], *, windows: Windows | None = None) -> Codes:
         """The coded crops of ``key`` (s1, s2, label) in the order of ``indices``; NODATA or −1 where a sample has
@@ -132,11 +160,14 @@ class PairDataset:
         rows = wanted - self._starts[homes]
         for place, (home, row) in enumerate(zip(homes.tolist(), rows.tolist(), strict=True)):
             array = self.shards[home].array(key)
-            if array is None or windows is None:
-                yield None if array is None else array[row]
+            if array is None:
+                yield None
                 continue
-            (top, left), size = windows.corners[place], windows.size
-            yield array[row, ..., top : top + size, left : left + size]
+            found: Codes = array[row]
+            if windows is not None:
+                (top, left), size = windows.corners[place], windows.size
+                found = found[..., top : top + size, left : left + size]
+            yield self.shards[home].labels(found) if key == "label" else found
 
     def batch(
         self,
@@ -217,6 +248,11 @@ def join(datasets: Sequence[PairDataset]) -> PairDataset:
                 f"The training sets have squares of {first.side} and {other.side} pixels.",
                 remedy="Pack them with the same --crop.",
             )
+        if first.labelled and other.labelled and other.legend != first.legend:
+            raise ParameterError(
+                f"The training sets have labels of different kinds: {told(first.legend)} and {told(other.legend)}.",
+                remedy="Give data whose labels mean the same.",
+            )
         for sensor in first.bands.keys() & other.bands.keys():
             if first.bands[sensor] != other.bands[sensor]:
                 raise ParameterError(
@@ -237,7 +273,13 @@ def join(datasets: Sequence[PairDataset]) -> PairDataset:
         side=first.side,
         classes={code: name for d in datasets for code, name in d.classes.items()},
         left_out=[one for d in datasets for one in d.left_out],
+        legend=next((d.legend for d in datasets if d.labelled), None),
     )
+
+
+def told(legend: str | None) -> str:
+    """What labels tell, for messages."""
+    return "water" if legend is None else f"land cover ({legend})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,6 +351,18 @@ def choose_items(found: ItemSet, need: str) -> tuple[PairItem, ...]:
     return items
 
 
+def legend_of(items: Sequence[PairItem]) -> str | None:
+    """The legend of the items' labels; raises ParameterError where they differ."""
+    found = {item.label.legend: item for item in items if isinstance(item, LabelItem)}
+    if len(found) > 1:
+        (one, a), (other, b) = list(found.items())[:2]
+        raise ParameterError(
+            f"The labels of {a.name} tell {told(one)}, those of {b.name} {told(other)}.",
+            remedy="Keep labels of different kinds in folders of their own, and give each by --data.",
+        )
+    return next(iter(found), None)
+
+
 def classes_of(items: Sequence[PairItem]) -> dict[int, str]:
     """Code → name of the items' labels, where the layout tells them."""
     return {code: name for item in items if isinstance(item, LabelItem) for code, name in item.label.classes.items()}
@@ -358,6 +412,7 @@ def read_dataset(
         side=cutting.side,
         classes=classes_of(items),
         left_out=left_out,
+        legend=legend_of(items),
     )
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 from engine.optics.products import LEVEL_2A
 from engine.sensors import Unit
@@ -16,6 +17,12 @@ S2_BANDS = LEVEL_2A
 
 IGNORE = -1
 """The label that is not learned from."""
+
+Labels = Literal["flood", "landcover"]
+"""What labels tell, where a data set has both."""
+
+OWN_LEGEND = "own"
+"""The legend of land-cover labels whose codes are those of the legend that is trained for, whichever that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,17 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label raster: class codes in ``band``; ``ignore`` are codes without a label. ``classes``: code → name."""
+    """A label raster: class codes in ``band``; ``ignore`` are codes without a label. ``classes``: code → name.
+
+    ``legend``: what the codes mean: the name of a land-cover legend, :data:`OWN_LEGEND`, or None for water (1) and dry
+    ground (0).
+    """
 
     path: Path
     band: int = 1
     ignore: tuple[int, ...] = (IGNORE,)
     classes: dict[int, str] = field(default_factory=dict, compare=False)
+    legend: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

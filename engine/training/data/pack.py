@@ -32,6 +32,7 @@ from engine.training.data.dataset import (
     choose_items,
     classes_of,
     gather_statistics,
+    legend_of,
     stack,
 )
 from engine.training.data.items import ItemSet, LeftOut, PairItem
@@ -245,6 +246,7 @@ def _finish(
         scales={sensor: SCALES[sensor] for sensor in bands},
         statistics={sensor: one.result().to_dict() for sensor, one in running.items()},
         classes=classes_of(items),
+        legend=legend_of(items),
         shards=[ShardEntry(**note.entry) for note in notes if note.entry],
         samples=[sample for note in notes for sample in note.samples],
         left_out=left_out,
@@ -316,6 +318,7 @@ class PackedDataset(PairDataset):
             side=self.index.side,
             classes=self.index.classes,
             left_out=left_out,
+            legend=self.index.legend,
         )
 
     def _map(self, entry: ShardEntry) -> Shard:

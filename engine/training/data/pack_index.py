@@ -41,6 +41,7 @@ class PackIndex(_Part):
     scales: dict[str, float]
     statistics: dict[str, dict[str, Any]]
     classes: dict[int, str]
+    legend: str | None = None
     shards: list[ShardEntry]
     samples: list[dict[str, Any]]
     left_out: list[dict[str, Any]]

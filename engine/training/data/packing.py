@@ -16,7 +16,7 @@ def run(request: DataPackRequest, reporter: Reporter) -> dict[str, Any]:
     """Pack the items and measure how fast random batches are read from the pack. Raises EngineError."""
     started = time.monotonic()
     reporter.progress(0.0, "find", "Looking for items")
-    found = find_items(request.path, max_days=request.max_days)
+    found = find_items(request.path, max_days=request.max_days, labels=request.labels)
     index = write_pack(
         [found],
         request.out,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine.sensors import SENSORS
-from engine.training.data.items import S1_BANDS, S2_BANDS
+from engine.training.data.items import S1_BANDS, S2_BANDS, Labels
 
 if TYPE_CHECKING:
     from engine.training.data.dataset import Cutting
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 PLACE = (
     "KIND:PATH[@SPLIT] with KIND folder, ssl4eo-s12, sen12ms, bigearthnet-mm, sen1floods11, dfc2020 or simulated; "
-    "without KIND a folder of NAME_S1.tif with NAME_S2.tif or NAME_label.tif, or a pairs.csv"
+    "without KIND a folder of NAME_S1.tif with NAME_S2.tif or NAME_label.tif, of NAME.tif with NAME_worldcover.tif, "
+    "or a pairs.csv"
 )
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -53,6 +54,7 @@ class DataPackRequest(_Rules):
     path: str = Field(description=f"{PLACE}.")
     out: str = Field(description="Folder for the pack; one that was begun with the same settings is gone on with.")
     overwrite: bool = Field(False, description="Replace a pack that is there.")
+    labels: Labels = Field("flood", description="Labels that are packed where a data set has both.")
     need: Literal["any", "pairs", "labels"] = Field(
         "any", description="pairs: only items with both sensors; labels: only labelled ones."
     )

@@ -104,6 +104,15 @@ def label_picture(labels: NDArray[np.int64]) -> Rgb:
     return out
 
 
+def class_picture(labels: NDArray[np.int64], colors: Sequence[str]) -> Rgb:
+    """Numbers of classes (rows, columns) in ``colors`` (``#rrggbb``), none grey."""
+    table = [tuple(int(color[i : i + 2], 16) for i in (1, 3, 5)) for color in colors]
+    out = np.full((*labels.shape, 3), 200, np.uint8)
+    for number, color in enumerate(table):
+        out[labels == number] = color
+    return out
+
+
 def probability_picture(values: NDArray[np.float32]) -> Rgb:
     """0…1 (rows, columns) from white to blue."""
     share = np.clip(values, 0, 1)[..., None]

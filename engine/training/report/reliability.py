@@ -1,4 +1,4 @@
-"""Reliability diagram: the share of pixels that are water, over the probability that was given to them."""
+"""Reliability diagram: the share of pixels for which it came true, over the probability that was given to them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ class Reliability:
     marker: str = svg.MARKERS[0]
 
 
-def reliability_svg(panels: Sequence[tuple[str, Sequence[Reliability]]]) -> str | None:
-    """The panels beside each other, each with a title and its lines; None without a pixel.
+def reliability_svg(
+    panels: Sequence[tuple[str, Sequence[Reliability]]], *, share: str = "share that is water"
+) -> str | None:
+    """The panels beside each other, each with a title and its lines; None without a pixel. ``share`` names the vertical
+    axis.
 
     Under each diagram stands how the pixels are spread over the bins (of the first line where there is one line, else
     no bars: they would hide each other).
@@ -36,13 +39,13 @@ def reliability_svg(panels: Sequence[tuple[str, Sequence[Reliability]]]) -> str 
     longest = max(svg.text_width(one.name, 11) for _, lines in shown for one in lines)
     step = _LEFT + _SIDE + _NAMES + max(longest, 120.0) + 10
     for number, (title, lines) in enumerate(shown):
-        marks += _panel(number * step + _LEFT, title, lines)
+        marks += _panel(number * step + _LEFT, title, lines, share)
     bars = _SHARES if any(len(lines) == 1 for _, lines in shown) else 0.0
     height = max(_TOP + _SIDE + bars + _BOTTOM, _TOP + _ROW * max(len(lines) for _, lines in shown))
     return svg.document(step * len(shown), height, marks, label="Reliability diagram")
 
 
-def _panel(left: float, title: str, lines: Sequence[Reliability]) -> list[str]:
+def _panel(left: float, title: str, lines: Sequence[Reliability], what: str) -> list[str]:
     def at(probability: float, share: float) -> svg.Point:
         return left + _SIDE * probability, _TOP + _SIDE * (1 - share)
 
@@ -63,9 +66,7 @@ def _panel(left: float, title: str, lines: Sequence[Reliability]) -> list[str]:
     for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
         marks.append(svg.text((left + _SIDE * tick, base + 15), f"{tick:g}", color=svg.QUIET, anchor="middle"))
     marks.append(svg.text((left + _SIDE / 2, base + 32), "probability given", color=svg.QUIET, anchor="middle"))
-    marks.append(
-        svg.text((left - 36, _TOP + _SIDE / 2), "share that is water", color=svg.QUIET, anchor="middle", turn=-90)
-    )
+    marks.append(svg.text((left - 36, _TOP + _SIDE / 2), what, color=svg.QUIET, anchor="middle", turn=-90))
     for row, one in enumerate(lines):
         y = _TOP + 12 + _ROW * row
         marks.append(svg.marker((left + _SIDE + 18, y - 4), one.marker, color=one.color))

@@ -27,12 +27,13 @@ def run_report_html(
     samples: Sequence[Sequence[Picture]] = (),
     samples_title: str = "Samples",
     reliability: Sequence[Reliability] = (),
+    reliability_of: str = "share that is water",
 ) -> str:
     """The report as text: ``cards`` are label and value, ``rows`` the lines of metrics.jsonl, ``samples`` rows of
     pictures, ``reliability`` the lines of a reliability diagram. Every text is escaped; nothing is loaded from
     elsewhere."""
     template = page_template(_TEMPLATE)
-    diagram = reliability_svg([("After calibration", reliability)])
+    diagram = reliability_svg([("After calibration", reliability)], share=reliability_of)
     return template.render(
         job=result["job"],
         title=title,
@@ -40,7 +41,7 @@ def run_report_html(
         cards=[{"label": label, "value": value} for label, value in cards],
         warnings=result["warnings"],
         curves=_curves(rows),
-        samples=[[{"title": name, "uri": _uri(picture_png(pixels))} for name, pixels in line] for line in samples],
+        samples=[[{"title": name, "uri": png_uri(picture_png(pixels))} for name, pixels in line] for line in samples],
         samples_title=samples_title,
         reliability=svg_uri(diagram) if diagram is not None else None,
         left_out=_left_out(result["figures"].get("left_out", [])),
@@ -60,7 +61,8 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     wanted = (
         ("Loss", like("loss"), False),
         ("Partner found first in the batch, share", like("top1"), False),
-        ("IoU on validation data", [n for n in ("iou", "mean_iou") if n in names], False),
+        ("IoU on validation data", [n for n in ("iou", "mean_iou", "miou") if n in names], False),
+        ("Overall accuracy on validation data", [n for n in ("overall_accuracy",) if n in names], False),
         ("Right pixels in the batch, share", like("accuracy"), False),
         ("Learning rate", ["rate"], False),
         ("Norm of the gradient", ["gradient_norm"], True),
@@ -72,7 +74,7 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     for title, series, log in wanted:
         png = draw_curves(rows, series, title=title, log=log)
         if png is not None:
-            found.append({"title": title, "uri": _uri(png)})
+            found.append({"title": title, "uri": png_uri(png)})
     return found
 
 
@@ -92,5 +94,6 @@ def svg_uri(drawing: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(drawing.encode("utf-8")).decode("ascii")
 
 
-def _uri(png: bytes) -> str:
+def png_uri(png: bytes) -> str:
+    """A picture as what an image of a page that loads nothing shows."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from engine.training.data.dataset import PairDataset
 from engine.training.objectives import CrossSensor
 from engine.training.report.charts import (
     Rgb,
+    class_picture,
     label_picture,
     optical_picture,
     probability_picture,
@@ -70,6 +73,34 @@ def prediction_samples(
                 *((f"{name}, {s.upper()}", sensor_picture(batch, s, bands, row)) for s, bands in data.bands.items()),
                 ("label", label_picture(batch["label"][row].cpu().numpy())),
                 ("probability of water", probability_picture(probability[row].float().cpu().numpy())),
+            ]
+        )
+    return lines
+
+
+def class_samples(
+    data: PairDataset,
+    indices: list[int],
+    probability: Tensor,
+    batch: dict[str, Tensor],
+    classes: Sequence[tuple[str, str]],
+) -> list[list[Picture]]:
+    """Rows of pictures: each sensor's image, the label and the predicted classes in the colours of ``classes`` (colour
+    and name by number), and the confidence, from ``probability`` (N, classes, H, W)."""
+    confidence, mapped = (part.cpu() for part in probability.float().max(1))
+    colors = [color for color, _ in classes]
+    lines = []
+    for row, index in enumerate(indices):
+        name = data.samples[index].name
+        label = batch["label"][row].cpu().numpy()
+        there = sorted({int(k) for k in np.unique(label) if k >= 0})
+        told = ", ".join(classes[k][1] for k in there)
+        lines.append(
+            [
+                *((f"{name}, {s.upper()}", sensor_picture(batch, s, bands, row)) for s, bands in data.bands.items()),
+                (f"label: {told}", class_picture(label, colors)),
+                ("predicted", class_picture(mapped[row].numpy(), colors)),
+                ("confidence", probability_picture(confidence[row].numpy())),
             ]
         )
     return lines

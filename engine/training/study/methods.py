@@ -9,10 +9,11 @@ from engine.errors import EngineError, ModelError
 from engine.events import Reporter
 from engine.models.names import EncoderName
 from engine.training.data.statistics import BandStatistics
-from engine.training.flood_data import SENSOR_SETS, choose_bands
+from engine.training.labelled import SENSOR_SETS, choose_bands
 from engine.training.requests import FinetuneRequest
 from engine.training.start import Start, find_start
 from engine.training.study.request import RANDOM, SEED, LabelEfficiencyRequest
+from engine.training.tasks.flood import WATER_BANDS
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods
             found[name][seed] = _start(request, name, pattern.replace(SEED, str(seed)))
     models = [(name, start) for name, starts in found.items() for start in starts.values() if start.encoders]
     optical = _options(request, RANDOM).optical_bands
-    bands = choose_bands(SENSOR_SETS[request.sensors], request.data, known=_common(models), optical=optical)
+    bands = choose_bands(
+        SENSOR_SETS[request.sensors], request.data, known=_common(models), optical=optical, default=WATER_BANDS
+    )
     network = next((encoder for _, start in models for encoder in start.encoders.values()), None)
     architecture = request.architecture or (network.name if network is not None else "resnet18")
     width = request.width if request.width is not None else network.width if network is not None else 1.0

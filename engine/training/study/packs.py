@@ -14,7 +14,7 @@ from engine.training.data.items import S1_BANDS, S2_BANDS, ItemSet, LabelItem
 from engine.training.data.pack import is_pack, write_pack
 from engine.training.data.places import find_items
 from engine.training.data.reading import Rules
-from engine.training.flood_data import open_labelled
+from engine.training.labelled import open_labelled
 
 PACKS = "packs"
 _TEST_SIDE = 256

@@ -15,7 +15,7 @@ from engine.models.bundle import Bundle
 from engine.training.calibration import Counts, calibrate
 from engine.training.data.crops import Sample
 from engine.training.data.dataset import PairDataset
-from engine.training.flood_data import open_labelled, statistics_of
+from engine.training.labelled import open_labelled, statistics_of
 
 _AT_ONCE = {"cpu": 2}
 """Squares at a time: few on a processor, so that a cancel is heard within a second or so."""

@@ -8,6 +8,7 @@ the file name says all. Sentinel-1 is VV, VH in dB; Sentinel-2 is 13 bands of L1
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
@@ -60,7 +61,7 @@ def find_sen12ms(path: Path, split: str | None) -> tuple[list[PairItem], list[Le
     ``path/splits``. A scene (season and number) is a group. Labels are IGBP codes 1–17 of the land cover's band 1."""
     files = _files(path)
     wanted = sorted(set(files if split is None else _listed(path, split)))
-    return _items(path, files, wanted, "lc", LabelFile(path, 1, (0, 255), IGBP))
+    return _items(path, files, wanted, "lc", LabelFile(path, 1, (0, 255), IGBP, "igbp"))
 
 
 def find_dfc2020(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
@@ -70,7 +71,7 @@ def find_dfc2020(path: Path, split: str | None) -> tuple[list[PairItem], list[Le
     files = _files(path)
     season = _CONTEST[split] if split else None
     wanted = sorted(key for key in files if season is None or key[0] == season)
-    return _items(path, files, wanted, "dfc", LabelFile(path, 1, (0, 255), DFC2020))
+    return _items(path, files, wanted, "dfc", LabelFile(path, 1, (0, 255), DFC2020, "dfc2020"))
 
 
 def _files(path: Path) -> dict[Key, dict[str, Path]]:
@@ -107,7 +108,7 @@ def _items(
         s2 = Acquisition("s2", here["s2"], _L1C, offset=0)
         group = f"{season}_{scene}"
         if label in here:
-            truth = LabelFile(here[label], form.band, form.ignore, form.classes)
+            truth = replace(form, path=here[label])
             items.append(LabelItem(name, group, s1, s2, label=truth))
         else:
             items.append(PairItem(name, group, s1, s2))

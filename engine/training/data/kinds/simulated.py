@@ -6,14 +6,15 @@ from pathlib import Path
 
 from engine.errors import ParameterError
 from engine.sensors import Unit
-from engine.training.data.items import Acquisition, LabelFile, LabelItem, LeftOut, PairItem
-from engine.training.data.kinds.folder import FLOOD
+from engine.training.data.items import Acquisition, LabelFile, LabelItem, Labels, LeftOut, PairItem
+from engine.training.data.kinds.folder import FLOOD, legend_label
 
 _IMAGES = ("after_S1.tif", "after_S2.tif")
 
 
-def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
+def find(path: Path, split: str | None, *, labels: Labels = "flood") -> tuple[list[PairItem], list[LeftOut]]:
     """Two items a scene: after (S1, and S2 where made) and before (S1), with labels where made; the scene is the group.
+    ``labels`` "landcover" takes ``landcover.tif``: what the ground is when it is dry.
 
     ``split`` is after, before, or the name of a sub-folder of scenes.
     """
@@ -34,16 +35,21 @@ def find(path: Path, split: str | None) -> tuple[list[PairItem], list[LeftOut]]:
     items: list[PairItem] = []
     for scene in scenes:
         group = str(scene.relative_to(root)) if scene != root else root.name
-        items += [item for date in dates if (item := _item(scene, date, group)) is not None]
+        items += [item for date in dates if (item := _item(scene, date, group, labels)) is not None]
     return items, []
 
 
-def _item(scene: Path, date: str, group: str) -> PairItem | None:
+def _item(scene: Path, date: str, group: str, labels: Labels) -> PairItem | None:
     files = {role: scene / f"{date}_{role}.tif" for role in ("S1", "S2", "label")}
+    if labels == "landcover":
+        files["label"] = scene / "landcover.tif"
     have = {role: file for role, file in files.items() if file.is_file()}
     s1 = Acquisition("s1", have["S1"], unit=Unit.DB) if "S1" in have else None
     s2 = Acquisition("s2", have["S2"], offset=0) if "S2" in have else None
     name = f"{group}/{date}"
     if "label" in have and (s1 or s2):
-        return LabelItem(name, group, s1, s2, label=LabelFile(have["label"], classes=FLOOD))
+        water = LabelFile(have["label"], classes=FLOOD)
+        return LabelItem(
+            name, group, s1, s2, label=legend_label(have["label"], "worldcover") if labels == "landcover" else water
+        )
     return PairItem(name, group, s1, s2) if s1 and s2 else None

@@ -1,4 +1,4 @@
-"""Labelled data for a flood model: squares of one sensor or two, split by event."""
+"""Labelled data for fine-tuning: squares of one sensor or two, split by event or place."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from engine.training.data.places import find_items
 from engine.training.data.reading import Rules
 from engine.training.data.statistics import BandStatistics
 from engine.training.fractions import held_out, nested_fraction
+from engine.training.tasks.flood import FloodTask
+from engine.training.tasks.task import Task
 
 SENSOR_SETS: dict[str, tuple[str, ...]] = {"s1": ("s1",), "s2": ("s2",), "both": ("s1", "s2")}
 """``--sensors`` to the sensors that are read, in the order of a card's bands."""
-
-WATER_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12")
-"""Sentinel-2 bands where nothing else is asked for: those of 10 m and the short-wave infrared, in which water is
-darkest; Level-1C, Level-2A and harmonised products all have them."""
 
 VALIDATION_SHARE = 0.2
 
@@ -43,9 +41,10 @@ def choose_bands(
     *,
     known: Mapping[str, BandStatistics],
     optical: tuple[str, ...] | None,
+    default: tuple[str, ...],
 ) -> dict[str, tuple[str, ...]]:
     """Bands by sensor: those of the encoder (``known``), else ``optical`` where given, else those of the first pack,
-    else all of Sentinel-1 and :data:`WATER_BANDS`. Raises ParameterError where encoder and ``optical`` differ."""
+    else all of Sentinel-1 and ``default`` of Sentinel-2. Raises ParameterError where encoder and ``optical`` differ."""
     packs = [PackedDataset(place) for place in places if is_pack(Path(place).expanduser())]
     chosen: dict[str, tuple[str, ...]] = {}
     for sensor in sensors:
@@ -62,33 +61,42 @@ def choose_bands(
             chosen[sensor] = asked
         else:
             packed = next((pack.bands[sensor] for pack in packs if sensor in pack.bands), None)
-            chosen[sensor] = packed or (S1_BANDS if sensor == "s1" else WATER_BANDS)
+            chosen[sensor] = packed or (S1_BANDS if sensor == "s1" else default)
     return chosen
 
 
 def open_labelled(
-    places: Sequence[str], bands: Mapping[str, tuple[str, ...]], *, side: int, broken: float, reporter: Reporter
+    places: Sequence[str],
+    bands: Mapping[str, tuple[str, ...]],
+    *,
+    side: int,
+    broken: float,
+    reporter: Reporter,
+    task: Task | None = None,
 ) -> PairDataset:
-    """The labelled items of ``places`` that have any of the sensors of ``bands``, with those sensors alone.
+    """The labelled items of ``places`` that have any of the sensors of ``bands``, with those sensors alone, and with
+    labels as ``task`` (None: floods) has them.
 
     Raises InputError and its kinds; ParameterError where a sensor is in none of the places, or a pack has other bands.
     """
     rules = Rules(max_days=None, max_cloud=None, max_missing=0.9)
     cutting = Cutting(side=side, rules=rules, s1_bands=bands.get("s1", S1_BANDS), s2_bands=bands.get("s2", S2_BANDS))
     sets: list[PairDataset] = []
+    task = task or FloodTask()
     for number, place in enumerate(places):
         part = reporter.part(number / len(places), (number + 1) / len(places))
         if is_pack(Path(place).expanduser()):
-            sets.append(_from_pack(place, bands))
+            sets.append(task.prepared(_from_pack(place, bands), place))
             continue
-        found = find_items(place)
+        found = find_items(place, labels=task.labels)
         items = tuple(_with_these(item, bands) for item in found.labelled if _has_any(item, bands))
         if not items:
             raise ParameterError(
                 f"{place}: no item has {' or '.join(bands)} and a label.", remedy="See 'engine data check'."
             )
         part_set = replace(found, items=items)
-        sets.append(read_dataset(part_set, cutting=cutting, need="labels", max_broken=broken, reporter=part))
+        read = read_dataset(part_set, cutting=cutting, need="labels", max_broken=broken, reporter=part)
+        sets.append(task.prepared(read, place))
     data = sets[0] if len(sets) == 1 else join(sets)
     absent = [sensor for sensor in bands if sensor not in data.bands]
     if absent:
@@ -111,15 +119,7 @@ def _from_pack(place: str, bands: Mapping[str, tuple[str, ...]]) -> PairDataset:
                 f"{','.join(bands[sensor])}.",
                 remedy="Pack the data with these bands ('engine data pack --s2-bands').",
             )
-    return PairDataset(
-        pack.samples,
-        pack.shards,
-        bands={sensor: pack.bands[sensor] for sensor in here},
-        statistics={sensor: pack.statistics[sensor] for sensor in here},
-        side=pack.side,
-        classes=pack.classes,
-        left_out=pack.left_out,
-    )
+    return pack.with_sensors(here)
 
 
 def _has_any(item: LabelItem, bands: Mapping[str, tuple[str, ...]]) -> bool:
@@ -129,6 +129,20 @@ def _has_any(item: LabelItem, bands: Mapping[str, tuple[str, ...]]) -> bool:
 def _with_these(item: LabelItem, bands: Mapping[str, tuple[str, ...]]) -> LabelItem:
     """The item without the sensors that are not used, so that their files are not read."""
     return replace(item, s1=item.s1 if "s1" in bands else None, s2=item.s2 if "s2" in bands else None)
+
+
+def ground_sampling(data: PairDataset, indices: Sequence[int], *, given: float | None) -> tuple[float, float]:
+    """The finest and coarsest pixel sizes in metres of the samples ``indices``: what their georeference tells, and
+    ``given`` for those without. Raises ParameterError where neither does."""
+    told = [data.samples[i].gsd_m for i in indices]
+    found = [gsd for gsd in told if gsd is not None] + ([given] if given is not None and None in told else [])
+    if None in told and given is None:
+        name = next(data.samples[i].name for i in indices if data.samples[i].gsd_m is None)
+        raise ParameterError(
+            f"{name}: the pixel size is not known, since the data has no georeference.",
+            remedy="Give it by --gsd in metres (a pack of an older version: pack the data again).",
+        )
+    return min(found), max(found)
 
 
 def split(data: PairDataset, check: PairDataset | None, *, labels: float, seed: int) -> Split:

@@ -1,0 +1,76 @@
+"""What a network knows of labelled pixels: only the tiles that hold labels are read and computed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.models.card import BandInput
+from engine.models.pixel import WIDE, PixelSegmenter
+from engine.raster.grid import Window
+from engine.training.labels.pixels import LabelPixels
+from engine.training.labels.scene import LabelScene
+
+_CORE = 256
+_HALO = 64
+"""Pixels around a tile that a trunk sees too, as much as tiles overlap in mapping."""
+
+
+@torch.no_grad()
+def known_of(
+    network: PixelSegmenter,
+    scene: LabelScene,
+    pixels: LabelPixels,
+    inputs: Sequence[BandInput],
+    *,
+    device: torch.device,
+    told: Callable[[float], None] = lambda share: None,
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """(n, known) float32 of :meth:`PixelSegmenter.describe` for the labelled pixels, and bool (n,): which of them have
+    a valid value in every band. ``inputs`` normalise the scene's bands, in its order; ``told`` hears the share done."""
+    network = network.to(device).eval()
+    halo = _HALO if network.trunk is not None else WIDE // 2
+    values = torch.zeros(len(pixels), network.known)
+    valid = np.zeros(len(pixels), bool)
+    tile = pixels.row // _CORE * (scene.grid.width // _CORE + 1) + pixels.col // _CORE
+    order = np.argsort(tile, kind="stable")
+    cuts = np.r_[np.flatnonzero(np.r_[True, np.diff(tile[order]) > 0]), len(order)]
+    for number, (first, last) in enumerate(itertools.pairwise(cuts.tolist())):
+        told(number / (len(cuts) - 1))
+        here = order[first:last]
+        row, col = int(pixels.row[here[0]]) // _CORE * _CORE, int(pixels.col[here[0]]) // _CORE * _CORE
+        window = Window(row, col, _CORE, _CORE).grow(halo)
+        x, missing = _normalised(scene.read(window), inputs)
+        known = network.describe(x[None].to(device))[0].cpu()
+        r, c = pixels.row[here] - window.row, pixels.col[here] - window.col
+        values[torch.from_numpy(here)] = known[:, torch.from_numpy(r), torch.from_numpy(c)].T
+        valid[here] = ~missing[r, c]
+    return values, valid
+
+
+@torch.no_grad()
+def logits_of(
+    network: PixelSegmenter, scene: LabelScene, window: Window, inputs: Sequence[BandInput], *, device: torch.device
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """float32 (classes, rows, columns) of ``window``, at once, and bool (rows, columns): where a band is missing."""
+    halo = _HALO if network.trunk is not None else WIDE // 2
+    rows, cols = (math.ceil((side + 2 * halo) / network.divisor) * network.divisor for side in window.shape)
+    whole = Window(window.row - halo, window.col - halo, rows, cols)
+    x, missing = _normalised(scene.read(whole), inputs)
+    inside = slice(halo, halo + window.height), slice(halo, halo + window.width)
+    logits = network.to(device).eval()(x[None].to(device))[0].cpu()
+    return logits[:, inside[0], inside[1]], missing[inside]
+
+
+def _normalised(planes: NDArray[np.float32], inputs: Sequence[BandInput]) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Normalised values, 0 where missing, and bool (rows, columns): where a band is."""
+    mean = np.array([one.mean for one in inputs], np.float32)[:, None, None]
+    std = np.array([one.std for one in inputs], np.float32)[:, None, None]
+    missing = ~np.isfinite(planes)
+    return torch.from_numpy(np.where(missing, np.float32(0), (planes - mean) / std)), missing.any(axis=0)
