@@ -100,7 +100,8 @@ class Heartbeat:
     """A timer of 10 ms in the window's thread; :attr:`worst_ms` is the longest time that the thread was blocked.
 
     Blocked is the time between two beats beyond 10 ms, less the time in which the thread could have run but other
-    processes had the processors (the kernel counts it). :attr:`gaps`: (ms blocked, ms between the beats) above 50 ms.
+    processes had the processors (the kernel counts it).
+    :attr:`gaps`: (ms blocked, ms between the beats, seconds since the start) above 50 ms.
     """
 
     def __init__(self) -> None:
@@ -125,14 +126,15 @@ class Heartbeat:
         blocked = between - (waited - self._queued) * 1000
         self.worst_ms = max(self.worst_ms, blocked)
         if between > 50:
-            self.gaps.append((round(blocked), round(between)))
+            self.gaps.append((round(blocked), round(between), round(now - self._began, 2)))
         self._last, self._queued = now, waited
 
     def reset(self) -> None:
         """Forget the gaps so far."""
         self._last, self._queued = time.monotonic(), self._waited()
         self.worst_ms = 0.0
-        self.gaps: list[tuple[int, int]] = []
+        self._began = self._last
+        self.gaps: list[tuple[int, int, float]] = []
 
     def stop(self) -> float:
         """End the measure; the worst gap in ms."""

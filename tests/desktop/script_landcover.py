@@ -69,8 +69,10 @@ def landcover(w, dock, image, out):
     w.picture("qgis-landcover-form", small=True)
     page.form.out.setFilePath(str(out / "landcover"))
     heartbeat = w.heartbeat()
+    started = time.monotonic()
     click(page.run_button)
     yield w.until(lambda: registry.runs() and registry.runs()[0].is_finished, 120, "the end of the run")
+    ended = time.monotonic() - started
     w.result["state"], w.result["error"] = registry.runs()[0].state, registry.runs()[0].error
     if registry.runs()[0].state != "done":
         return
@@ -79,6 +81,7 @@ def landcover(w, dock, image, out):
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
     yield 0.5
     w.result["gaps_ms"]["land-cover run"] = heartbeat.stop()
+    w.result["gaps"] = {"ended": round(ended, 2), "of the run": heartbeat.gaps}
     w.result["message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
     w.result["tree"] = [node.name() for node in QgsProject.instance().layerTreeRoot().children()[0].children()]
     w.result["slider_shown"] = dock.runs.threshold.isVisible()
