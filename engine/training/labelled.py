@@ -82,13 +82,13 @@ def open_labelled(
     rules = Rules(max_days=None, max_cloud=None, max_missing=0.9)
     cutting = Cutting(side=side, rules=rules, s1_bands=bands.get("s1", S1_BANDS), s2_bands=bands.get("s2", S2_BANDS))
     sets: list[PairDataset] = []
-    task = task or FloodTask()
+    wanted = task or FloodTask()
     for number, place in enumerate(places):
         part = reporter.part(number / len(places), (number + 1) / len(places))
         if is_pack(Path(place).expanduser()):
-            sets.append(task.prepared(_from_pack(place, bands), place))
+            sets.append(wanted.prepared(_from_pack(place, bands), place))
             continue
-        found = find_items(place, labels=task.labels)
+        found = find_items(place, labels=wanted.labels)
         items = tuple(_with_these(item, bands) for item in found.labelled if _has_any(item, bands))
         if not items:
             raise ParameterError(
@@ -96,7 +96,7 @@ def open_labelled(
             )
         part_set = replace(found, items=items)
         read = read_dataset(part_set, cutting=cutting, need="labels", max_broken=broken, reporter=part)
-        sets.append(task.prepared(read, place))
+        sets.append(wanted.prepared(read, place))
     data = sets[0] if len(sets) == 1 else join(sets)
     absent = [sensor for sensor in bands if sensor not in data.bands]
     if absent:

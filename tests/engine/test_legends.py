@@ -12,7 +12,7 @@ from engine.legends import NOT_OBSERVED, UNKNOWN, find_legend, list_legends, loo
 
 
 def test_what_ships():
-    assert set(list_legends()) == {"worldcover", "dfc2020", "dynamic-world", "esri-lulc"}
+    assert set(list_legends()) == {"worldcover", "dfc2020", "dynamic-world", "esri-lulc", "igbp"}
     worldcover = find_legend("worldcover")
     assert worldcover.codes == (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
     assert worldcover.colors[10] == (0, 100, 0, 255)

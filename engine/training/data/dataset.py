@@ -15,7 +15,8 @@ from torch import Tensor
 from engine.errors import BandError, InputError, ParameterError
 from engine.events import Reporter
 from engine.training.data.crops import NODATA, SCALES, Codes, Crop, Sample, cut, decode
-from engine.training.data.items import IGNORE, S1_BANDS, S2_BANDS, ItemSet, LabelItem, LeftOut, PairItem
+from engine.training.data.items import IGNORE, S1_BANDS, S2_BANDS, ItemSet, LeftOut, PairItem
+from engine.training.data.labels import classes_of, legend_of, told
 from engine.training.data.memory import room
 from engine.training.data.reading import Rules, load_item, refuse_above
 from engine.training.data.statistics import SMALLEST_STD, BandStatistics, RunningStatistics, merged
@@ -277,11 +278,6 @@ def join(datasets: Sequence[PairDataset]) -> PairDataset:
     )
 
 
-def told(legend: str | None) -> str:
-    """What labels tell, for messages."""
-    return "water" if legend is None else f"land cover ({legend})"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cutting:
     """What is cut from items: squares of ``side`` pixels with these bands, items and squares left out by ``rules``.
@@ -349,23 +345,6 @@ def choose_items(found: ItemSet, need: str) -> tuple[PairItem, ...]:
         why = f" {found.left_out[0].why}" if found.left_out else ""
         raise ParameterError(f"{found.place}: there is no {what}.{why}", remedy="Give another data set.")
     return items
-
-
-def legend_of(items: Sequence[PairItem]) -> str | None:
-    """The legend of the items' labels; raises ParameterError where they differ."""
-    found = {item.label.legend: item for item in items if isinstance(item, LabelItem)}
-    if len(found) > 1:
-        (one, a), (other, b) = list(found.items())[:2]
-        raise ParameterError(
-            f"The labels of {a.name} tell {told(one)}, those of {b.name} {told(other)}.",
-            remedy="Keep labels of different kinds in folders of their own, and give each by --data.",
-        )
-    return next(iter(found), None)
-
-
-def classes_of(items: Sequence[PairItem]) -> dict[int, str]:
-    """Code → name of the items' labels, where the layout tells them."""
-    return {code: name for item in items if isinstance(item, LabelItem) for code, name in item.label.classes.items()}
 
 
 def read_dataset(

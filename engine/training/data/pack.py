@@ -30,12 +30,11 @@ from engine.training.data.dataset import (
     PairDataset,
     Shard,
     choose_items,
-    classes_of,
     gather_statistics,
-    legend_of,
     stack,
 )
 from engine.training.data.items import ItemSet, LeftOut, PairItem
+from engine.training.data.labels import classes_of, legend_of
 from engine.training.data.pack_index import (
     INDEX,
     LOCK,

@@ -10,8 +10,9 @@ from torch import Tensor
 from engine.errors import ParameterError
 from engine.sensors import SENSORS
 from engine.training.calibration import Calibrated, calibration_error, holding, water_iou, water_probability
-from engine.training.data.dataset import Batch, PairDataset, told
+from engine.training.data.dataset import Batch, PairDataset
 from engine.training.data.items import Labels
+from engine.training.data.labels import told
 from engine.training.report.samples import prediction_samples
 from engine.training.tasks.task import Measured, Picture, TaskClass, shown
 
@@ -28,9 +29,10 @@ class FloodTask:
     labels: Labels = "flood"
     noun = "Flood"
     reliability = "share that is water"
-    s2_bands = WATER_BANDS
+    s2_bands: tuple[str, ...] = WATER_BANDS
 
     def prepared(self, data: PairDataset, place: str) -> PairDataset:
+        """``data`` as it is; ParameterError for labels of land cover."""
         if data.legend is not None:
             raise ParameterError(
                 f"{place}: the labels tell {told(data.legend)}; expected water (1) and dry ground (0).",
@@ -39,16 +41,20 @@ class FloodTask:
         return data
 
     def classes(self, sets: Sequence[PairDataset]) -> tuple[TaskClass, ...]:
+        """Dry ground and water, whatever the data hold."""
         return CLASSES
 
     def tables(self, probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """P(water), and where there is water."""
         return water_probability(probability, label)
 
     def on_the_way(self, checked: Calibrated) -> dict[str, float]:
+        """``iou`` of water."""
         iou = water_iou(checked.counts)["value"]
         return {} if iou is None else {"iou": iou}
 
     def figures(self, measured: Measured, classes: Sequence[TaskClass]) -> dict[str, Any]:
+        """``validation_iou`` of water, and ``validation_iou_alone`` by sensor."""
         return {
             "validation_iou": water_iou(measured.whole.counts),
             "validation_iou_alone": {
@@ -57,6 +63,7 @@ class FloodTask:
         }
 
     def card(self, measured: Measured, classes: Sequence[TaskClass], sensors: Sequence[str]) -> dict[str, Any]:
+        """Classes 0 and 1, with IoU and calibration error of water."""
         titles = [SENSORS[sensor].title for sensor in sensors]
         return {
             "task": "flood",
@@ -76,6 +83,7 @@ class FloodTask:
         return found
 
     def tiles(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """IoU of water."""
         return [
             ("Water IoU on validation squares", shown(figures["validation_iou"])),
             *((f"From {s.upper()} alone", shown(iou)) for s, iou in figures["validation_iou_alone"].items()),
@@ -84,4 +92,5 @@ class FloodTask:
     def sample_rows(
         self, data: PairDataset, indices: Sequence[int], probability: Tensor, batch: Batch, classes: Sequence[TaskClass]
     ) -> list[list[Picture]]:
+        """Images, label, and the probability of water."""
         return prediction_samples(data, list(indices), probability[:, 1], batch)

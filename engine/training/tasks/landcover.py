@@ -14,8 +14,9 @@ from engine.legends import UNKNOWN, Legend, find_legend
 from engine.metrics.bootstrap import pooled_estimate
 from engine.sensors import SENSORS
 from engine.training.calibration import Calibrated, Plain, calibration_error, confidence, holding
-from engine.training.data.dataset import Batch, PairDataset, told
+from engine.training.data.dataset import Batch, PairDataset
 from engine.training.data.items import IGNORE, OWN_LEGEND, Labels
+from engine.training.data.labels import told
 from engine.training.report.samples import class_samples
 from engine.training.tasks.task import Measured, Picture, TaskClass, shown
 from engine.training.unknown import unknown_threshold
@@ -34,13 +35,15 @@ class LandcoverTask:
     labels: Labels = "landcover"
     noun = "Land-cover"
     reliability = "share that is right"
-    s2_bands = BANDS
+    s2_bands: tuple[str, ...] = BANDS
 
     def __init__(self, legend: str, *, unknown_share: float) -> None:
         self.legend: Legend = find_legend(legend)
         self._unknown_share = unknown_share
 
     def prepared(self, data: PairDataset, place: str) -> PairDataset:
+        """Labels with the codes of the legend that is trained for; ParameterError for labels of water, a code that the
+        legend lacks, and legends without a mapping."""
         if data.legend is None:
             raise ParameterError(
                 f"{place}: the labels tell {told(None)}; expected land cover.",
@@ -60,6 +63,7 @@ class LandcoverTask:
         return data.relabelled(mapping, legend=self.legend.name, classes=self.legend.names)
 
     def classes(self, sets: Sequence[PairDataset]) -> tuple[TaskClass, ...]:
+        """The classes of the legend that any of ``sets`` has, in its order; ParameterError for fewer than two."""
         there = {code for data in sets for code in data.label_counts()}
         found = tuple(TaskClass(one.code, one.name, one.color) for one in self.legend.classes if one.code in there)
         if len(found) < 2:
@@ -71,9 +75,11 @@ class LandcoverTask:
         return found
 
     def tables(self, probability: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The confidence, and where the class is right."""
         return confidence(probability, label)
 
     def on_the_way(self, checked: Calibrated) -> dict[str, float]:
+        """``miou`` and ``overall_accuracy``."""
         if not len(checked.matrices):
             return {}
         sums = checked.matrices.reshape(len(checked.matrices), -1).sum(0).astype(np.float64)
@@ -81,6 +87,7 @@ class LandcoverTask:
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
     def figures(self, measured: Measured, classes: Sequence[TaskClass]) -> dict[str, Any]:
+        """``validation`` and ``validation_alone`` (see :func:`scores`), ``unknown_below``, ``classes`` by code."""
         whole = measured.whole
         return {
             "validation": scores(whole.matrices, classes),
@@ -92,6 +99,7 @@ class LandcoverTask:
         }
 
     def card(self, measured: Measured, classes: Sequence[TaskClass], sensors: Sequence[str]) -> dict[str, Any]:
+        """Classes with colours, legend, the threshold of unknown, and figures by class."""
         titles = [SENSORS[sensor].title for sensor in sensors]
         return {
             "task": "landcover",
@@ -114,6 +122,7 @@ class LandcoverTask:
         return found
 
     def tiles(self, figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Overall accuracy, mean IoU, IoU by class, and the threshold."""
         names = figures["classes"]
         every = figures["validation"]
         return [
@@ -134,6 +143,7 @@ class LandcoverTask:
     def sample_rows(
         self, data: PairDataset, indices: Sequence[int], probability: Tensor, batch: Batch, classes: Sequence[TaskClass]
     ) -> list[list[Picture]]:
+        """Images, label, classes and confidence."""
         colors = [(one.color or "#808080", one.name) for one in classes]
         return class_samples(data, list(indices), probability, batch, colors)
 

@@ -70,8 +70,8 @@ def find(path: Path, split: str | None, *, labels: Labels = "flood") -> tuple[li
         s1, s2 = one.get("S1"), one.get("S2") or one.get("S2L2A") or one.get("S2L1C")
         if s1 is None and s2 is None and label is not None and name in plain:
             s2 = only_one(name, "image", plain[name])
-        file = s1 or s2
-        item = _item(name, s1=s1, s2=s2, label=label, group=groups.of(name, file) if file else "")
+        image = s1 or s2
+        item = _item(name, s1=s1, s2=s2, label=label, group=groups.of(name, image) if image else "")
         if item is not None:
             items.append(item)
     return items, []
