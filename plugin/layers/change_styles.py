@@ -54,10 +54,14 @@ def legend_entries(result: Result) -> list[tuple[int, str, str]]:
         gains[row["to_code"]] = gains.get(row["to_code"], 0.0) + row["area_m2"]
     large.sort(key=lambda row: (-gains[row["to_code"]], row["to_code"], -row["area_m2"]))
     entries = [
-        (int(row["code"]), f"{row['name']} ({_km2(row['area_m2'])})", _mixed(colors, row["from_code"], row["to_code"]))
+        (
+            int(row["code"]),
+            f"{row['name']} ({area_text(row['area_m2'])})",
+            _mixed(colors, row["from_code"], row["to_code"]),
+        )
         for row in large
     ]
-    rest = f"{len(small)} smaller changes ({_km2(sum(row['area_m2'] for row in small))})"
+    rest = f"{len(small)} smaller changes ({area_text(sum(row['area_m2'] for row in small))})"
     entries += [(int(row["code"]), "" if number else rest, _OTHER_COLOR) for number, row in enumerate(small)]
     return entries
 
@@ -93,9 +97,13 @@ def style_matrix(layer: QgsMapLayer, result: Result) -> None:
     layer.setDisplayExpression('"from_name" || \' → \' || "to_name"')
 
 
-def _km2(area_m2: float) -> str:
-    km2 = area_m2 / 1e6
-    return "< 0.01 km²" if 0 < km2 < 0.01 else f"{km2:.2f} km²" if km2 < 100 else f"{km2:.0f} km²"
+def area_text(area_m2: float) -> str:
+    """An area in the unit that suits it: km², ha, m²."""
+    if area_m2 >= 1e8:
+        return f"{area_m2 / 1e6:.0f} km²"
+    if area_m2 >= 1e6:
+        return f"{area_m2 / 1e6:.2f} km²"
+    return f"{area_m2 / 1e4:.1f} ha" if area_m2 >= 1e3 else f"{area_m2:.0f} m²"
 
 
 def _mixed(colors: dict[int, str], before: int, after: int) -> str:

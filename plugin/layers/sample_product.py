@@ -41,7 +41,9 @@ def style_sample(layer: QgsVectorLayer, result: Result) -> None:
             [QgsRendererCategory(0, empty, "to label"), QgsRendererCategory(1, done, "labelled")],
         )
     )
-    set_labels(layer, label_settings('"point_id"', size=8))
+    number = label_settings('"point_id"', size=8)
+    number.dist = 1.2  # beside the ring (mm), not on it
+    set_labels(layer, number)
     set_aliases(layer, _ALIASES)
     layer.setDisplayExpression("'Point ' || \"point_id\"")
     layer.setMapTipTemplate('<b>Point [% "point_id" %]</b>')

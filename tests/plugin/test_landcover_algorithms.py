@@ -145,7 +145,7 @@ def mapped(run, work, trained):
 
 def map_parameters(work: Path, out: Path) -> dict:
     return {
-        "SCENES": [str(work / "scene" / "after_S2.tif")],
+        "SCENES": [str(work / "scene" / "after_S2.tif"), str(work / "scene" / "after_S1.tif")],  # one is not for it
         "ZONES": f"{work / 'scene' / 'zones.gpkg'}|layername=zones",
         "MODEL": MODEL,
         "MIN_AREA": 500,
@@ -195,7 +195,7 @@ def test_the_user_s_models_lie_where_the_engine_says(work):
 def test_a_map_is_the_same_by_the_algorithm_and_by_the_command(mapped, work, registry, tmp_path):
     given = map_parameters(work, tmp_path / "out")
     out = engine(
-        "landcover", given["SCENES"][0], "--zones", given["ZONES"], "--model", MODEL, "--min-area", "500",
+        "landcover", *given["SCENES"], "--zones", given["ZONES"], "--model", MODEL, "--min-area", "500",
         out=tmp_path / "out",
     )  # fmt: skip
     same_files(work / "map", out, "landcover.tif", "confidence.tif")
@@ -326,7 +326,7 @@ def test_qgis_process_gives_the_same_map(mapped, work, tmp_path):
     }
     words = []
     for name, value in map_parameters(work, tmp_path / "out").items():
-        words.append(f"{name}={value[0] if isinstance(value, list) else value}")
+        words += [f"{name}={one}" for one in (value if isinstance(value, list) else [value])]
     for arguments in (["plugins", "enable", "samescene"], ["run", "samescene:landcover", "--", *words]):
         done = subprocess.run(
             [shutil.which("qgis_process.bin"), *arguments],

@@ -345,7 +345,9 @@ def change_result(transitions) -> dict:
 
 
 def test_changes_are_grouped_by_what_came_and_no_change_is_not_drawn(tmp_path):
-    result = change_result([(1, 10, 40, 5.0), (2, 40, 80, 3.0), (3, 80, 40, 2.0), (4, 10, 80, 0.001)])
+    result = change_result(
+        [(1, 10, 40, 5.0), (2, 40, 80, 3.0), (3, 80, 40, 2.0), (4, 10, 80, 0.0008), (5, 80, 10, 0.046)]
+    )
     _raster(tmp_path / "change.tif", np.array([[0, 1, 2], [3, 4, 255]], np.uint8))
     (tmp_path / "result.json").write_text(json.dumps(result))
     try:
@@ -355,10 +357,11 @@ def test_changes_are_grouped_by_what_came_and_no_change_is_not_drawn(tmp_path):
             (1, "Tree cover → Cropland (5.00 km²)"),
             (3, "Permanent water → Cropland (2.00 km²)"),
             (2, "Cropland → Permanent water (3.00 km²)"),
-            (4, "Tree cover → Permanent water (< 0.01 km²)"),
+            (4, "Tree cover → Permanent water (800 m²)"),
+            (5, "Permanent water → Tree cover (4.6 ha)"),
         ]
         assert layer.renderer().classes()[0].color.name() == "#ad88b8", "0.72 of #f096ff and 0.28 of #006400"
-        assert legend_texts(layer)[0] == "Tree cover → Cropland (5.00 km²)" and len(legend_texts(layer)) == 4
+        assert legend_texts(layer)[0] == "Tree cover → Cropland (5.00 km²)" and len(legend_texts(layer)) == 5
     finally:
         QgsProject.instance().clear()
 
