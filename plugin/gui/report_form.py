@@ -38,6 +38,8 @@ class ReportForm(Form):
         self.map = LayerPicker(RASTER, title=tr("Map"), parent=self)
         self.legend = LegendChoice(tr("that of the map"), self)
         self.out = OutputFolder(self)
+        self.confident = QCheckBox(tr("Confident labels only"), self)
+        self.confident.setToolTip(tr("Labels that were marked as not sure are left out, and counted."))
         self.overwrite = QCheckBox(tr("Replace results in the output folder"), self)
         form = rows()
         add_row(form, tr("&Labels from"), self.kind, as_wide_as=_WIDEST)
@@ -55,6 +57,7 @@ class ReportForm(Form):
         add_row(more, tr("&Map"), self.map, tip, as_wide_as=_WIDEST)
         add_row(more, tr("Le&gend"), self.legend, tr("For the names of classes"), as_wide_as=_WIDEST)
         add_row(more, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
+        more.addRow(self.confident)
         more.addRow(self.overwrite)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 9, 9, 9)
@@ -76,7 +79,8 @@ class ReportForm(Form):
         for part in (self.map, self.legend):
             part.changed.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
-        self.overwrite.toggled.connect(self.changed)
+        for box in (self.confident, self.overwrite):
+            box.toggled.connect(self.changed)
 
     def use(self, folder: str) -> None:
         """Take a sample by its folder, and look at how far it is."""
@@ -94,6 +98,7 @@ class ReportForm(Form):
             "LABEL_FIELD": self.field.currentField() if own else "label",
             "MAP": self.map.value(),
             "LEGEND": self.legend.value(),
+            "CONFIDENT_ONLY": self.confident.isChecked(),
             "OVERWRITE": self.overwrite.isChecked(),
             "OUTPUT": self.out.folder(),
         }

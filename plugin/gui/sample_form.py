@@ -11,8 +11,9 @@ from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QVBox
 from ..processing.sample_parameters import ALLOCATIONS, DESIGNS
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, hint, rows
+from .form_parts import OutputFolder, add_row, hint, number, rows
 from .layer_picker import RASTER, LayerPicker
+from .legend_choice import LegendChoice
 
 _SETTINGS = "samescene/dock/sample"
 _WIDEST = "Points by class"
@@ -33,7 +34,14 @@ class SampleForm(Form):
         self.allocation.setEditable(True)
         self.allocation.addItems(ALLOCATIONS)
         self.seed = self._whole(0, 2**31 - 1, 0)
-        self.min_points = self._whole(0, 1_000_000, 50)
+        self.target = number(self, 0, 0.4999, 0, 4, "")
+        self.target.setSingleStep(0.005)
+        self.target.setSpecialValueText(tr("not used"))
+        self.min_points = self._whole(-1, 1_000_000, -1)
+        self.min_points.setSpecialValueText(tr("50 or fewer"))
+        self.exclude = QLineEdit(self)
+        self.exclude.setPlaceholderText(tr("those that are no class"))
+        self.legend = LegendChoice(tr("that of the map"), self)
         self.expected = QLineEdit(self)
         self.expected.setPlaceholderText("10=.9,50=.7")
         self.strata = LayerPicker(RASTER, title=tr("Strata"), parent=self)
@@ -76,10 +84,16 @@ class SampleForm(Form):
         self.advanced.setCollapsed(True)
         self.advanced.setSaveCollapsedState(False)
         more = rows(self.advanced)
+        tip = tr("For example 0.01, of the overall accuracy: the number of points follows from it.")
+        add_row(more, tr("Wanted std. error"), self.target, tip)
         tip = tr("Fewest points in a class of a proportional or optimal allocation.")
         add_row(more, tr("Fewest in a class"), self.min_points, tip)
-        add_row(more, tr("Expected accuracy"), self.expected, tr("User's accuracy expected of each class, for optimal"))
-        add_row(more, tr("Strata"), self.strata, tr("A raster of strata, where they are not the map's own classes"))
+        tip = tr("User's accuracy expected of each class: for an optimal allocation or a wanted error.")
+        add_row(more, tr("Expected accuracy"), self.expected, tip)
+        add_row(more, tr("Strata"), self.strata, tr("A raster of strata, where they are not the map's own classes."))
+        tip = tr("Codes that are no part of the sampled area, for example 0,254, or none.")
+        add_row(more, tr("Codes left out"), self.exclude, tip)
+        add_row(more, tr("Legend"), self.legend, tr("Legend of the map, where it names none."))
         more.addRow(self.overwrite)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
@@ -96,11 +110,13 @@ class SampleForm(Form):
         self.map.changed.connect(self._map_changed)
         self.design.currentIndexChanged.connect(self._design_changed)
         self.allocation.currentTextChanged.connect(self._design_changed)
-        for part in (self.area, self.strata):
+        for part in (self.area, self.strata, self.legend):
             part.changed.connect(self.changed)
         for box in (self.points, self.seed, self.min_points):
             box.valueChanged.connect(self.changed)
-        self.expected.textChanged.connect(self.changed)
+        self.target.valueChanged.connect(self._design_changed)
+        for line in (self.expected, self.exclude):
+            line.textChanged.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
         self.overwrite.toggled.connect(self.changed)
 
@@ -112,8 +128,11 @@ class SampleForm(Form):
             "DESIGN": self.design.currentData(),
             "POINTS": self.points.value(),
             "ALLOCATION": self.allocation.currentText().strip() if self._stratified else ALLOCATIONS[0],
-            "MIN_POINTS": self.min_points.value(),
-            "EXPECTED": self.expected.text().strip() if self._optimal else "",
+            "TARGET_SE": self.target.value() or None,
+            "MIN_POINTS": self.min_points.value() if self._stratified and self.min_points.value() >= 0 else None,
+            "EXPECTED": self.expected.text().strip() if self._optimal or self.target.value() else "",
+            "EXCLUDE": self.exclude.text().strip(),
+            "LEGEND": self.legend.value(),
             "STRATA": self.strata.value() if self._stratified else None,
             "SEED": self.seed.value(),
             "OVERWRITE": self.overwrite.isChecked(),
@@ -173,7 +192,8 @@ class SampleForm(Form):
     def _design_changed(self, *_) -> None:
         for widget in (self.allocation, self.min_points, self.strata):
             widget.setEnabled(self._stratified)
-        self.expected.setEnabled(self._optimal)
+        self.expected.setEnabled(self._optimal or self.target.value() > 0)
+        self.points.setEnabled(not self.target.value())
         notes = {
             "stratified": self.tr("So many points in each class of the map: rare classes get enough of them."),
             "simple": self.tr("Random anywhere: rare classes may get few points or none."),
