@@ -99,6 +99,12 @@ JOBS: dict[str, Job] = {
             "Tell accuracy and area of a map from labelled points.",
         ),
         Job(
+            "evaluate-landcover",
+            "engine.mapping.landcover.evaluate_request:EvaluateLandcoverRequest",
+            "engine.mapping.landcover.evaluate:run",
+            "Score land-cover maps against labelled chips.",
+        ),
+        Job(
             "simulate-scene",
             "engine.simulate.request:SceneRequest",
             "engine.simulate.job:run",

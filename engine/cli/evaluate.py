@@ -78,6 +78,9 @@ command = request_command(LAYOUT, EvaluateFloodRequest, summary=summary, verdict
 
 group = LazyGroup(
     "evaluate",
-    {"flood": Entry("engine.cli.evaluate:command", "Water against hand-labelled chips.")},
+    {
+        "flood": Entry("engine.cli.evaluate:command", "Water against hand-labelled chips."),
+        "landcover": Entry("engine.cli.evaluate_landcover:command", "Land cover against labelled chips."),
+    },
     help="Score maps against labelled chips.",
 )

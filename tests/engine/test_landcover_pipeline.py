@@ -18,8 +18,9 @@ from engine.mapping.landcover.arrays import map_arrays
 from engine.mapping.landcover.choose import automatic
 from engine.mapping.landcover.classes import class_table
 from engine.mapping.landcover.classifier import LandcoverModel
-from engine.models.bundle import KnownModel
+from engine.models.bundle import KnownModel, save_bundle
 from engine.models.card import Card
+from engine.models.segmenter import Segmenter
 from tests.engine import landcover_scenes as small
 from tests.engine import optical_scenes as files
 
@@ -157,6 +158,29 @@ def test_clouds_are_mapped_from_sentinel1_by_a_model_of_both(tmp_path):
     radar_alone = mapped(model, s1)
     assert np.array_equal(radar_alone.codes == 255, np.pad(np.ones((10, 10), bool), ((0, 86), (0, 118))))
     assert len(np.unique(both.codes)) > 1
+
+
+def test_a_plain_network_of_two_sensors_needs_both(tmp_path):
+    torch.manual_seed(1)
+    network = Segmenter(bands=8, classes=4, width=0.0625).eval()
+    bundle = save_bundle(tmp_path / "joint", network, small.card(("s1", "s2"), name="joint"))
+    model = LandcoverModel(bundle, device="cpu")
+    values = small.reflectance(small.truth())
+    values[:, :20, :20] = 0.6
+    values[:, 60:70, :20] = NAN
+    s2 = files.write(tmp_path / "s2.tif", values, small.BANDS)
+    radar = files.backscatter()
+    radar[:, :10, :30] = NAN
+    s1 = files.write(tmp_path / "s1.tif", radar, ("VV", "VH"))
+    codes = mapped(model, s2, s1).codes
+    missing = np.zeros(codes.shape, bool)
+    missing[:10, :30] = missing[60:70, :20] = True
+    cloudy = np.zeros(codes.shape, bool)
+    cloudy[10:20, :20] = True
+    assert np.array_equal(codes == 255, missing)
+    assert np.array_equal(codes == 0, cloudy)
+    with pytest.raises(BandError, match=r"s2.tif: lacks the Sentinel-1 band VV, VH, which the model joint needs"):
+        mapped(model, s2)
 
 
 def test_optional_bands_may_be_absent_and_others_not(tmp_path, model):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import BandError, DamagedFileError, GridError
+from engine.errors import BandError, DamagedFileError
 from engine.mapping.flood.baselines import baseline_maps, optical_baseline_maps
 from engine.mapping.flood.chips import SENSOR_FILES, Chip, Sensors
+from engine.mapping.scene.overlap import same_pixels
 from engine.mapping.scene.sentinel1 import open_sentinel1
 from engine.mapping.scene.sentinel2 import Sentinel2View, open_sentinel2
 from engine.optics.indices import INDICES
@@ -65,7 +65,7 @@ def read_labelled(
         if "s1" in SENSOR_FILES[sensors]:
             file = open_sentinel1(str(chip.s1), what="Sentinel-1 chip", bands=bands, unit=unit)
             with file.raster as raster:
-                _same_grid(raster.grid, grid, chip.s1, chip.label)
+                same_pixels(raster.grid, grid, chip.s1, chip.label)
                 db = file.read_db(raster.grid.window)
                 grid = raster.grid
             valid = np.asarray(np.isfinite(db).any(axis=0))
@@ -101,7 +101,7 @@ def _reflectance(
                 remedy="Give chips with the bands of the model.",
             )
         if sensors == "s2":
-            _same_grid(file.raster.grid, grid, chip.s2, chip.label)
+            same_pixels(file.raster.grid, grid, chip.s2, chip.label)
             grid = file.raster.grid
         indices = [name for pair in INDICES.values() for name in pair if name in file.bands]
         names = list(dict.fromkeys([*(wanted or file.bands), *indices]))
@@ -111,19 +111,3 @@ def _reflectance(
         return found
     finally:
         file.close()
-
-
-def _same_grid(image: Grid, label: Grid, path: Path | None, label_path: Path) -> None:
-    if image.shape != label.shape:
-        raise GridError(
-            f"{label_path}: the label has {label.height} x {label.width} pixels, "
-            f"its image {image.height} x {image.width}."
-        )
-    if image.crs is None or label.crs is None or image.crs != label.crs:
-        return  # chips without georeference are matched pixel by pixel
-    corners = [(0, 0), (image.width, 0), (0, image.height)]
-    pixel = abs(image.transform.determinant) ** 0.5
-    for corner in corners:
-        (x, y), (u, v) = image.transform @ corner, label.transform @ corner
-        if max(abs(x - u), abs(y - v)) > pixel / 2:
-            raise GridError(f"{label_path}: the label does not lie on the grid of {path}.")

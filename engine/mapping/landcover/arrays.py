@@ -23,17 +23,19 @@ from engine.sensors import Unit
 
 @dataclass(frozen=True)
 class LandcoverArrays:
-    """``codes`` and ``confidence`` (rows, columns) as ``landcover.tif`` and ``confidence.tif`` hold them."""
+    """``codes`` and ``confidence`` (rows, columns) as in ``landcover.tif`` and ``confidence.tif``, on ``grid``."""
 
     codes: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
+    grid: Grid
 
 
 class ArraySink:
     """Collects a map in memory."""
 
     def __init__(self, grid: Grid) -> None:
-        self.arrays = LandcoverArrays(*np.full((2, *grid.shape), NOT_OBSERVED, np.uint8))
+        codes, confidence = np.full((2, *grid.shape), NOT_OBSERVED, np.uint8)
+        self.arrays = LandcoverArrays(codes, confidence, grid)
 
     def add(self, strip: LandcoverStrip) -> None:
         """Take one strip."""

@@ -34,6 +34,8 @@ _UNITS = {"s1": "db", "s2": "reflectance"}
 class LandcoverModel:
     """A land-cover bundle of one sensor or two, ready to run. ``why`` says, for ``auto``, why it was taken.
 
+    A "two-sensor-unet" maps from either sensor alone (``either``); any other network of two sensors needs both.
+
     Normalisation, tile, overlap and temperature come from the card; probabilities are the softmax (sigmoid) of the
     blended logits divided by the temperature. Raises ModelError when the bundle is for something else or its weights
     are damaged, DeviceError for a device that is not there.
@@ -43,9 +45,9 @@ class LandcoverModel:
         card = bundle.card
         _check_card(bundle)
         self.bundle, self.card, self.why = bundle, card, why
-        stacked = len(card.sensors) == 2
-        network: nn.Module = StackedSensors(bundle.two_sensor()) if stacked else bundle.network()
-        extra = VALIDITY_BANDS if stacked else 0
+        self.either = card.network.architecture == "two-sensor-unet"
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if self.either else bundle.network()
+        extra = VALIDITY_BANDS if self.either else 0
         self._engine = StreamingInference(
             network,
             InferenceSettings(
@@ -67,7 +69,7 @@ class LandcoverModel:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """What it maps from; of two sensors either may be missing."""
+        """What it maps from."""
         return self.card.sensors
 
     def bands(self, sensor: str, *, needed: bool = False) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ class LandcoverModel:
                 remedy="Choose another model with --model (see 'engine models list'), or give the other image.",
             )
         for sensor, files in (("s1", scene.images.radar), ("s2", scene.images.light)):
-            if not files:
+            if not files and (self.either or sensor not in self.sensors):
                 continue
             if sensor not in self.sensors:
                 reporter.warn(
@@ -97,7 +99,8 @@ class LandcoverModel:
             needed = self.bands(sensor, needed=True)
             missing = [name for name in needed if name not in have]
             if missing:
-                raise missing_band(self.name, str(files[0].raster.path), sensor, missing, have, needed)
+                where = str(files[0].raster.path) if files else path
+                raise missing_band(self.name, where, sensor, missing, have, needed)
             absent = [name for name in self.bands(sensor) if name not in have]
             if absent:
                 reporter.log(f"The scene lacks {', '.join(absent)}, which the model {self.name} can do without.")
@@ -143,11 +146,9 @@ class LandcoverModel:
 
 def _check_card(bundle: Bundle) -> None:
     card: Card = bundle.card
-    single = card.network.architecture == "resnet-unet" and len(card.sensors) == 1
-    if card.task != "landcover" or not (single or card.network.architecture == "two-sensor-unet"):
+    if card.task != "landcover":
         raise ModelError(
-            f"{bundle.folder}: the model {card.name} maps {card.task} from {', '.join(card.sensors)} by a "
-            f"{card.network.architecture}; expected landcover from one sensor, or from two by a two-sensor-unet.",
+            f"{bundle.folder}: the model {card.name} is made for {card.task}; expected one for landcover.",
             remedy="Choose a land-cover model.",
         )
     for band in card.bands:
@@ -161,15 +162,15 @@ def _check_card(bundle: Bundle) -> None:
 
 
 class _ModelSource:
-    """The model's bands of a scene, in its order; of two sensors their validity too, 1 or NaN.
+    """The model's bands of a scene, in its order; where either of two sensors will do their validity too, 1 or NaN.
 
-    A pixel of a sensor that is not valid, or hidden by cloud, is NaN in all of its bands. Bands that the scene lacks
-    are NaN: inference takes them as their mean.
+    A pixel of a sensor that is not valid, or hidden by cloud, is NaN in all of its bands, and in all bands at all where
+    the model needs both sensors. Bands that the scene lacks are NaN: inference takes them as their mean.
     """
 
     def __init__(self, scene: LandcoverScene, model: LandcoverModel, clouds: RowSpool) -> None:
         self._scene, self._clouds = scene, clouds
-        self._sensors = model.sensors
+        self._sensors, self._either = model.sensors, model.either
         self._names = {sensor: model.bands(sensor) for sensor in model.sensors}
         self._needed = {sensor: model.bands(sensor, needed=True) for sensor in model.sensors}
         self.grid, self.block = scene.grid, scene.block
@@ -179,22 +180,26 @@ class _ModelSource:
         """float32 (bands, rows, columns), NaN where missing; notes what clouds hide."""
         parts: list[FloatArray] = []
         seen: list[Mask] = []
-        hidden = np.zeros(window.shape, bool)
+        hidden, radar = np.zeros(window.shape, bool), np.ones(window.shape, bool)
         for sensor in self._sensors:
             names = self._names[sensor]
             if sensor == "s1":
                 values = self._scene.read(window)[[POLARISATIONS.index(name) for name in names]]
-                valid = self._valid(sensor, names, values)
+                radar = valid = self._valid(sensor, names, values)
             else:
                 values, valid, hidden = self._light(window, names)
+            parts.append(values)
+            seen.append(valid)
+        if not self._either:
+            seen = [np.logical_and.reduce(seen)] * len(parts)
+            hidden &= radar  # without its echo the pixel is missing, cloud or not
+        self._note(window, hidden & ~np.logical_or.reduce(seen))
+        for values, valid in zip(parts, seen, strict=True):
             missing = ~valid
             if missing.any():
                 values[:, missing] = np.nan
-            parts.append(values)
-            seen.append(valid)
-        self._note(window, hidden & ~np.logical_or.reduce(seen))
-        if len(parts) == 1:
-            return parts[0]
+        if not self._either:
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
         return np.concatenate([*parts, np.where(np.stack(seen), np.float32(1), np.float32(np.nan))])
 
     def _light(self, window: Window, names: tuple[str, ...]) -> tuple[FloatArray, Mask, Mask]:

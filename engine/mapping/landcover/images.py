@@ -159,7 +159,7 @@ def _takes_numbers(rasters: list[Raster], sensor: Sensor | None) -> list[Raster]
         return []
     if len(rasters) == 1:
         return rasters
-    unnamed = [raster for raster in rasters if not any(raster.names)]
+    unnamed = [raster for raster in rasters if not any(raster.names) and not find_optical_bands(raster)]
     return unnamed or [raster for raster in rasters if _sensor_of(raster) is sensor]
 
 

@@ -1,8 +1,9 @@
-"""Do two files lie on one ground?"""
+"""Do two files lie on one ground, or on one grid?"""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from rasterio.warp import transform_bounds
 
@@ -44,3 +45,21 @@ def overlap(a: Grid, b: Grid) -> bool:
     if b.geographic and west > east:  # across the antimeridian
         return north > other.south and south < other.north and (other.east > west or other.west < east)
     return west < other.east and east > other.west and south < other.north and north > other.south
+
+
+def same_pixels(image: Grid, label: Grid, path: Path | None, label_path: Path) -> None:
+    """Raise GridError unless a label lies on the grid of its image, pixel by pixel, to half a pixel; without a CRS in
+    both only the size is compared."""
+    if image.shape != label.shape:
+        raise GridError(
+            f"{label_path}: the label has {label.height} x {label.width} pixels, "
+            f"its image {image.height} x {image.width}."
+        )
+    if image.crs is None or label.crs is None or image.crs != label.crs:
+        return  # chips without georeference are matched pixel by pixel
+    corners = [(0, 0), (image.width, 0), (0, image.height)]
+    pixel = abs(image.transform.determinant) ** 0.5
+    for corner in corners:
+        (x, y), (u, v) = image.transform @ corner, label.transform @ corner
+        if max(abs(x - u), abs(y - v)) > pixel / 2:
+            raise GridError(f"{label_path}: the label does not lie on the grid of {path}.")
