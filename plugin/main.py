@@ -53,7 +53,7 @@ class SameScenePlugin(QObject):
         self.action = QAction(icon("samescene"), "SameScene", self.iface.mainWindow())
         self.action.setObjectName("samesceneShowDock")
         self.action.setCheckable(True)
-        self.action.setToolTip(tr("Flood maps from Sentinel-1 and Sentinel-2 (SameScene)"))
+        self.action.setToolTip(tr("Flood and land-cover maps from Sentinel-1 and Sentinel-2 (SameScene)"))
         self.action.setStatusTip(tr("Show or hide the SameScene panel"))
         self.action.toggled.connect(self._toggled)
         self.iface.addToolBarIcon(self.action)

@@ -1,4 +1,4 @@
-"""Hides a map and everything made of it while points are labelled, and shows it again afterwards."""
+"""Hides a map, what was made of it, and the sample's own marks while points are labelled, and shows them again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class BlindMap:
         self._hidden: dict[str, bool] = {}
 
     def hide(self, map_path: str, sample_path: str) -> None:
-        """Hide the layers of the map's file and of every SameScene result; the sample's points stay."""
-        for node in self._nodes(map_path, sample_path):
+        """Hide the layers of the map's file and of every SameScene result; and the points, whose marks would cover the
+        very pixel that is asked about."""
+        for node in (*self._nodes(map_path, sample_path), *self._points(sample_path)):
             self._hidden.setdefault(node.layerId(), node.itemVisibilityChecked())
             node.setItemVisibilityChecked(False)
 
@@ -33,6 +34,11 @@ class BlindMap:
             if node is not None:
                 node.setItemVisibilityChecked(visible)
         self._hidden.clear()
+
+    @staticmethod
+    def _points(sample_path: str) -> list[QgsLayerTreeLayer]:
+        nodes = QgsProject.instance().layerTreeRoot().findLayers()
+        return [n for n in nodes if n.layer() is not None and _same(n.layer().source().split("|")[0], sample_path)]
 
     @staticmethod
     def _nodes(map_path: str, sample_path: str) -> list[QgsLayerTreeLayer]:

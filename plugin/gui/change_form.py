@@ -6,11 +6,11 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsMapCanvas
-from qgis.PyQt.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, ZonesBox, add_row, number, rows
+from .form_parts import OutputFolder, ZonesBox, add_row, hint, number, rows
 from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 
@@ -32,9 +32,7 @@ class ChangeForm(Form):
         self.zones_box = ZonesBox(self.tr("Polygons, for example districts, to report change by."), self)
         self.out = OutputFolder(self)
         self.overwrite = QCheckBox(self.tr("Replace results in the output folder"), self)
-        note = QLabel(self.tr("Maps are compared, not images: a change of class may also be an error of either map."))
-        note.setWordWrap(True)
-        note.setEnabled(False)
+        note = hint(self.tr("Maps are compared, not images: a change of class may also be an error of either map."))
         tr = self.tr
         form = rows()
         tip = tr("Land-cover map of the earlier date: landcover.tif, or any raster of class codes.")

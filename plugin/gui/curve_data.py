@@ -64,11 +64,12 @@ class CurveData:
         return new
 
 
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from ``low`` to ``high``, at most ``most`` of them and at least two where they differ."""
+def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> list[float]:
+    """Round numbers from ``low`` to ``high``, about ``most`` of them at most; ``whole``: no fractions."""
     if not high > low:
         return [low]
     rough = (high - low) / max(1, most - 1)
+    rough = max(1.0, rough) if whole else rough
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)

@@ -67,7 +67,7 @@ class CurveView(QWidget):
             painter.setPen(ink)
             painter.drawText(QRectF(0, y - line / 2, left - 5, line), right, as_number(value))
         wide = max(metrics.horizontalAdvance(as_number(high_x)), 24) + 12
-        for value in ticks(low_x, high_x, most=max(2, int(box.width() // wide))):
+        for value in ticks(low_x, high_x, most=max(2, int(box.width() // wide)), whole=True):
             x = at(value, low_y).x()
             painter.setPen(QPen(faint, 1))
             painter.drawLine(QPointF(x, box.bottom()), QPointF(x, box.bottom() + 3))

@@ -11,6 +11,7 @@ from qgis.PyQt.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrol
 
 from .algorithm_run import AlgorithmRun
 from .icons import theme_icon
+from .runner import BREATH_MS
 from .workspace import Workspace
 
 
@@ -121,8 +122,7 @@ class FormPage(QWidget):
         if self._show_runs:
             self._workspace.show_tab("runs")
         self.started.emit(run)
-        # In its own turn of the event loop, so that the window is not blocked by the sum.
-        QTimer.singleShot(0, self.form.save)
+        QTimer.singleShot(3 * BREATH_MS, self.form.save)
         return run
 
     def say(self, text: str, symbol: str = "mIconWarning.svg") -> None:

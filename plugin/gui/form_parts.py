@@ -7,6 +7,7 @@ from pathlib import Path
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtGui import QPalette
 from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QWidget
 
 from .layer_picker import POLYGON, LayerPicker, vector_layer
@@ -41,6 +42,18 @@ def add_row(form: QFormLayout, text: str, field: QWidget, tip: str = "", *, as_w
     if not field.accessibleName():
         field.setAccessibleName(text.replace("&", ""))
     form.addRow(label(text, field, as_wide_as=as_wide_as), field)
+
+
+def hint(text: str, parent: QWidget | None = None) -> QLabel:
+    """A paragraph that explains; somewhat paler than what is asked, but to be read."""
+    made = QLabel(text, parent)
+    made.setWordWrap(True)
+    palette = made.palette()
+    ink = palette.color(QPalette.ColorRole.WindowText)
+    ink.setAlphaF(0.72)
+    palette.setColor(QPalette.ColorRole.WindowText, ink)
+    made.setPalette(palette)
+    return made
 
 
 def number(parent: QWidget, low: float, high: float, value: float, decimals: int, suffix: str) -> QDoubleSpinBox:

@@ -6,6 +6,7 @@ from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ..layers.legends import LegendClass
+from .form_parts import hint
 from .label_keys import CLASS_KEYS
 from .legend_view import swatch
 
@@ -51,10 +52,10 @@ class LabelButtons(QWidget):
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         button.setAccessibleName(f"{one.name}, {key}" if key else one.name)
         button.setToolTip(f"<b>{one.name}</b><br>{one.definition}" if one.definition else one.name)
-        color, name, shortcut = QLabel(), QLabel(one.name), QLabel(key)
+        color, name, shortcut = QLabel(), QLabel(one.name), hint(key)
         color.setPixmap(swatch(one.color).pixmap(22, 14))
         name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        shortcut.setEnabled(False)
+        shortcut.setWordWrap(False)
         row = QHBoxLayout(button)
         row.setContentsMargins(8, 3, 8, 3)
         row.setSpacing(8)

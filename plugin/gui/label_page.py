@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QLabel, QPushButton, QStackedWidget, QVBoxLayout
 
 from ..layers.legends import LegendClass
 from ..layers.sample import POINTS, Sample, SampleError
-from .form_parts import add_row, rows
+from .form_parts import add_row, hint, rows
 from .icons import theme_icon
 from .label_panel import LabelPanel
 from .legend_choice import LegendChoice
@@ -36,15 +36,13 @@ class LabelPage(QWidget):
         self.state.setWordWrap(True)
         self.start = QPushButton(theme_icon("mActionStart.svg"), self.tr("Start labelling"))
         self.start.setObjectName("samesceneLabel")
-        hint = QLabel(
+        about = hint(
             self.tr(
                 "Each point is shown on the map, in a square of one pixel. Say what is there by a click or a key. The "
                 "map under test and all SameScene results are hidden meanwhile, so that they cannot sway you; show "
                 "images instead: the scene, aerial photographs. Labels are saved at once: stop and go on at any time."
             )
         )
-        hint.setWordWrap(True)
-        hint.setEnabled(False)
         choice = QWidget()
         form = rows()
         tip = self.tr("points.gpkg, as the first page made it")
@@ -56,7 +54,7 @@ class LabelPage(QWidget):
         column.setSpacing(9)
         column.addLayout(form)
         column.addWidget(self.state)
-        column.addWidget(hint)
+        column.addWidget(about)
         column.addStretch(1)
         column.addWidget(self.start)
         self.panel = LabelPanel(workspace.canvas)

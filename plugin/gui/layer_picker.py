@@ -46,7 +46,7 @@ class LayerPicker(QWidget):
         self.setFocusProxy(self.combo)
         self.button.clicked.connect(self._browse)
         self.combo.currentIndexChanged.connect(self._changed)
-        self.combo.setLayer(None)
+        self.combo.setCurrentIndex(0)  # setLayer(None) would choose no entry at all, not the empty one
 
     def layer(self) -> QgsMapLayer | None:
         """The chosen layer of the project, or None when a file or nothing is chosen."""

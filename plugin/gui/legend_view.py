@@ -7,6 +7,7 @@ from qgis.PyQt.QtGui import QColor, QIcon, QPainter, QPixmap
 from qgis.PyQt.QtWidgets import QAbstractItemView, QFrame, QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from ..layers.legends import Legend
+from .form_parts import hint
 
 SWATCH = QSize(22, 14)
 
@@ -38,9 +39,7 @@ class LegendView(QWidget):
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setAccessibleName(self.tr("Classes of the map"))
         self.list.viewport().setAutoFillBackground(False)
-        self.definition = QLabel()
-        self.definition.setWordWrap(True)
-        self.definition.setEnabled(False)
+        self.definition = hint("")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSpinBox, QVBoxLayout, QWid
 
 from ..layers.results import run_layers
 from .algorithm_run import AlgorithmRun
-from .form_parts import add_row, rows
+from .form_parts import add_row, hint, rows
 from .icons import theme_icon
 from .model_choice import ModelChoice
 from .preview_area import PreviewTool, square_around
@@ -50,14 +50,12 @@ class PreviewPage(QWidget):
         self.whole = QPushButton(theme_icon("mActionStart.svg"), self.tr("Map the whole scene…"))
         self.whole.setObjectName("samesceneWholeScene")
         self.whole.setToolTip(self.tr("Goes to Land cover, with these scenes and this model filled in"))
-        hint = QLabel(
+        about = hint(
             self.tr(
                 "The square is mapped in the background and shown like any other map. Not good yet? Draw more labels "
                 "where it is wrong, and train again."
             )
         )
-        hint.setWordWrap(True)
-        hint.setEnabled(False)
         form = rows()
         add_row(form, self.tr("&Model"), self.model, self.tr("The model that was trained last, or any other"))
         add_row(form, self.tr("&Side of the square"), self.side)
@@ -67,7 +65,7 @@ class PreviewPage(QWidget):
         column.addLayout(form)
         column.addWidget(self.click)
         column.addWidget(self.state)
-        column.addWidget(hint)
+        column.addWidget(about)
         column.addStretch(1)
         column.addWidget(self.whole)
         self.click.toggled.connect(self._tool_wanted)

@@ -6,7 +6,7 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFieldComboBox, QgsFileWidget
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
 
 from ..layers.sample import Sample, SampleError
 from .form_page import Form
@@ -38,6 +38,8 @@ class ReportForm(Form):
         self.map = LayerPicker(RASTER, title=tr("Map"), parent=self)
         self.legend = LegendChoice(tr("that of the map"), self)
         self.out = OutputFolder(self)
+        self.confident = QCheckBox(tr("Confident labels only"), self)
+        self.confident.setToolTip(tr("Labels that were marked as not sure are left out, and counted."))
         self.overwrite = QCheckBox(tr("Replace results in the output folder"), self)
         form = rows()
         add_row(form, tr("&Labels from"), self.kind, as_wide_as=_WIDEST)
@@ -49,20 +51,20 @@ class ReportForm(Form):
         add_row(first, tr("&Sample"), self.folder, tip, as_wide_as=_WIDEST)
         add_row(second, tr("&Points"), self.layer, tr("Points with a class code in a field"), as_wide_as=_WIDEST)
         add_row(second, tr("Label &field"), self.field, tr("Field that holds the class code"), as_wide_as=_WIDEST)
-        self._stack = QStackedWidget(self)
-        self._stack.addWidget(sample)
-        self._stack.addWidget(own)
+        self._parts = (sample, own)
         more = rows()
         tip = tr("Only where it is not the map that the sample was drawn for; its classes may differ from the strata.")
         add_row(more, tr("&Map"), self.map, tip, as_wide_as=_WIDEST)
         add_row(more, tr("Le&gend"), self.legend, tr("For the names of classes"), as_wide_as=_WIDEST)
         add_row(more, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
+        more.addRow(self.confident)
         more.addRow(self.overwrite)
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 9, 9, 9)
         column.setSpacing(9)
         column.addLayout(form)
-        column.addWidget(self._stack)
+        column.addWidget(sample)
+        column.addWidget(own)
         column.addWidget(self.state)
         column.addLayout(more)
         column.addStretch(1)
@@ -77,7 +79,8 @@ class ReportForm(Form):
         for part in (self.map, self.legend):
             part.changed.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
-        self.overwrite.toggled.connect(self.changed)
+        for box in (self.confident, self.overwrite):
+            box.toggled.connect(self.changed)
 
     def use(self, folder: str) -> None:
         """Take a sample by its folder, and look at how far it is."""
@@ -95,6 +98,7 @@ class ReportForm(Form):
             "LABEL_FIELD": self.field.currentField() if own else "label",
             "MAP": self.map.value(),
             "LEGEND": self.legend.value(),
+            "CONFIDENT_ONLY": self.confident.isChecked(),
             "OVERWRITE": self.overwrite.isChecked(),
             "OUTPUT": self.out.folder(),
         }
@@ -152,7 +156,8 @@ class ReportForm(Form):
 
     def _show(self, *_) -> None:
         own = self.kind.currentIndex() == LAYER
-        self._stack.setCurrentIndex(1 if own else 0)
+        for part, shown in zip(self._parts, (not own, own)):
+            part.setVisible(shown)
         text = ""
         if own:
             text = self.tr("Points that were not drawn at random say how the map does where they lie, no more.")

@@ -9,6 +9,9 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 from ..engine_client.runs import CANCELLED, RunRegistry
 from .algorithm_run import AlgorithmRun
 
+BREATH_MS = 30
+"""Between the steps of a start, so that the window is drawn and heard in between."""
+
 
 class Runner(QObject):
     """The runs that the dock began and that are not over. :attr:`ended`: run, success, outputs; in the main thread."""
@@ -21,7 +24,7 @@ class Runner(QObject):
         self._active: list[AlgorithmRun] = []
 
     def begin(self, algorithm: str, parameters: dict[str, Any]) -> tuple[AlgorithmRun | None, str]:
-        """Start an algorithm in the next turn of the event loop; ``(None, fault)`` where it refuses its parameters."""
+        """Start an algorithm in a moment; ``(None, fault)`` where it refuses its parameters."""
         run = AlgorithmRun(algorithm, parameters, self)
         fault = run.fault()
         if fault:
@@ -29,7 +32,7 @@ class Runner(QObject):
             return None, fault
         self._active.append(run)
         run.ended.connect(lambda ok, outputs: self._ended(run, ok, outputs))
-        QTimer.singleShot(0, run.start)
+        QTimer.singleShot(BREATH_MS, run.start)
         return run, ""
 
     def cancel_folder(self, folder: str) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from ..processing.sample_parameters import ALLOCATIONS, DESIGNS
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, rows
+from .form_parts import OutputFolder, add_row, hint, number, rows
 from .layer_picker import RASTER, LayerPicker
+from .legend_choice import LegendChoice
 
 _SETTINGS = "samescene/dock/sample"
 _WIDEST = "Points by class"
@@ -33,7 +34,14 @@ class SampleForm(Form):
         self.allocation.setEditable(True)
         self.allocation.addItems(ALLOCATIONS)
         self.seed = self._whole(0, 2**31 - 1, 0)
-        self.min_points = self._whole(0, 1_000_000, 50)
+        self.target = number(self, 0, 0.4999, 0, 4, "")
+        self.target.setSingleStep(0.005)
+        self.target.setSpecialValueText(tr("not used"))
+        self.min_points = self._whole(-1, 1_000_000, -1)
+        self.min_points.setSpecialValueText(tr("50 or fewer"))
+        self.exclude = QLineEdit(self)
+        self.exclude.setPlaceholderText(tr("those that are no class"))
+        self.legend = LegendChoice(tr("that of the map"), self)
         self.expected = QLineEdit(self)
         self.expected.setPlaceholderText("10=.9,50=.7")
         self.strata = LayerPicker(RASTER, title=tr("Strata"), parent=self)
@@ -41,9 +49,7 @@ class SampleForm(Form):
         self.area.setToolTip(tr("Points are drawn in this area only."))
         self.overwrite = QCheckBox(tr("Replace results in the output folder"), self)
         self.out = OutputFolder(self)
-        self._note = QLabel(self)
-        self._note.setWordWrap(True)
-        self._note.setEnabled(False)
+        self._note = hint("", self)
         self._lay_out()
         self._connect()
         self._design_changed()
@@ -78,10 +84,16 @@ class SampleForm(Form):
         self.advanced.setCollapsed(True)
         self.advanced.setSaveCollapsedState(False)
         more = rows(self.advanced)
+        tip = tr("For example 0.01, of the overall accuracy: the number of points follows from it.")
+        add_row(more, tr("Wanted std. error"), self.target, tip)
         tip = tr("Fewest points in a class of a proportional or optimal allocation.")
         add_row(more, tr("Fewest in a class"), self.min_points, tip)
-        add_row(more, tr("Expected accuracy"), self.expected, tr("User's accuracy expected of each class, for optimal"))
-        add_row(more, tr("Strata"), self.strata, tr("A raster of strata, where they are not the map's own classes"))
+        tip = tr("User's accuracy expected of each class: for an optimal allocation or a wanted error.")
+        add_row(more, tr("Expected accuracy"), self.expected, tip)
+        add_row(more, tr("Strata"), self.strata, tr("A raster of strata, where they are not the map's own classes."))
+        tip = tr("Codes that are no part of the sampled area, for example 0,254, or none.")
+        add_row(more, tr("Codes left out"), self.exclude, tip)
+        add_row(more, tr("Legend"), self.legend, tr("Legend of the map, where it names none."))
         more.addRow(self.overwrite)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
@@ -98,11 +110,13 @@ class SampleForm(Form):
         self.map.changed.connect(self._map_changed)
         self.design.currentIndexChanged.connect(self._design_changed)
         self.allocation.currentTextChanged.connect(self._design_changed)
-        for part in (self.area, self.strata):
+        for part in (self.area, self.strata, self.legend):
             part.changed.connect(self.changed)
         for box in (self.points, self.seed, self.min_points):
             box.valueChanged.connect(self.changed)
-        self.expected.textChanged.connect(self.changed)
+        self.target.valueChanged.connect(self._design_changed)
+        for line in (self.expected, self.exclude):
+            line.textChanged.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
         self.overwrite.toggled.connect(self.changed)
 
@@ -114,8 +128,11 @@ class SampleForm(Form):
             "DESIGN": self.design.currentData(),
             "POINTS": self.points.value(),
             "ALLOCATION": self.allocation.currentText().strip() if self._stratified else ALLOCATIONS[0],
-            "MIN_POINTS": self.min_points.value(),
-            "EXPECTED": self.expected.text().strip() if self._optimal else "",
+            "TARGET_SE": self.target.value() or None,
+            "MIN_POINTS": self.min_points.value() if self._stratified and self.min_points.value() >= 0 else None,
+            "EXPECTED": self.expected.text().strip() if self._optimal or self.target.value() else "",
+            "EXCLUDE": self.exclude.text().strip(),
+            "LEGEND": self.legend.value(),
             "STRATA": self.strata.value() if self._stratified else None,
             "SEED": self.seed.value(),
             "OVERWRITE": self.overwrite.isChecked(),
@@ -175,7 +192,8 @@ class SampleForm(Form):
     def _design_changed(self, *_) -> None:
         for widget in (self.allocation, self.min_points, self.strata):
             widget.setEnabled(self._stratified)
-        self.expected.setEnabled(self._optimal)
+        self.expected.setEnabled(self._optimal or self.target.value() > 0)
+        self.points.setEnabled(not self.target.value())
         notes = {
             "stratified": self.tr("So many points in each class of the map: rare classes get enough of them."),
             "simple": self.tr("Random anywhere: rare classes may get few points or none."),

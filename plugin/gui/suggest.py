@@ -12,7 +12,7 @@ from ..layers.names import scene_name
 
 
 def suggest_folder(source: str, suffix: str) -> str:
-    """``<folder of the scene>/<scene>_<suffix>``, or in the project's or user's folder where that cannot be written.
+    """``<folder of the source>/<its name>_<suffix>``; the project's or user's folder where that cannot be written.
 
     A number is added while the folder exists. The empty string for an empty source.
     """
@@ -21,7 +21,7 @@ def suggest_folder(source: str, suffix: str) -> str:
     path = source.split("|")[0]
     name = scene_name({"parameters": {"post": path}}) + f"_{suffix}"
     documents = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
-    places = [Path(path).parent] if Path(path).is_file() else []
+    places = [Path(path).parent] if Path(path).exists() else []
     places += [Path(p) for p in (QgsProject.instance().homePath(), documents) if p]
     places.append(Path.home())
     place = next((p for p in places if p.is_dir() and os.access(p, os.W_OK)), Path.home())

@@ -8,7 +8,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-_AROUND = 34  # what a tab has around its text: icon, gap, margins
+_AROUND = 48  # what a tab has around its text: icon, gap, margins
 
 
 class DockTabs(QTabWidget):

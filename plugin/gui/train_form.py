@@ -22,7 +22,7 @@ from .train_options import TrainOptions
 
 _SETTINGS = "samescene/dock/train"
 _WIDEST = "Output folder"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _USUAL = ("class", "label", "code", "class_name", "classname", "landcover", "lc", "type", "name")
 
 
@@ -58,7 +58,7 @@ class TrainForm(Form):
         tip = tr("Field that holds the class: a number from 1 to 254, or a name.")
         add_row(upper, tr("Class &field"), self.field, tip, as_wide_as=_WIDEST)
         lower = rows()
-        tip = tr("Letters, digits, '-', '_' and '.'; the list of models shows it.")
+        tip = tr("Small letters, digits, '-', '_' and '.'; the list of models shows it.")
         add_row(lower, tr("Model &name"), self.name, tip, as_wide_as=_WIDEST)
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
         column = QVBoxLayout(self)
@@ -110,7 +110,7 @@ class TrainForm(Form):
         if fault:
             return fault, self.table
         if not _NAME.match(self.name.text().strip()):
-            return self.tr("Name the model with letters, digits, '-', '_' and '.'."), self.name
+            return self.tr("Name the model with small letters, digits, '-', '_' and '.'."), self.name
         fault = self.out.fault(replace=self.options.overwrite.isChecked())
         return (fault, self.out) if fault else ("", None)
 

@@ -15,7 +15,7 @@ from ..processing.model_names import model_names
 from ..processing.train_parameters import HEADS
 from .form_parts import add_row, number, rows
 
-RANDOM = "random"
+AUTO, RANDOM = "auto", "random"
 
 
 class TrainOptions(QgsCollapsibleGroupBox):
@@ -36,7 +36,7 @@ class TrainOptions(QgsCollapsibleGroupBox):
             self.head.addItem(title, name)
         self.encoder = QComboBox(self)
         self.encoder.setEditable(True)
-        self.encoder.addItems([RANDOM, *model_names(plugin_root(), "landcover")])
+        self.encoder.addItems([AUTO, RANDOM, *model_names(plugin_root(), "landcover")])
         self.encoder.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.time_limit = number(self, 0, 10_000, 0, 1, tr(" min"))
         self.time_limit.setSpecialValueText(tr("none"))
@@ -47,6 +47,8 @@ class TrainOptions(QgsCollapsibleGroupBox):
         self.device = QComboBox(self)
         self.device.setEditable(True)
         self.device.addItems(DEVICES)
+        self.wide = QCheckBox(tr("Points stand for 3 × 3 pixels"), self)
+        self.wide.setToolTip(tr("A point labels the pixels around it too, not only the one that holds it."))
         self.register = QCheckBox(tr("Add the model to the list of models"), self)
         self.register.setChecked(True)
         self.overwrite = QCheckBox(tr("Replace results, and a model of this name"), self)
@@ -55,27 +57,29 @@ class TrainOptions(QgsCollapsibleGroupBox):
             "pixel: a small model of each pixel's values, for a handful of labels; network: sees the surroundings too."
         )
         add_row(form, tr("Kind of model"), self.head, tip)
-        tip = tr("What a network starts from: random, a model by name, or a folder of a pretrained run.")
+        tip = tr("Pretrained model whose features are used: auto where it fits, random for none, or one by name.")
         add_row(form, tr("Start from"), self.encoder, tip)
         add_row(form, tr("Time limit"), self.time_limit, tr("Training ends then and keeps the best model."))
         tip = tr("Labels are held out by squares of this side, never by pixel: neighbours are too alike.")
         add_row(form, tr("Side of blocks"), self.block, tip)
         add_row(form, tr("Seed"), self.seed, tr("The same seed gives the same model."))
         add_row(form, tr("Device"), self.device, tr("auto, cpu, cuda, cuda:N or mps."))
+        form.addRow(self.wide)
         form.addRow(self.register)
         form.addRow(self.overwrite)
         for box in (self.time_limit, self.block, self.seed):
             box.valueChanged.connect(self.changed)
         for box in (self.head, self.encoder, self.device):
             box.currentTextChanged.connect(self.changed)
-        for box in (self.register, self.overwrite):
+        for box in (self.wide, self.register, self.overwrite):
             box.toggled.connect(self.changed)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of ``samescene:train_landcover`` that stand here."""
         return {
             "HEAD": self.head.currentData(),
-            "ENCODER": self.encoder.currentText().strip() or RANDOM,
+            "ENCODER": self.encoder.currentText().strip() or AUTO,
+            "WIDE_POINTS": self.wide.isChecked(),
             "TIME_LIMIT": self.time_limit.value() or None,
             "BLOCK_M": self.block.value() or None,
             "SEED": self.seed.value(),

@@ -40,6 +40,7 @@ class TrainingPage(QWidget):
         self.loss = CurveView(self.tr("Loss"), empty)
         self.shares = CurveView(self.tr("Validation"), self.tr("Figures on held-out labels come here."), between=(0, 1))
         self.results = ClassResults()
+        self.results.hide()
         self.cancel = QPushButton(theme_icon("mTaskCancel.svg"), self.tr("Cancel"))
         self.report = QPushButton(theme_icon("mActionOpenTable.svg"), self.tr("Report"))
         self.preview = QPushButton(theme_icon("mActionZoomToLayer.svg"), self.tr("Preview…"))

@@ -28,9 +28,16 @@ import traceback
 from pathlib import Path
 
 import qgis.utils
-from qgis.core import Qgis, QgsApplication, QgsProject
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsContrastEnhancement,
+    QgsMultiBandColorRenderer,
+    QgsProject,
+    QgsRasterMinMaxOrigin,
+)
 from qgis.PyQt.QtCore import Qt, QTimer
-from qgis.PyQt.QtWidgets import QApplication
+from qgis.PyQt.QtWidgets import QAbstractButton, QApplication, QLabel, QSizePolicy, QWidget
 from qgis.utils import iface, plugins
 
 
@@ -93,7 +100,8 @@ class Heartbeat:
     """A timer of 10 ms in the window's thread; :attr:`worst_ms` is the longest time that the thread was blocked.
 
     Blocked is the time between two beats beyond 10 ms, less the time in which the thread could have run but other
-    processes had the processors (the kernel counts it). :attr:`gaps`: (ms blocked, ms between the beats) above 50 ms.
+    processes had the processors (the kernel counts it).
+    :attr:`gaps`: (ms blocked, ms between the beats, seconds since the start) above 50 ms.
     """
 
     def __init__(self) -> None:
@@ -118,14 +126,15 @@ class Heartbeat:
         blocked = between - (waited - self._queued) * 1000
         self.worst_ms = max(self.worst_ms, blocked)
         if between > 50:
-            self.gaps.append((round(blocked), round(between)))
+            self.gaps.append((round(blocked), round(between), round(now - self._began, 2)))
         self._last, self._queued = now, waited
 
     def reset(self) -> None:
         """Forget the gaps so far."""
         self._last, self._queued = time.monotonic(), self._waited()
         self.worst_ms = 0.0
-        self.gaps: list[tuple[int, int]] = []
+        self._began = self._last
+        self.gaps: list[tuple[int, int, float]] = []
 
     def stop(self) -> float:
         """End the measure; the worst gap in ms."""
@@ -146,6 +155,37 @@ def engine_children() -> list[tuple[int, str]]:
             if parent == str(os.getpid()) and "worker" in line:
                 found.append((int(entry.name), line))
     return found
+
+
+def cut_off(page) -> list[str]:
+    """What of a page cannot be read: what reaches over its right edge, and labels narrower than their text."""
+    found = []
+    for child in page.findChildren(QWidget):
+        if not child.isVisible() or child.window() is not page.window():
+            continue
+        if child.mapTo(page, child.rect().topRight()).x() > page.width():
+            found.append(f"{type(child).__name__} {child.objectName() or getattr(child, 'text', str)()} reaches out")
+        if isinstance(child, (QLabel, QAbstractButton)) and child.text():
+            wraps = isinstance(child, QLabel) and (child.wordWrap() or child.textFormat() == Qt.TextFormat.RichText)
+            ignored = child.sizePolicy().horizontalPolicy() == QSizePolicy.Policy.Ignored
+            if not wraps and not ignored and child.width() < child.minimumSizeHint().width():
+                found.append(f"{type(child).__name__} '{child.text()}' is cut off")
+    return found
+
+
+def narrow(dock, width: int) -> None:
+    """Bring the dock to a width."""
+    iface.mainWindow().resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+    QApplication.processEvents()
+
+
+def in_true_color(layer, bands=(4, 3, 2)) -> None:
+    """Show an image in these bands, stretched as QGIS does."""
+    layer.setRenderer(QgsMultiBandColorRenderer(layer.dataProvider(), *bands))
+    layer.setContrastEnhancement(
+        QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum,
+        QgsRasterMinMaxOrigin.Limits.CumulativeCut,
+    )
 
 
 class _Wait:

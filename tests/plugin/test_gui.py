@@ -262,7 +262,8 @@ def test_the_headline_says_no_more_than_was_seen(areas, text):
     [
         (
             "landcover",
-            {"classes": [{"code": 10, "name": "Tree cover", "share": 0.2}, {"code": 40, "name": "Cropland", "share": 0.7},
+            {"classes": [{"code": 10, "name": "Tree cover", "share": 0.2},
+                         {"code": 40, "name": "Cropland", "share": 0.7},
                          {"code": 80, "name": "Water", "share": None}, {"code": 0, "name": "unknown", "share": 0.1}]},
             "Cropland 70 %, Tree cover 20 %, unknown 10 %.",
         ),

@@ -8,6 +8,7 @@ import pytest
 from gui_support import make_sample, spin
 from osgeo import ogr
 from qgis.core import (
+    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsPointXY,
     QgsProject,
@@ -23,6 +24,8 @@ from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.label_keys import CLASS_KEYS
 from plugin.gui.label_panel import LabelPanel
 from plugin.gui.pixel_marker import PixelGrid
+from plugin.gui.report_form import ReportForm
+from plugin.gui.sample_form import SampleForm
 from plugin.layers.legends import LegendClass
 from plugin.layers.results import RUN_PROPERTY
 from plugin.layers.sample import Sample, SampleError
@@ -226,7 +229,7 @@ def test_the_map_and_all_results_are_hidden_and_come_back(iface, points, scene, 
     panel = LabelPanel(iface.canvas)
     sample = Sample(points)
     panel.begin(sample, sample.classes())
-    assert shown() == {"image", "points"}
+    assert shown() == {"image"}, "the points' own marks would cover the pixel"
     root.findLayer(scene.id()).setItemVisibilityChecked(True)
     QTest.keyClick(panel, Qt.Key.Key_1)
     assert "Not blind" in panel.warning.text() and "Ebro" in panel.warning.text()
@@ -263,3 +266,31 @@ def test_without_a_design_a_legend_is_asked_for(iface, registry, provider, point
     page.legend.set_value("worldcover")
     assert page.start.isEnabled()
     dock.shut_down()
+
+
+def test_sample_and_report_take_every_parameter_and_start_from_the_algorithms_defaults(iface, provider, scene, points):
+    form, report = SampleForm(iface.canvas), ReportForm()
+    form.map.set_layer(scene)
+    report.use(str(Path(points).parent))
+    for name, filled in (("samescene:sample_points", form), ("samescene:accuracy", report)):
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById(name)
+        known = {definition.name(): definition.defaultValue() for definition in algorithm.parameterDefinitions()}
+        for key, value in filled.parameters().items():
+            if key not in ("MAP", "OUTPUT", "LOAD_RESULTS", "SAMPLE_FOLDER"):
+                assert value == known[key], f"{name} {key}"
+    form.allocation.setCurrentText("optimal")
+    assert "optimal allocation" in form.fault()[0]
+    form.expected.setText("10=.9")
+    form.target.setValue(0.01)
+    form.min_points.setValue(20)
+    form.exclude.setText("0")
+    form.legend.set_value("worldcover")
+    form.strata.set_layer(scene)
+    given = set(form.parameters()) | {"AOI_EXTENT", "AOI_LAYER"}
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:sample_points")
+    assert {definition.name() for definition in algorithm.parameterDefinitions()} == given
+    report.legend.set_value("worldcover")
+    report.map.set_layer(scene)
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:accuracy")
+    wanted = {definition.name() for definition in algorithm.parameterDefinitions()}
+    assert wanted - set(report.parameters()) == {"SAMPLE_LAYER"}

@@ -165,10 +165,18 @@ def test_the_curve_grows_with_the_log_and_survives_half_lines(tmp_path):
     assert data.read() and data.losses() == {"loss": [(0, 2.0)]}, "a run that began anew"
 
 
-@pytest.mark.parametrize(("low", "high", "found"), [(0, 1, [0, 0.5, 1]), (0, 200, [0, 50, 100, 150, 200]), (3, 3, [3])])
-def test_ticks_are_round(low, high, found):
-    assert ticks(low, high) == found or (low, high) == (0, 1)
-    assert all(low <= tick <= high for tick in ticks(low, high)) and len(ticks(low, high)) <= 6
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "found"),
+    [
+        (0, 1, False, [0, 0.5, 1]),
+        (0, 200, True, [0, 50, 100, 150, 200]),
+        (3, 3, True, [3]),
+        (0, 3, True, [0, 1, 2, 3]),
+        (0.013, 0.09, False, [0.02, 0.04, 0.06, 0.08]),
+    ],
+)
+def test_ticks_are_round(low, high, whole, found):
+    assert ticks(low, high, whole=whole) == pytest.approx(found)
 
 
 def test_curves_are_drawn_in_their_colours(iface):
