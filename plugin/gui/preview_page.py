@@ -118,6 +118,10 @@ class PreviewPage(QWidget):
         self._workspace.runner.ended.disconnect(self._ended)
         self._workspace.banner.state_changed.disconnect(self._refresh)
 
+    def hideEvent(self, event):
+        super().hideEvent(event)
+        self.click.setChecked(False)  # a click elsewhere is meant for another tool
+
     def _refresh(self) -> None:
         self.click.setEnabled(self._workspace.banner.engine_ready)
 
