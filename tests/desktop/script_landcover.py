@@ -165,6 +165,10 @@ def accuracy(w, dock, out):
             yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "a point")
             yield 0.3
             w.result["gaps_ms"]["labelling"] = heartbeat.worst_ms
+            panel.scale.setScale(5000)
+            yield 0.3
+            yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "a point")
+            yield 0.3
             w.picture("qgis-label", small=True)
     heartbeat.stop()
     w.result["labelled"] = [panel.sample.labelled, panel.warning.text()]

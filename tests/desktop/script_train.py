@@ -57,7 +57,6 @@ def steps(w):
     form.labels.set_layer(labels)
     form.field.setField("class")
     form.name.setText("valley-fields")
-    form.options.register.setChecked(False)
     yield w.until(lambda: form._counts is not None, 10, "the labels counted")
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the scene")
     form.out.setFilePath("/data/valley/valley-fields")  # what the guide's picture shows
@@ -127,10 +126,8 @@ def preview(w, dock, tab, image):
     w.result["previews"] = sum(layer.source().endswith("landcover.tif") for layer in w.layers().values())
     layer = next(layer for layer in w.layers().values() if layer.source().endswith("landcover.tif"))
     w.result["preview_size"] = [layer.width(), layer.height()]
-    tab.preview.model.set_value("valley-fields")  # as it is listed where it is registered
-    yield 0.1
+    w.result["preview_group"] = QgsProject.instance().layerTreeRoot().children()[0].name()
     w.picture("qgis-preview", small=True)
-    tab.preview.model.set_value(w.result["model"])
     w.result["tool"] = canvas.mapTool() is tab.preview._tool
     click(tab.preview.whole)
     yield 0.3
@@ -142,19 +139,23 @@ def preview(w, dock, tab, image):
     click(dock.landcover.map.run_button)
     yield w.until(lambda: registry.runs()[0].out.endswith("whole"), 10, "the run of the whole scene")
     yield w.until(lambda: registry.runs()[0].is_finished, 120, "the map of the whole scene")
-    form.out.setFilePath("/data/valley/landcover")
-    form.model.set_value("valley-fields")
-    form.classes_box.setCollapsed(False)
     dock.show_tab("landcover")
     yield 1.5
     yield w.until(lambda: not canvas.isDrawing(), 20, "the canvas")
+    form.out.setFilePath("/data/valley/landcover")
     root = QgsProject.instance().layerTreeRoot()
     for node in root.findLayers():
         if node.name() == "Labels":
             node.setItemVisibilityChecked(False)
+    root.removeChildNode(root.children()[1])  # the preview
     iface.messageBar().clearWidgets()
     yield 0.5
     w.picture("qgis-landcover", small=True)
+    accuracy = dock.show_tab("accuracy").sample.form
+    accuracy.map.set_path(str(Path(w.arguments["out"]) / "whole" / "landcover.tif"))
+    accuracy.out.setFilePath("/data/valley/sample")
+    yield 0.3
+    w.picture("qgis-accuracy", small=True)
     w.result["mapped"] = [registry.runs()[0].state, registry.runs()[0].error]
 
 

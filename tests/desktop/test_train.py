@@ -92,6 +92,8 @@ def test_the_run_is_followed_by_its_curve_and_ends_with_figures(answer):
 
 def test_a_click_previews_the_model_there_and_the_whole_scene_follows(answer):
     assert [state for state, _ in answer["preview"]] == ["done", "done"], answer["preview"]
+    assert answer["model"] == "valley-fields", "by name: the model is in the list"
+    assert answer["preview_group"] == "SameScene – Preview of valley-fields"
     assert answer["previews"] == 1, "the second takes the place of the first"
     # As many pixels as were asked for, give or take one at each side: the extent's edges cut through pixels.
     assert all(126 <= side <= 131 for side in answer["preview_size"]), answer["preview_size"]
