@@ -22,7 +22,7 @@ from engine.errors import EngineError, InputError, ParameterError
 from engine.events import Reporter
 from engine.legends import find_legend
 from engine.mapping.landcover.naming import Naming, naming_of, of_legend
-from engine.mapping.report.sheet import hex_color
+from engine.mapping.report.page import hex_color
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.classes import MISSING, CodedRaster
@@ -182,7 +182,7 @@ def _convenience(
         )
     with Population(request.map) as population:
         naming = naming_of(population.raster, request.legend)
-        population.exclude = frozenset(code for code in naming.names if naming.says_nothing(code))
+        population.exclude = naming.no_classes
         census = population.census(reporter.part(0.1, 0.8))
         naming = naming.fitted(census.mapped)
         classes = {code: name for code, name in naming.names.items() if not naming.says_nothing(code)}

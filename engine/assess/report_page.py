@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.mapping.report import wording
-from engine.mapping.report.sheet import file_name, page_facts, write_sheet
+from engine.mapping.report.page import file_name
+from engine.mapping.report.sheet import page_facts, write_sheet
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _RIGHT, _WRONG = (47, 132, 90), (200, 74, 49)

@@ -28,7 +28,7 @@ from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.legends import NOT_OBSERVED, UNKNOWN
 from engine.mapping.landcover.naming import Naming, naming_of
-from engine.mapping.report.sheet import hex_color
+from engine.mapping.report.page import hex_color
 from engine.metrics.allocation import points_for_standard_error
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
@@ -101,7 +101,7 @@ def run(request: SampleRequest, reporter: Reporter) -> dict[str, Any]:
 
 def _excluded(given: str | None, naming: Naming) -> frozenset[int]:
     if given is None:
-        return frozenset(code for code in naming.names if naming.says_nothing(code))
+        return naming.no_classes
     if given.strip().lower() == "none":
         return frozenset()
     try:

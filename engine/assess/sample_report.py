@@ -13,7 +13,8 @@ from engine.assess.design import SampleDesign
 from engine.assess.population import Census
 from engine.mapping.report import wording
 from engine.mapping.report.maps import draw_map
-from engine.mapping.report.sheet import file_name, page_facts, png_uri, write_sheet
+from engine.mapping.report.page import file_name, uri
+from engine.mapping.report.sheet import page_facts, write_sheet
 from engine.raster.grid import Grid
 
 _TEMPLATE = Path(__file__).with_name("sample.html")
@@ -57,7 +58,7 @@ def write_sample_report(
             "strata": rows,
             "stratified": stratified,
             "seed": design.seed,
-            "map": png_uri(draw_map(picture, small, width_px=900)),
+            "map": uri(draw_map(picture, small, width_px=900)),
             "classes": [one.model_dump() for one in design.classes],
         },
     )

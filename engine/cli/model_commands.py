@@ -1,4 +1,4 @@
-"""``engine models list|show|verify|export-onnx``."""
+"""``engine models list|show|verify|remove|export-onnx``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _entry(model: KnownModel) -> dict[str, Any]:
 @_JSON
 @DEBUG
 def list_command(as_json: bool, debug: bool) -> None:
-    """List the models that can be named: those that come with the engine and those in SAMESCENE_MODELS."""
+    """List the models that can be named: those of SAMESCENE_MODELS, the user's own, and those of the engine."""
 
     def work() -> list[str]:
         found = [_entry(model) for model in list_models()]
@@ -85,6 +85,20 @@ def verify_command(model: str, debug: bool) -> None:
         bundle = find_model(model)
         bundle.module()
         return [f"{bundle.name}: card and weights are sound ({bundle.folder})."]
+
+    tell(work, debug=debug)
+
+
+@click.command("remove")
+@click.argument("name", metavar="NAME")
+@DEBUG
+def remove_command(name: str, debug: bool) -> None:
+    """Delete NAME, a model of the user's own (put there by 'engine finetune --register-as'). Others stay."""
+
+    def work() -> list[str]:
+        from engine.models.library import remove
+
+        return [f"{name}: removed ({remove(name)})."]
 
     tell(work, debug=debug)
 

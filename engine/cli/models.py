@@ -11,7 +11,8 @@ group = LazyGroup(
         "show": Entry("engine.cli.model_commands:show_command", "What a model was made for and how it measured."),
         "verify": Entry("engine.cli.model_commands:verify_command", "Check a model's files against its card."),
         "import": Entry("engine.cli.model_import:command", "Make an encoder of published ResNet weights."),
+        "remove": Entry("engine.cli.model_commands:remove_command", "Delete a model of the user's own."),
         "export-onnx": Entry("engine.cli.model_commands:export_command", "Write a model as an ONNX file."),
     },
-    help="List, check, import and export models (bundles: a folder with model.safetensors and card.json).",
+    help="List, check, import, export and remove models (bundles: a folder with model.safetensors and card.json).",
 )

@@ -10,9 +10,9 @@ from engine.training.study.request import LabelEfficiencyRequest
 
 LAYOUT = Layout(
     job="study-label-efficiency",
-    help="How many labels does a flood model need, and does pretraining save any? Fine-tunes every encoder at every "
-    "share of the labels with every seed, scores each model on the test data, and compares the methods with intervals "
-    "over test chips. All methods of a seed get the same squares.",
+    help="How many labels does a flood or land-cover model need, and does pretraining save any? Fine-tunes every "
+    "encoder at every share of the labels with every seed, scores each model on the test data, and compares the "
+    "methods with intervals over test chips. All methods of a seed get the same squares.",
     metavars={name: shown for name, shown in METAVARS.items() if name != "seed"}
     | {
         "out": "OUT",
@@ -24,9 +24,23 @@ LAYOUT = Layout(
         "seeds": "SEEDS",
         "modes": "MODES",
         "s2_bands": "LIST",
+        "legend": "LEGEND",
+        "gsd": "METRES",
     },
     sections={
-        "Input and output": ("data", "test", "validation", "sensors", "s2_bands", "out", "config", "broken"),
+        "Input and output": (
+            "data",
+            "test",
+            "validation",
+            "task",
+            "legend",
+            "sensors",
+            "s2_bands",
+            "gsd",
+            "out",
+            "config",
+            "broken",
+        ),
         "Grid": ("encoder", "baseline", "fractions", "seeds", "modes", "score"),
         "Network and objective": ("architecture", "width", "layer_decay", "loss", "class_weights", "drop_sensor"),
         "Variation of the squares": ("jitter", "common_jitter", "gain", "scale"),

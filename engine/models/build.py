@@ -20,6 +20,7 @@ def build(card: Card) -> AnyNetwork:
     size: dict[str, Any] = {"encoder": card.network.encoder, "width": card.network.width}
     if card.network.architecture == "resnet":
         return ResNet(card.network.encoder, bands=card.inputs, width=card.network.width).eval()
+    size["features"] = card.network.features
     if card.network.architecture == "two-sensor-unet":
         s1 = sum(band.sensor == "s1" for band in card.bands)
         return TwoSensorSegmenter(s1_bands=s1, s2_bands=len(card.bands) - s1, classes=card.outputs, **size).eval()
@@ -38,10 +39,11 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
         found: dict[str, Any] = {"architecture": "pixel" if network.trunk is None else "pixel-unet"}
         if network.trunk is not None:
             found |= {"encoder": network.trunk.encoder.name, "width": network.trunk.encoder.width}
+            found |= {"features": network.trunk.features}
         return found | {"waves": network.waves}
     architecture = "two-sensor-unet" if isinstance(network, TwoSensorSegmenter) else "resnet-unet"
     settings = network.settings()
-    return {"architecture": architecture, "encoder": settings["encoder"], "width": settings["width"]}
+    return {"architecture": architecture} | {name: settings[name] for name in ("encoder", "width", "features")}
 
 
 def sizes(network: AnyNetwork) -> tuple[int, int]:

@@ -73,17 +73,25 @@ class Bundle:
                 remedy="Copy or download the bundle again.",
             )
 
-    def network(self) -> Segmenter | PixelSegmenter:
+    def network(self) -> Segmenter:
         """The network with its weights, in evaluation mode, on the processor.
 
         Raises ModelError, naming the file, when the weights are absent, damaged, of another card, hold numbers that
         are not finite, or do not fit the network that the card describes; and for encoders and two-sensor networks.
         """
+        from engine.models.segmenter import Segmenter
+
+        return self._of(Segmenter, "one that maps images of one kind")
+
+    def mapper(self) -> Segmenter | PixelSegmenter:
+        """As :meth:`network`, and for the architectures "pixel" and "pixel-unet" too: what answers a stack of bands."""
         from engine.models.pixel import PixelSegmenter
         from engine.models.segmenter import Segmenter
 
-        kinds: tuple[type[Segmenter | PixelSegmenter], ...] = (Segmenter, PixelSegmenter)
-        return self._of(kinds, "one that maps images of one kind")
+        network = self.module()
+        if isinstance(network, PixelSegmenter):
+            return network
+        return self._of(Segmenter, "one that maps images of one kind", network)
 
     def two_sensor(self) -> TwoSensorSegmenter:
         """As :meth:`network`, for a card of the architecture "two-sensor-unet"."""
@@ -102,7 +110,7 @@ class Bundle:
             return network.encoder
         return self._of(ResNet, "an encoder", network)
 
-    def _of(self, kind: type[Kind] | tuple[type[Kind], ...], words: str, network: AnyNetwork | None = None) -> Kind:
+    def _of(self, kind: type[Kind], words: str, network: AnyNetwork | None = None) -> Kind:
         network = self.module() if network is None else network
         if not isinstance(network, kind):
             raise ModelError(

@@ -57,12 +57,15 @@ Architecture = Literal["resnet-unet", "two-sensor-unet", "pixel", "pixel-unet", 
 class Network(_Part):
     """What the network is built with, beside bands and classes: "resnet-unet" is
     :class:`engine.models.segmenter.Segmenter`, "two-sensor-unet" is
-    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter` without a
-    trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder alone."""
+    :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter`
+    without a trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder
+    alone."""
 
     architecture: Architecture = "resnet-unet"
     encoder: EncoderName = "resnet18"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    features: Annotated[int, Field(ge=1, le=512)] = 4
+    """Fewest channels of a block of the decoder."""
     validity: bool = False
     """The network has one more input band, 1 where a pixel is valid."""
     waves: Annotated[int, Field(ge=0, le=65536)] = 0

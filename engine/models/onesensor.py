@@ -19,7 +19,13 @@ def one_sensor(network: TwoSensorSegmenter, sensor: Literal["s1", "s2"]) -> Segm
     upsampling and with padding by zeros, so they are folded into the decoder's first convolutions.
     """
     encoder, join = (network.s1, network.s1_join) if sensor == "s1" else (network.s2, network.s2_join)
-    made = Segmenter(bands=encoder.bands, classes=network.classes, encoder=encoder.name, width=encoder.width)
+    made = Segmenter(
+        bands=encoder.bands,
+        classes=network.classes,
+        encoder=encoder.name,
+        width=encoder.width,
+        features=network.features,
+    )
     made.encoder.load_state_dict(encoder.state_dict())
     made.decoder.load_state_dict(network.decoder.state_dict())
     made.head.load_state_dict(network.head.state_dict())

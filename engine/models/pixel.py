@@ -30,12 +30,20 @@ class PixelSegmenter(nn.Module):
     divisor = 32
 
     def __init__(
-        self, *, bands: int, classes: int, encoder: EncoderName | None = None, width: float = 1.0, waves: int = 0
+        self,
+        *,
+        bands: int,
+        classes: int,
+        encoder: EncoderName | None = None,
+        width: float = 1.0,
+        features: int = 4,
+        waves: int = 0,
     ) -> None:
         super().__init__()
         self.bands, self.classes, self.waves = bands, classes, waves
-        self.trunk = Segmenter(bands=bands, classes=1, encoder=encoder, width=width) if encoder is not None else None
-        if self.trunk is not None:
+        self.trunk = None
+        if encoder is not None:
+            self.trunk = Segmenter(bands=bands, classes=1, encoder=encoder, width=width, features=features)
             self.trunk.head = nn.Identity()  # type: ignore[assignment]
         known = 4 * bands + (self.trunk.decoder.channels_out if self.trunk is not None else 0)
         self.known = known
@@ -71,6 +79,7 @@ class PixelSegmenter(nn.Module):
             "classes": self.classes,
             "encoder": trunk.encoder.name if trunk is not None else None,
             "width": trunk.encoder.width if trunk is not None else 1.0,
+            "features": trunk.features if trunk is not None else 4,
             "waves": self.waves,
         }
 

@@ -18,17 +18,19 @@ class Segmenter(nn.Module):
     """(batch, bands, rows, columns) normalised values → (batch, classes, rows, columns) logits.
 
     Rows and columns must be multiples of :attr:`divisor`. ``encoder.*`` holds the encoder's published parameter
-    names. ``width`` scales encoder and decoder channels.
+    names. ``width`` scales encoder and decoder channels; no block of the decoder has fewer than ``features``: what few
+    channels of the last one hold, the head cannot tell into many classes.
     """
 
     divisor = 32
 
-    def __init__(self, *, bands: int, classes: int, encoder: EncoderName = "resnet18", width: float = 1.0) -> None:
+    def __init__(
+        self, *, bands: int, classes: int, encoder: EncoderName = "resnet18", width: float = 1.0, features: int = 4
+    ) -> None:
         super().__init__()
-        self.bands, self.classes = bands, classes
+        self.bands, self.classes, self.features = bands, classes, features
         self.encoder = ResNet(encoder, bands=bands, width=width)
-        channels = [max(4, round(c * width)) for c in (256, 128, 64, 32, 16)]
-        self.decoder = UNetDecoder(self.encoder.channels, channels)
+        self.decoder = UNetDecoder(self.encoder.channels, decoder_channels(width, features))
         self.head = nn.Conv2d(self.decoder.channels_out, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,7 +44,13 @@ class Segmenter(nn.Module):
             "classes": self.classes,
             "encoder": self.encoder.name,
             "width": self.encoder.width,
+            "features": self.features,
         }
+
+
+def decoder_channels(width: float, features: int) -> list[int]:
+    """Channels of the decoder's blocks, the deepest first."""
+    return [max(features, round(c * width)) for c in (256, 128, 64, 32, 16)]
 
 
 def fuse_batch_norm(network: nn.Module) -> nn.Module:

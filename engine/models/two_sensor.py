@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from engine.errors import ParameterError
 from engine.models.names import EncoderName
 from engine.models.resnet import ResNet
+from engine.models.segmenter import decoder_channels
 from engine.models.unet import UNetDecoder
 
 
@@ -26,16 +27,24 @@ class TwoSensorSegmenter(nn.Module):
     divisor = 32
 
     def __init__(
-        self, *, s1_bands: int, s2_bands: int, classes: int, encoder: EncoderName = "resnet18", width: float = 1.0
+        self,
+        *,
+        s1_bands: int,
+        s2_bands: int,
+        classes: int,
+        encoder: EncoderName = "resnet18",
+        width: float = 1.0,
+        features: int = 4,
     ) -> None:
         super().__init__()
+        self.features = features
         self.s1_bands, self.s2_bands, self.classes = s1_bands, s2_bands, classes
         self.s1 = ResNet(encoder, bands=s1_bands, width=width)
         self.s2 = ResNet(encoder, bands=s2_bands, width=width)
         channels = self.s1.channels
         self.s1_join = nn.ModuleList(nn.Conv2d(c, c, 1, bias=False) for c in channels)
         self.s2_join = nn.ModuleList(nn.Conv2d(c, c, 1, bias=False) for c in channels)
-        self.decoder = UNetDecoder(channels, [max(4, round(c * width)) for c in (256, 128, 64, 32, 16)])
+        self.decoder = UNetDecoder(channels, decoder_channels(width, features))
         self.head = nn.Conv2d(self.decoder.channels_out, classes, 1)
 
     @property
@@ -51,6 +60,7 @@ class TwoSensorSegmenter(nn.Module):
             "classes": self.classes,
             "encoder": self.s1.name,
             "width": self.s1.width,
+            "features": self.features,
         }
 
     def forward(

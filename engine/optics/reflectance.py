@@ -83,7 +83,9 @@ def find_scale(
 
 def to_reflectance(values: FloatArray, finding: ScaleFinding) -> FloatArray:
     """float32 reflectance of the same shape; a few values of shadow may be slightly negative. NaN stays NaN."""
-    return ((values - np.float32(finding.offset)) * np.float32(finding.scale)).astype(np.float32)
+    out = np.subtract(values, np.float32(finding.offset), dtype=np.float32)
+    out *= np.float32(finding.scale)
+    return out
 
 
 def cloud_share(reflectance: FloatArray, bands: Sequence[str]) -> float | None:

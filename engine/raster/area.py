@@ -7,6 +7,7 @@ of its parallelogram on the ellipsoid's surface at a lattice of points, interpol
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -68,8 +69,7 @@ class PixelAreas:
             zone = _zone_area(np.clip(edges * self._degree, -math.pi / 2, math.pi / 2))
             return np.asarray(np.abs(np.diff(zone)) * abs(t.a) * self._degree)[:, None]
         down = _interpolation(np.arange(window.row, window.row_stop, dtype=np.float64) + 0.5, self._rows)
-        along = _interpolation(np.arange(window.col, window.col_stop, dtype=np.float64) + 0.5, self._cols)
-        return np.asarray(down @ self._lattice @ along.T)
+        return _along(down @ self._lattice, np.arange(window.col, window.col_stop, dtype=np.float64) + 0.5, self._cols)
 
     def sums(self, window: Window, codes: NDArray[np.integer[Any]], length: int) -> FloatArray:
         """Sum of the areas by code: float64 (length); ``codes`` (rows, columns) are 0 … length − 1."""
@@ -158,6 +158,22 @@ def _zone_area(latitude: FloatArray) -> FloatArray:
 def _nodes(size: int, spacing: float) -> FloatArray:
     count = max(2, math.ceil(size / max(spacing, 1.0)) + 1)
     return np.linspace(0.0, float(size), count)
+
+
+def _along(values: FloatArray, at: FloatArray, nodes: FloatArray) -> FloatArray:
+    """(rows, points): ``values`` (rows, nodes) by :func:`_interpolation` along their rows, node by node, which is many
+    times faster than a product with a matrix that is nearly all zeros."""
+    step = nodes[1] - nodes[0]
+    left = np.clip(np.floor((at - nodes[0]) / step).astype(int), 0, len(nodes) - 2)
+    share = (at - nodes[left]) / step
+    out = np.empty((len(values), len(at)))
+    cuts = [0, *(np.flatnonzero(np.diff(left)) + 1), len(at)]
+    for start, stop in itertools.pairwise(cuts):
+        if start < stop:
+            here = values[:, left[start], None]
+            np.multiply(values[:, left[start] + 1, None] - here, share[start:stop], out=out[:, start:stop])
+            out[:, start:stop] += here
+    return out
 
 
 def _interpolation(at: FloatArray, nodes: FloatArray) -> FloatArray:

@@ -77,6 +77,7 @@ def calibrate(
     fit: bool = True,
     temperature: float = 1.0,
     at_once: int = 8,
+    truths: int | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Calibrated:
     """What ``network`` makes of the labelled, valid pixels of samples ``indices``, ``at_once`` of them at a time.
@@ -84,7 +85,8 @@ def calibrate(
     Matrices and ``tables`` are of what the network tells from all ``sensors`` together (default: those of the data).
     The temperature is fitted on at most two million probabilities, evenly spread, of the answers from both sensors and
     from each alone: one card serves all three; the tables are of the same pixels. With nothing to fit on it is 1;
-    without ``fit`` it is ``temperature``, and every pixel is in the tables.
+    without ``fit`` it is ``temperature``, and every pixel is in the tables. ``truths``: how many classes labels have
+    where the network does not know the last of them (without ``fit`` alone); matrices are (n, truths, classes) then.
     """
     whole = tuple(sensors or data.bands)
     ways = [whole, *([(s,) for s in whole] if fit and len(whole) > 1 else [])]
@@ -92,7 +94,8 @@ def calibrate(
     every = max(1, len(ways) * len(indices) * data.side**2 * network.classes // _NUMBERS) if fit else 1
     pool: list[tuple[Tensor, Tensor]] = []
     kept: list[tuple[Tensor, Tensor]] = []
-    matrices = [np.zeros((0, network.classes, network.classes), np.int64)]
+    rows = network.classes if truths is None else truths
+    matrices = [np.zeros((0, rows, network.classes), np.int64)]
     found: list[NDArray[np.int64]] = []
     for start in range(0, len(indices), at_once):
         check()
@@ -103,7 +106,7 @@ def calibrate(
             label = known_label(batch, way)
             thinned = _known(logits, label, every)
             if way == whole:
-                matrices.append(_confusion(logits, label))
+                matrices.append(_confusion(logits, label, rows))
                 kept += thinned
             pool += thinned if fit else []
         if not fit:
@@ -125,14 +128,14 @@ def _known(logits: Tensor, label: Tensor, every: int) -> list[tuple[Tensor, Tens
     return found
 
 
-def _confusion(logits: Tensor, label: Tensor) -> NDArray[np.int64]:
-    """(N, K, K) pixels by truth and by the class with the largest logit, the first of equals."""
+def _confusion(logits: Tensor, label: Tensor, rows: int) -> NDArray[np.int64]:
+    """(N, rows, K) pixels by truth and by the class with the largest logit, the first of equals."""
     classes = logits.shape[1]
     truth, mapped = label.numpy(), logits.argmax(1).numpy()
-    found = np.zeros((len(truth), classes, classes), np.int64)
+    found = np.zeros((len(truth), rows, classes), np.int64)
     for into, right, told in zip(found, truth, mapped, strict=True):
         known = right != IGNORE
-        into += np.bincount(right[known] * classes + told[known], minlength=classes**2).reshape(classes, classes)
+        into += np.bincount(right[known] * classes + told[known], minlength=rows * classes).reshape(rows, classes)
     return found
 
 

@@ -74,7 +74,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
     data = parts.train
     gsd_m = ground_sampling(data, parts.train_indices, given=request.gsd)
     seed_everything(derive_seed(request.seed, "rank", world.rank))
-    objective = _objective(request, start, parts, classes)
+    objective = _objective(request, task, start, parts, classes)
     hold = _frozen(objective.network, request)
     smaller = _fitting(request, len(parts.train_indices), world, reporter)
     order = training_order(smaller, data, world, parts.train_indices)
@@ -188,11 +188,14 @@ def _open(
     return parts, classes
 
 
-def _objective(request: FinetuneRequest, start: Start, parts: Split, classes: Sequence[TaskClass]) -> Segmentation:
+def _objective(
+    request: FinetuneRequest, task: Task, start: Start, parts: Split, classes: Sequence[TaskClass]
+) -> Segmentation:
     torch.manual_seed(derive_seed(request.seed, "weights"))
     data = parts.train
     first = next(iter(start.encoders.values()), None)
     name, width = (first.name, first.width) if first is not None else (request.architecture, request.width)
+    features = start.network.features if start.network is not None else task.features
     network: Network
     if request.sensor_set == "both":
         network = TwoSensorSegmenter(
@@ -201,9 +204,16 @@ def _objective(request: FinetuneRequest, start: Start, parts: Split, classes: Se
             classes=len(classes),
             encoder=name,
             width=width,
+            features=features,
         )
     else:
-        network = Segmenter(bands=len(data.bands[request.sensor_set]), classes=len(classes), encoder=name, width=width)
+        network = Segmenter(
+            bands=len(data.bands[request.sensor_set]),
+            classes=len(classes),
+            encoder=name,
+            width=width,
+            features=features,
+        )
     carry_over(start, network, [one.value for one in classes], data.legend)
     weights = None
     if request.class_weights == "balanced":

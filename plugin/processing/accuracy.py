@@ -58,7 +58,9 @@ class AccuracyPreparation(Preparation):
         raster = self.raster("MAP")
         if raster:
             params["map"] = raster
-        params.update(self.options("LABEL_FIELD", "LEGEND", "CONFIDENT_ONLY"))
+        params.update(self.options("LABEL_FIELD"))
+        params.update(self.legend())
+        params.update(self.options("CONFIDENT_ONLY"))
         params.update(self.destination())
         name = Path(folder).name if folder else self.text("SAMPLE_LAYER")
         layer = self.layer()

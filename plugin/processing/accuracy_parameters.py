@@ -15,14 +15,14 @@ from qgis.core import (
     QgsProcessingParameterFile,
 )
 
-from .definitions import Tr, advanced, helped, legend_parameter, output_parameter, overwrite_parameter, raster
+from .definitions import Tr, advanced, helped, legend_parameters, output_parameter, overwrite_parameter, raster
 
 FIELDS = {
     "sample": ("SAMPLE_LAYER", "SAMPLE_FOLDER"),
     "out": ("OUTPUT",),
     "map": ("MAP",),
     "label_field": ("LABEL_FIELD",),
-    "legend": ("LEGEND",),
+    "legend": ("LEGEND", "LEGEND_FILE"),
     "confident_only": ("CONFIDENT_ONLY",),
     "overwrite": ("OVERWRITE",),
 }
@@ -53,8 +53,8 @@ def accuracy_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
             QgsProcessingParameterField("LABEL_FIELD", tr("Label field"), "label", "SAMPLE_LAYER", optional=True),
             tr("Field of the points that holds the reference class: its code, or its name."),
         ),
-        legend_parameter(
-            tr, tr("Legend for the names of classes: empty for the one that the map names; or a name or JSON file.")
+        *legend_parameters(
+            tr, tr("Legend for the names of classes: empty for the one that the map names.")
         ),
         advanced(
             QgsProcessingParameterBoolean("CONFIDENT_ONLY", tr("Confident labels only"), False),

@@ -17,7 +17,7 @@ from .definitions import (
     Tr,
     advanced,
     area_parameters,
-    legend_parameter,
+    legend_parameters,
     load_parameter,
     number,
     output_parameter,
@@ -30,7 +30,7 @@ FIELDS = {
     "map_a": ("MAP_A",),
     "map_b": ("MAP_B",),
     "out": ("OUTPUT",),
-    "legend": ("LEGEND",),
+    "legend": ("LEGEND", "LEGEND_FILE"),
     "aoi": ("AOI_EXTENT", "AOI_LAYER"),
     "zones": ("ZONES",),
     "zone_field": ("ZONE_FIELD",),
@@ -62,10 +62,10 @@ def change_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         ),
         *zone_parameters(tr, tr("Polygons (for example districts) to report change by.")),
         load_parameter(tr),
-        legend_parameter(
+        *legend_parameters(
             tr,
-            tr("Legend that both maps are brought to: empty for the one that they name; worldcover, dfc2020, "
-               "dynamic-world or esri-lulc; or a JSON file."),
+            tr("Legend that both maps are brought to: empty for the one that they name; one of those "
+               "offered."),
         ),
         advanced(
             number("MIN_AREA", tr("Smallest patch of change (m²)"), 0.0, low=0),

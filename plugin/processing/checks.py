@@ -20,7 +20,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..compat import scoped
-from .definitions import LEGENDS
+from .definitions import legend_names
 from .layer_files import raster_fault
 from .preparation import Preparation
 
@@ -164,7 +164,12 @@ def crs_name(crs: QgsCoordinateReferenceSystem) -> str:
 
 
 def legend_fault(look: Preparation) -> Iterator[str]:
-    """LEGEND that is neither known nor a file."""
-    legend = look.text("LEGEND")
-    if legend and legend not in LEGENDS and not Path(legend).is_file():
-        yield f"Legend: there is no legend '{legend}'. Choose {', '.join(LEGENDS)}, or a JSON file."
+    """LEGEND that is neither known nor a file, LEGEND_FILE that is absent, or both."""
+    legend, file = look.text("LEGEND"), look.text("LEGEND_FILE")
+    if legend and file:
+        yield f"Legend: both '{legend}' and a file are given. Clear one of them."
+    if file and not Path(file).is_file():
+        yield f"Legend file: {file} does not exist."
+    names = legend_names()
+    if legend and legend not in names and not Path(legend).is_file():
+        yield f"Legend: there is no legend '{legend}'. Choose {', '.join(names)}, or a JSON file."

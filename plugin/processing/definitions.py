@@ -19,11 +19,20 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
+from ..engine_client.settings import plugin_root
+
 Tr = Callable[[str], str]
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2", "cuda:3", "mps")
+DIALOG_ONLY = ("MODEL_FOLDER", "LEGEND_FILE", "ALLOCATION_NUMBERS", "ENCODER_FOLDER")
+"""Parameters that stand beside a list because QGIS's dialog lets nobody type into one; forms give the text itself."""
 UNITS = ("auto", "db", "power", "amplitude")
-LEGENDS = ("worldcover", "dfc2020", "dynamic-world", "esri-lulc")
+
+
+def legend_names() -> list[str]:
+    """Names of the legends that ship, ESA WorldCover first."""
+    names = sorted(path.stem for path in (plugin_root() / "resources" / "legends").glob("*.json"))
+    return sorted(names, key=lambda name: name != "worldcover")
 
 
 def raster(name: str, title: str, text: str, *, optional: bool = True) -> QgsProcessingParameterDefinition:
@@ -56,7 +65,7 @@ def helped(item: QgsProcessingParameterDefinition, text: str) -> QgsProcessingPa
 
 
 def hinted(item: QgsProcessingParameterDefinition, choices: list[str], text: str) -> QgsProcessingParameterDefinition:
-    """A text that may be anything, with ``choices`` offered."""
+    """A text with ``choices`` offered; QGIS's dialog takes no other, scripts and the dock may give any."""
     item.setMetadata({"widget_wrapper": {"value_hints": choices}})
     return helped(item, text)
 
@@ -105,11 +114,19 @@ def model_folder_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinitio
     return advanced(QgsProcessingParameterFile("MODEL_FOLDER", tr("Model folder"), behavior, "", None, True), text)
 
 
-def legend_parameter(tr: Tr, text: str) -> QgsProcessingParameterDefinition:
-    """LEGEND: a name, a JSON file, or empty."""
-    return advanced(
-        hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *LEGENDS], ""), text
-    )
+def legend_parameters(tr: Tr, text: str) -> list[QgsProcessingParameterDefinition]:
+    """LEGEND by name with its help, and LEGEND_FILE: what QGIS offers as a list cannot be typed into."""
+    kind = QgsProcessingParameterFile.Behavior.File
+    return [
+        advanced(
+            hinted(QgsProcessingParameterString("LEGEND", tr("Legend"), None, False, True), ["", *legend_names()], ""),
+            text,
+        ),
+        advanced(
+            QgsProcessingParameterFile("LEGEND_FILE", tr("Legend file"), kind, "json", None, True),
+            tr("A legend of your own (JSON) instead of one by name; those in resources/legends are examples."),
+        ),
+    ]
 
 
 def units_parameter(tr: Tr) -> QgsProcessingParameterDefinition:

@@ -64,6 +64,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """What can be told to be wrong before the run, one line a fault, most telling first; reads no pixels."""
         raise NotImplementedError
 
+    def early_faults(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Iterator[str]:
+        """Faults that QGIS's own check would name less clearly."""
+        return iter(())
+
     def prepared(self, parameters: dict[str, Any], context: QgsProcessingContext) -> PreparedRun:
         """The engine's request, layers turned into files; raises LayerFault."""
         raise NotImplementedError
@@ -100,6 +104,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             self.addOutput(output)
 
     def checkParameterValues(self, parameters, context):
+        fault = next(self.early_faults(parameters, context), "")
+        if fault:
+            return False, fault
         good, message = super().checkParameterValues(parameters, context)
         if not good:
             return good, message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..engine_client.settings import plugin_root
 from .engine_algorithm import EngineAlgorithm, made_files, made_tables
-from .landcover_checks import landcover_faults
+from .landcover_checks import landcover_faults, unopened_scenes
 from .landcover_parameters import landcover_outputs, landcover_parameters
 from .landcover_request import LandcoverPreparation
 from .model_names import model_names
@@ -51,6 +51,9 @@ class LandcoverAlgorithm(EngineAlgorithm):
 
     def output_definitions(self):
         return landcover_outputs(self.tr)
+
+    def early_faults(self, parameters, context):
+        return unopened_scenes(LandcoverPreparation(self, parameters, context))
 
     def faults(self, parameters, context):
         return landcover_faults(LandcoverPreparation(self, parameters, context))

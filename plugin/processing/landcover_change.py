@@ -30,7 +30,7 @@ class ChangePreparation(Preparation):
     def prepare(self) -> PreparedRun:
         """Raises LayerFault when a layer cannot be handed over."""
         params: dict[str, Any] = {"map_a": self.raster("MAP_A"), "map_b": self.raster("MAP_B")}
-        params.update(self.options("LEGEND"))
+        params.update(self.legend())
         params.update(self.area_and_zones())
         params.update(self.options("MIN_AREA"))
         params.update(self.destination())

@@ -45,6 +45,15 @@ def landcover_faults(look: LandcoverPreparation) -> Iterator[str]:
     yield from folder_faults(look)
 
 
+def unopened_scenes(look: Preparation) -> Iterator[str]:
+    """Entries of SCENES that QGIS cannot open."""
+    for value, layer in look.raster_entries("SCENES"):
+        if is_address(value):
+            yield f"Scenes: '{value}' is a web address. Add it to the project as a raster layer, then choose that."
+        elif layer is None:
+            yield f"Scenes: '{value}' cannot be opened as a raster. Check that it exists and is not damaged."
+
+
 def scene_faults(look: Preparation, layers: list[QgsRasterLayer]) -> Iterator[str]:
     """Faults of SCENES; those that open are put into ``layers``."""
     entries = look.raster_entries("SCENES")

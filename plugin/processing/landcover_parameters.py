@@ -22,7 +22,7 @@ from .definitions import (
     device_parameter,
     helped,
     hinted,
-    legend_parameter,
+    legend_parameters,
     load_parameter,
     model_folder_parameter,
     number,
@@ -42,7 +42,7 @@ FIELDS = {
     "zones": ("ZONES",),
     "zone_field": ("ZONE_FIELD",),
     "model": ("MODEL", "MODEL_FOLDER"),
-    "legend": ("LEGEND",),
+    "legend": ("LEGEND", "LEGEND_FILE"),
     "unknown_below": ("UNKNOWN_BELOW",),
     "min_area": ("MIN_AREA",),
     "units": ("UNITS",),
@@ -83,10 +83,10 @@ def landcover_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingPara
                "trained here are offered."),
         ),
         load_parameter(tr),
-        legend_parameter(
+        *legend_parameters(
             tr,
-            tr("Legend of the map: empty for the model's own; worldcover, dfc2020, dynamic-world or esri-lulc, where "
-               "a mapping to it is known; or a JSON file."),
+            tr("Legend of the map: empty for the model's own; one of those offered, where a mapping to it "
+               "is known."),
         ),
         advanced(
             number("UNKNOWN_BELOW", tr("Unknown below confidence (%)"), None, low=0, high=99, whole=True),

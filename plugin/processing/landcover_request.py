@@ -6,7 +6,7 @@ from typing import Any
 
 from .preparation import Preparation, PreparedRun
 
-_OPTIONS = ("LEGEND", "UNKNOWN_BELOW", "MIN_AREA", "UNITS", "BANDS", "OBSERVED_AT", "DEVICE")
+_OPTIONS = ("UNKNOWN_BELOW", "MIN_AREA", "UNITS", "BANDS", "OBSERVED_AT", "DEVICE")
 
 
 class LandcoverPreparation(Preparation):
@@ -31,6 +31,7 @@ class LandcoverPreparation(Preparation):
         model = self.model("MODEL")
         if model:
             params["model"] = model
+        params.update(self.legend())
         params.update(self.options(*_OPTIONS))
         params.update(self.destination())
         return PreparedRun(params, f"Land cover – {self.scene_name()}", self.notes)

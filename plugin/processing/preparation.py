@@ -229,6 +229,11 @@ class Preparation:
         folder = self.text("MODEL_FOLDER")
         return str(Path(folder).absolute()) if folder else str(self.options(name).get(name.lower(), ""))
 
+    def legend(self) -> dict[str, str]:
+        """The field legend, where one is given: a name, or the path of a file."""
+        file = self.text("LEGEND_FILE")
+        return {"legend": str(Path(file).absolute())} if file else self.options("LEGEND")
+
     def _value(self, name: str) -> Any:
         definition = self.algorithm.parameterDefinition(name)
         if isinstance(definition, QgsProcessingParameterNumber):

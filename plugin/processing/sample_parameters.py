@@ -20,7 +20,7 @@ from .definitions import (
     choice,
     helped,
     hinted,
-    legend_parameter,
+    legend_parameters,
     load_parameter,
     number,
     output_parameter,
@@ -37,12 +37,12 @@ FIELDS = {
     "design": ("DESIGN",),
     "points": ("POINTS",),
     "target_se": ("TARGET_SE",),
-    "allocation": ("ALLOCATION",),
+    "allocation": ("ALLOCATION", "ALLOCATION_NUMBERS"),
     "min_points": ("MIN_POINTS",),
     "expected": ("EXPECTED",),
     "strata": ("STRATA",),
     "exclude": ("EXCLUDE",),
-    "legend": ("LEGEND",),
+    "legend": ("LEGEND", "LEGEND_FILE"),
     "aoi": ("AOI_EXTENT", "AOI_LAYER"),
     "seed": ("SEED",),
     "overwrite": ("OVERWRITE",),
@@ -76,8 +76,7 @@ def sample_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
         hinted(
             QgsProcessingParameterString("ALLOCATION", tr("Points by class"), ALLOCATIONS[0]),
             list(ALLOCATIONS),
-            tr("Of a stratified design: proportional to area, equal, optimal (from the expected accuracies), or "
-               "numbers such as 10=75,40=75,50=50."),
+            tr("Of a stratified design: proportional to area, equal, or optimal (from the expected accuracies)."),
         ),
         *area_parameters(
             tr,
@@ -89,6 +88,10 @@ def sample_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
             number("MIN_POINTS", tr("Fewest points in a class"), None, low=0, whole=True),
             tr("A proportional or optimal allocation gives each class at least this many points. Empty: 50, or "
                "fewer, so that no more than half of the points are shared out so."),
+        ),
+        advanced(
+            QgsProcessingParameterString("ALLOCATION_NUMBERS", tr("Numbers of points by class"), None, False, True),
+            tr("Of a stratified design, instead of a rule: for example 10=75,40=75,50=50."),
         ),
         advanced(
             QgsProcessingParameterString("EXPECTED", tr("Expected user's accuracy"), None, False, True),
@@ -104,8 +107,8 @@ def sample_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
             tr("Codes that are no part of the sampled area, for example 0,254, or none. Empty: codes that are no "
                "class, such as unknown and set aside."),
         ),
-        legend_parameter(
-            tr, tr("Legend of the map: empty for the one that it names; or a name or JSON file.")
+        *legend_parameters(
+            tr, tr("Legend of the map: empty for the one that it names.")
         ),
         advanced(
             number("SEED", tr("Seed"), 0, low=0, high=2**31 - 1, whole=True),

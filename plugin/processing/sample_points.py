@@ -31,11 +31,15 @@ class SamplePreparation(Preparation):
     def prepare(self) -> PreparedRun:
         """Raises LayerFault when a layer cannot be handed over."""
         params: dict[str, Any] = {"map": self.raster("MAP")}
-        params.update(self.options("DESIGN", "POINTS", "TARGET_SE", "ALLOCATION", "MIN_POINTS", "EXPECTED"))
+        params.update(self.options("DESIGN", "POINTS", "TARGET_SE", "ALLOCATION"))
+        if self.text("ALLOCATION_NUMBERS"):
+            params["allocation"] = self.text("ALLOCATION_NUMBERS")
+        params.update(self.options("MIN_POINTS", "EXPECTED"))
         strata = self.raster("STRATA")
         if strata:
             params["strata"] = strata
-        params.update(self.options("EXCLUDE", "LEGEND"))
+        params.update(self.options("EXCLUDE"))
+        params.update(self.legend())
         area = self.area()
         if area:
             params["aoi"] = area
@@ -59,6 +63,11 @@ def sample_faults(look: SamplePreparation) -> Iterator[str]:
         if layer is not None and strata is not None:
             yield from overlap_fault(layer, strata, what="Strata", scene="the map", context=look.context)
     allocation, expected = look.text("ALLOCATION"), look.text("EXPECTED")
+    numbers = look.text("ALLOCATION_NUMBERS")
+    if numbers and allocation != look.algorithm.parameterDefinition("ALLOCATION").defaultValue():
+        yield f"Points by class: both '{allocation}' and numbers are given. Clear the numbers, or choose proportional."
+    if numbers and not _NUMBERS.match(numbers):
+        yield f"Numbers of points by class: '{numbers}' is not understood. Write for example 10=75,40=75,50=50."
     if allocation and allocation not in ALLOCATIONS and not _NUMBERS.match(allocation):
         yield (
             f"Points by class: '{allocation}' is not understood. Write {', '.join(ALLOCATIONS)}, or numbers such as "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from qgis.core import Qgis, QgsRasterLayer, QgsWkbTypes
@@ -13,7 +14,7 @@ from ..engine_client.settings import plugin_root, user_models_folder
 from .checks import folder_faults, meet
 from .engine_algorithm import EngineAlgorithm, made_files
 from .label_classes import MOST_CLASSES, class_colors_fault, class_colors_json, is_drawn_by, label_classes
-from .landcover_checks import scene_faults
+from .landcover_checks import scene_faults, unopened_scenes
 from .layer_files import LayerFault
 from .model_names import model_folders, model_names
 from .preparation import Preparation, PreparedRun
@@ -47,7 +48,10 @@ class TrainPreparation(Preparation):
             params["class_colors"] = colors
         if self.flag("WIDE_POINTS"):
             params["point_size"] = 3
-        params.update(self.options("HEAD", "ENCODER", "BLOCK_M", "TIME_LIMIT", "SEED"))
+        params.update(self.options("HEAD", "ENCODER"))
+        if self.text("ENCODER_FOLDER"):
+            params["encoder"] = str(Path(self.text("ENCODER_FOLDER")).absolute())
+        params.update(self.options("BLOCK_M", "TIME_LIMIT", "SEED"))
         params["name"] = name
         if self.flag("REGISTER"):
             params["register_as"] = name
@@ -88,6 +92,8 @@ def train_faults(look: TrainPreparation) -> Iterator[str]:
             f"Name of the model: there is a model '{name}' among your own already. Choose another name, or tick "
             "'Replace results in the folder' under the advanced parameters."
         )
+    if look.text("ENCODER_FOLDER") and look.text("ENCODER") not in ("", "auto"):
+        yield f"Start from: both '{look.text('ENCODER')}' and a folder are given. Set it to auto, or clear the folder."
     yield from folder_faults(look)
 
 
@@ -161,6 +167,9 @@ class TrainLandcoverAlgorithm(EngineAlgorithm):
 
     def output_definitions(self):
         return train_outputs(self.tr)
+
+    def early_faults(self, parameters, context):
+        return unopened_scenes(TrainPreparation(self, parameters, context))
 
     def faults(self, parameters, context):
         return train_faults(TrainPreparation(self, parameters, context))

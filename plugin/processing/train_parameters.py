@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
+    QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterString,
 )
@@ -41,7 +42,7 @@ FIELDS = {
     "register_as": ("MODEL_NAME", "REGISTER"),
     "point_size": ("WIDE_POINTS",),
     "head": ("HEAD",),
-    "encoder": ("ENCODER",),
+    "encoder": ("ENCODER", "ENCODER_FOLDER"),
     "block_m": ("BLOCK_M",),
     "time_limit": ("TIME_LIMIT",),
     "seed": ("SEED",),
@@ -55,6 +56,7 @@ FIELDS = {
 def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
     """The parameters in the order of the dialog; each with help that serves as tooltip too."""
     kinds = [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint]
+    folder = QgsProcessingParameterFile.Behavior.Folder
     return [
         helped(
             QgsProcessingParameterMultipleLayers(
@@ -74,9 +76,8 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
                "those of the layer's categories, where it is drawn by this field; else of the legend that "
                "the values are of, or chosen by name."),
         ),
-        hinted(
+        helped(
             QgsProcessingParameterString("MODEL_NAME", tr("Name of the model"), "my-landcover"),
-            [],
             tr("Small letters, digits, '.', '_' and '-', up to 64; the model list shows it."),
         ),
         helped(
@@ -101,7 +102,11 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         advanced(
             hinted(QgsProcessingParameterString("ENCODER", tr("Start from"), "auto"), ["auto", "random", *models], ""),
             tr("Pretrained model whose features are used: auto takes the one that comes with SameScene where it fits; "
-               "random: none; or a model by name or folder."),
+               "random: none; or a model by name."),
+        ),
+        advanced(
+            QgsProcessingParameterFile("ENCODER_FOLDER", tr("Start from the folder"), folder, "", None, True),
+            tr("The folder of a model, or of a run of 'engine pretrain', instead of a model by name."),
         ),
         advanced(
             number("BLOCK_M", tr("Side of the blocks (m)"), None, low=1),

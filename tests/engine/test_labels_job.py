@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 import torch
 from affine import Affine
 
-from engine.errors import GridError, InputError, OutputError, ParameterError, RegionError
+from engine.errors import BandError, GridError, InputError, OutputError, ParameterError, RegionError
 from engine.events import Log, Progress, Reporter
 from engine.jobs import find_job
-from engine.models.bundle import find_model, load_bundle, save_bundle
+from engine.models.bundle import find_model, list_models, load_bundle, save_bundle
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.labels.features import logits_of
@@ -36,7 +37,7 @@ from tests.engine.label_scenes import (
 def no_models(tmp_path, monkeypatch):
     """No pretrained land-cover model, and a user's folder of this test's own."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("engine.training.labels.job.STARTER", "none-of-that-name")
+    monkeypatch.setattr("engine.training.labels.job.list_models", lambda: [])
 
 
 def finetune(out: Path, events: list | None = None, **params):
@@ -58,7 +59,7 @@ def fields(tmp_path, *, side=160, crs="EPSG:32633", transform=UTM, **keywords):
 
 def mapped(bundle, scene_path, truth):
     """The share of pixels, away from edges, that the model maps right."""
-    network = bundle.network()
+    network = bundle.mapper()
     with LabelScene.open([scene_path]) as scene:
         logits, missing = logits_of(network, scene, scene.grid.window, bundle.card.bands, device=torch.device("cpu"))
     names = [one.name for one in bundle.card.classes]
@@ -89,7 +90,8 @@ def test_a_scene_is_mapped_from_a_few_polygons(tmp_path):
     assert [row["step"] for row in rows] == list(range(len(rows)))
     assert {"validation_loss", "validation_accuracy"} <= {key for row in rows for key in row}
     told = [one.message for one in events if isinstance(one, Progress)]
-    assert any("validation loss" in words for words in told)
+    assert any("penalty" in words for words in told)
+    assert any("validation loss" in one.message for one in events if isinstance(one, Log))
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for words in ("Labels and map", "Confusion of held-out pixels", "forest", "indicative", "data:image/png"):
         assert words in page
@@ -149,13 +151,13 @@ def starter(tmp_path, monkeypatch, network, bands):
         {"sensor": s, "name": n, "unit": u, "mean": m, "std": 0.1, "optional": n == "B12"} for s, n, u, m in bands
     ]
     card = {
-        "name": "pretrained", "title": "Pretrained", "licence": "CC0-1.0", "task": "landcover", "bands": inputs,
+        "name": "landcover", "title": "Pretrained", "licence": "CC0-1.0", "task": "landcover", "bands": inputs,
         "gsd_m": [10, 30], "classes": [{"value": 10, "name": "a"}, {"value": 20, "name": "b"}], "activation": "softmax",
         "trained_on": [],
     }  # fmt: skip
-    save_bundle(tmp_path / "models" / "pretrained", network.eval(), card)
+    save_bundle(tmp_path / "models" / "landcover", network.eval(), card)
     monkeypatch.setenv("SAMESCENE_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("engine.training.labels.job.STARTER", "pretrained")
+    monkeypatch.setattr("engine.training.labels.job.list_models", list_models)
 
 
 @pytest.mark.parametrize("kind", ["one sensor", "two sensors"])
@@ -169,7 +171,7 @@ def test_features_of_a_pretrained_model_are_used(tmp_path, monkeypatch, kind):
         starter(tmp_path, monkeypatch, TwoSensorSegmenter(s1_bands=2, s2_bands=4, classes=2, width=0.0625), both)
     truth, given = fields(tmp_path)
     result = finetune(tmp_path / "run", **given)
-    assert result["figures"]["pretrained"] == "pretrained"
+    assert result["figures"]["pretrained"] == "landcover"
     assert result["figures"]["pretrained_note"] == "without B12"
     bundle = load_bundle(tmp_path / "run" / "model")
     assert bundle.card.network.architecture == "pixel-unet"
@@ -179,6 +181,47 @@ def test_features_of_a_pretrained_model_are_used(tmp_path, monkeypatch, kind):
     assert mapped(bundle, given["scene"], truth) > 0.97
     plain = finetune(tmp_path / "plain", **given, encoder="random")
     assert plain["figures"]["pretrained"] is None
+
+
+def test_the_model_maps_the_scene(tmp_path):
+    truth, given = fields(tmp_path)
+    finetune(tmp_path / "run", **given, register_as="my-fields")
+    job = find_job("landcover")
+    request = {"scene": given["scene"], "model": "my-fields", "out": str(tmp_path / "map"), "min_area": 0}
+    result = job.run(job.parse(request), Reporter())
+    with rasterio.open(tmp_path / "map" / "landcover.tif") as file:
+        codes = file.read(1)
+    wanted = np.array([3, 2, 1])[truth]  # field 1, forest 2, water 3
+    assert (codes == wanted).mean() > 0.9
+    assert result["model"]["name"] == "my-fields"
+
+
+def test_two_sensors_are_mapped_where_both_see(tmp_path):
+    truth, given = fields(tmp_path)
+    rng = np.random.default_rng(0)
+    radar = np.stack([-20.0 + 6 * truth, -26.0 + 5 * truth]) + rng.normal(0, 1, (2, *truth.shape))
+    radar[:, :20] = np.nan
+    path = tmp_path / "radar.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=truth.shape[0], width=truth.shape[1], count=2, dtype="float32",
+        crs="EPSG:32633", transform=UTM, nodata=float("nan"),
+    ) as file:  # fmt: skip
+        file.write(radar.astype(np.float32))
+        file.descriptions = ("VV", "VH")
+        file.update_tags(ACQUIRED="2023-06-02")
+    result = finetune(tmp_path / "run", scene=(given["scene"], str(path)), labels_from=given["labels_from"])
+    assert result["figures"]["bands"] == {"s1": ["VV", "VH"], "s2": list(BANDS)}
+    assert result["figures"]["overall_accuracy"]["value"] > 0.95
+    job = find_job("landcover")
+    request = {"model": str(tmp_path / "run" / "model"), "min_area": 0}
+    done = job.parse({**request, "scene": (given["scene"], str(path)), "out": str(tmp_path / "map")})
+    job.run(done, Reporter())
+    with rasterio.open(tmp_path / "map" / "landcover.tif") as file:
+        codes = file.read(1)
+    assert (codes[:20] == 255).all()
+    assert (codes[20:] == np.array([3, 2, 1])[truth][20:]).mean() > 0.9
+    with pytest.raises(BandError, match="lacks the Sentinel-1 band VV, VH"):
+        job.run(job.parse({**request, "scene": given["scene"], "out": str(tmp_path / "alone")}), Reporter())
 
 
 def test_a_model_is_registered_under_a_name(tmp_path):
@@ -225,7 +268,7 @@ def spoiled(tmp_path, what):
     ("what", "kind", "words"),
     [
         ("outside", RegionError, "no label lies in the scene"),
-        ("one class", RegionError, r"have one class only, forest \(forest\); expected at least two"),
+        ("one class", RegionError, r"have one class only, forest \(Forest\); expected at least two"),
         ("too few", RegionError, r"too few labelled pixels of pond \(1\); expected at least 5"),
         ("overlap", RegionError, "features of different classes overlap"),
         ("labels on nodata", InputError, "lie where the scene .* has no valid value"),

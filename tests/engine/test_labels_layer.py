@@ -9,7 +9,6 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.label_scenes import DEGREES, UTM, write_labels
 from rasterio.crs import CRS
 
 from engine.errors import GridError, MissingFileError, ParameterError, RegionError
@@ -17,6 +16,7 @@ from engine.raster.grid import Grid
 from engine.training.labels.classes import class_table
 from engine.training.labels.layer import LabelLayer, read_labels
 from engine.training.labels.pixels import rasterise, thin
+from tests.engine.label_scenes import DEGREES, UTM, write_labels
 
 GRID = Grid(40, 50, UTM, CRS.from_epsg(32633))
 
@@ -77,7 +77,7 @@ def test_faults_of_fields_are_one_clear_line(tmp_path, values, field, wanted, wo
 
 
 def test_faults_of_files_and_systems(tmp_path):
-    with pytest.raises(MissingFileError, match="none.gpkg: the label layer does not exist"):
+    with pytest.raises(MissingFileError, match=r"none\.gpkg: the label layer does not exist"):
         read_labels(str(tmp_path / "none.gpkg"), "class", GRID)
     path = write_labels(tmp_path / "own.gpkg", [box(0, 0, 5, 5)], ["a"], crs=None)
     with pytest.raises(RegionError, match="has no coordinate reference system"):

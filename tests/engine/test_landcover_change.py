@@ -242,8 +242,20 @@ def test_maps_in_different_legends(tmp_path):
     untold = write(tmp_path / "u.tif", other, legend=None)
     assert do("landcover-change", map_a=a, map_b=untold, out=str(tmp_path / "e"))["figures"]["matrix"] == same["matrix"]
     strange = write(tmp_path / "x.tif", np.full((90, 110), 7, np.uint8), legend=None)
-    with pytest.raises(ParameterError, match="names no legend, and its codes 7 are neither"):
+    with pytest.raises(ParameterError, match="names no legend, and its codes 7 are not those of worldcover"):
         do("landcover-change", map_a=a, map_b=strange, out=str(tmp_path / "f"))
+
+
+def test_codes_that_a_legend_knows_as_no_class(tmp_path):
+    """Cloud (8) in the Esri legend: not comparable, and no error."""
+    one = np.full((20, 20), 2, np.uint8)
+    other = one.copy()
+    other[:5] = 8
+    a, b = (write(tmp_path / f"{n}.tif", m, legend="esri-lulc", nodata=None) for n, m in (("a", one), ("b", other)))
+    figures = do("landcover-change", map_a=a, map_b=b, out=str(tmp_path / "c"))["figures"]
+    assert sum(row["pixels"] for row in figures["matrix"]) == 300 and figures["changed_m2"] == 0
+    sample = do("assess-sample", map=b, points=20, out=str(tmp_path / "s"))["figures"]
+    assert [s["code"] for s in sample["strata"]] == [2]
 
 
 def test_codes_of_ones_own_keep_the_names_in_the_file(tmp_path):
@@ -253,6 +265,10 @@ def test_codes_of_ones_own_keep_the_names_in_the_file(tmp_path):
     figures = do("landcover-change", map_a=a, map_b=b, out=str(tmp_path / "c"))["figures"]
     assert figures["legend"] is None
     assert {row["from_name"] for row in figures["matrix"]} == {*names.values(), "class 0"}
+    # A model's own classes are told by the name of the model, which is no legend: the names in the file count.
+    own = write(tmp_path / "m.tif", other, legend="model:mine", names={**names, 4: "road"})
+    with pytest.raises(ParameterError, match=r"Code 4 is 'field' in .* and 'road' in"):
+        do("landcover-change", map_a=a, map_b=own, out=str(tmp_path / "d"))
 
 
 def test_zones(tmp_path):

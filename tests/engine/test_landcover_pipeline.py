@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +22,16 @@ from engine.mapping.landcover.arrays import map_arrays
 from engine.mapping.landcover.choose import automatic
 from engine.mapping.landcover.classes import class_table
 from engine.mapping.landcover.classifier import LandcoverModel
+from engine.mapping.landcover.pipeline import LandcoverRule, map_classes
+from engine.mapping.landcover.scene import LandcoverScene
+from engine.mapping.scene.preview import Preview
 from engine.models.bundle import KnownModel, save_bundle
 from engine.models.card import Card
 from engine.models.segmenter import Segmenter
 from tests.engine import landcover_scenes as small
 from tests.engine import optical_scenes as files
 
+ROOT = Path(__file__).resolve().parents[2]
 NAN = np.float32(np.nan)
 
 
@@ -279,3 +287,81 @@ def test_which_starter_model_auto_takes(tmp_path):
     for sensors in (("s1",), ("s2",)):
         with pytest.raises(ModelError, match="No model is installed that maps land cover"):
             automatic(sensors, [light] if sensors == ("s1",) else [])
+
+
+def test_the_picture_is_taken_from_what_inference_reads(tmp_path, model):
+    values = small.reflectance(small.truth(130, 170))
+    values[:, :9, :30] = NAN
+    path = files.write(tmp_path / "s2.tif", values, small.BANDS)
+    with LandcoverScene.open([str(path)]) as scene:
+        for size, step in ((200, 1), (60, 3)):
+            preview = Preview(scene, size=size, prefer_light=True)
+            table, rule = class_table(model.card), LandcoverRule()
+            keywords = {"folder": tmp_path, "reporter": Reporter(), "watch": preview.take_light}
+            map_classes(scene, model, table, rule=rule, sinks=[preview], **keywords)
+            assert preview.step == step
+            half = step // 2
+            expected = values[[2, 1, 0], half::step, half::step]  # red, green, blue
+            got = preview.mean[:, : expected.shape[1], : expected.shape[2]]
+            assert np.array_equal(np.isnan(got), np.isnan(expected))
+            assert np.allclose(np.nan_to_num(got), np.nan_to_num(expected))
+
+
+MEMORY = """
+import json, resource, sys
+import numpy as np
+import torch
+from affine import Affine
+from rasterio.crs import CRS
+from engine.device import Device
+from engine.events import Reporter
+from engine.mapping.inference import InferenceSettings, StreamingInference
+from engine.mapping.landcover.classes import class_table
+from engine.mapping.landcover.classifier import LandcoverModel
+from engine.mapping.landcover.pipeline import LandcoverRule, map_classes
+from engine.mapping.landcover.totals import TotalsSink
+from engine.models.bundle import load_bundle
+from engine.raster.grid import Grid, Window
+from tests.engine import landcover_scenes as small
+
+class Endless:
+    "Fields of 50 x 50 pixels, made as they are read."
+    sensors, polarisations, optical_bands, cloud_bands, block = ("s2",), (), small.BANDS, (), (256, 256)
+    def __init__(self, height, width):
+        self.grid = Grid(height, width, Affine(10, 0, 5e5, 0, -10, 5e6), CRS.from_epsg(32633))
+        self.crop = Window(0, 0, height, width)
+        self.looks = np.array(list(small.LOOKS.values()), np.float32).T
+    def read_optical(self, window, names):
+        rows = (np.arange(window.row, window.row_stop) // 50)[:, None]
+        return np.ascontiguousarray(self.looks[:, (rows + np.arange(window.col, window.col_stop) // 50) % 4])
+    def clouds(self, window, values):
+        return np.zeros(window.shape, bool)
+
+torch.set_num_threads(1)
+model = LandcoverModel(load_bundle(sys.argv[1]), device="cpu")
+settings = InferenceSettings(tile=256, overlap=32, mean=small.MEAN, std=small.STD, activation="softmax")
+model._engine = StreamingInference(small.ByLook(), settings, device=Device("cpu"))
+table = class_table(model.card)
+totals = TotalsSink(table)
+map_classes(Endless(int(sys.argv[3]), 800), model, table, rule=LandcoverRule(), sinks=[totals],
+            folder=__import__("pathlib").Path(sys.argv[2]), reporter=Reporter())
+print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "n": int(totals.pixels.sum())}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is Linux's")
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    folder = small.make_model(tmp_path / "model").folder
+
+    def peak(height: int) -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(folder), str(tmp_path), str(height)],
+            capture_output=True, text=True, cwd=ROOT, check=True,
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000", "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+        assert answer["n"] == height * 800
+        return float(answer["peak"])
+
+    low, high = peak(1200), peak(4000)
+    assert high < 1.1 * low, f"{low} {high}"

@@ -66,7 +66,7 @@ def test_a_pixel_bundle_comes_back_as_it_was(tmp_path, encoder, waves):
     assert bundle.card.network.architecture == ("pixel" if encoder is None else "pixel-unet")
     x = torch.randn(1, 2, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        again = load_bundle(tmp_path / "b").network()(x)
+        again = load_bundle(tmp_path / "b").mapper()(x)
         assert torch.equal(again, network(x))
         logits = network.head(
             torch.cat([z := (network.describe(x) - network.centre[:, None, None]) / network.spread[:, None, None]]

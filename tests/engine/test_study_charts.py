@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from engine.metrics.calibration import PercentCalibration
 from engine.training.report import svg
 from engine.training.report.reliability import Reliability, reliability_svg
+from engine.training.requests import FinetuneRequest
 from engine.training.study.chart import efficiency_svg
+from engine.training.study.measures import find_measure
 from engine.training.study.report import study_report_html
-from engine.training.study.summary import SCORES, cell_figures, summarise
+from engine.training.study.summary import cell_figures, summarise
 
 METHODS = ["random", "a<b>&c", "third"]
+WATER = find_measure(FinetuneRequest(out=""))
+SCORES = WATER.scores
 
 
 def cell(method="random", mode="frozen", fraction=0.1, seed=0, *, wet=True, n=6):
@@ -43,7 +47,9 @@ def cells(fractions=(0.01, 0.1, 1.0), seeds=(0, 1), **keywords):
 
 
 def lines_of(found, fractions=(0.01, 0.1, 1.0)):
-    return summarise(found, methods=METHODS, modes=("frozen", "finetuned"), fractions=fractions, baseline="random")
+    return summarise(
+        found, scores=SCORES, methods=METHODS, modes=("frozen", "finetuned"), fractions=fractions, baseline="random"
+    )
 
 
 def chart(lines, fractions=(0.01, 0.1, 1.0), score="iou"):
@@ -104,7 +110,9 @@ def study_of(found, lines):
 @pytest.mark.parametrize("wet", [True, False])
 def test_the_page_escapes_what_it_is_told(wet):
     found = cells(wet=wet)
-    html = study_report_html(study_of(found, lines_of(found)), found, command="engine", device="cpu", seconds=3.0)
+    html = study_report_html(
+        study_of(found, lines_of(found)), found, WATER, command="engine", device="cpu", seconds=3.0
+    )
     assert "a&lt;b&gt;&amp;c" in html
     assert "a<b>" not in html
     assert "<li>&lt;b&gt;</li>" in html
@@ -113,7 +121,7 @@ def test_the_page_escapes_what_it_is_told(wet):
 
 
 def test_figures_of_a_cell_leave_out_chips_without_pixels():
-    found = cell_figures(cell())
+    found = cell_figures(cell(), SCORES)
     counts = np.array(cell()["counts"], float)[:-1]
     tp, fp, fn, _ = counts.sum(axis=0)
     assert found["iou"]["value"] == pytest.approx(tp / (tp + fp + fn))
@@ -131,7 +139,11 @@ def test_differences_are_over_the_seeds_that_both_have():
     assert line["seeds"] == [0, 1, 2]
     assert line["differences"]["iou"]["seeds"] == 2
     own, other = (
-        {c["seed"]: cell_figures(c)["iou"]["value"] for c in found if (c["method"], c["mode"], c["fraction"]) == key}
+        {
+            c["seed"]: cell_figures(c, SCORES)["iou"]["value"]
+            for c in found
+            if (c["method"], c["mode"], c["fraction"]) == key
+        }
         for key in (("third", "frozen", 0.01), ("random", "frozen", 0.01))
     )
     assert line["differences"]["iou"]["value"] == pytest.approx(np.mean([own[s] - other[s] for s in (0, 2)]))
@@ -150,7 +162,7 @@ def test_a_difference_is_in_colour_where_chips_and_seeds_agree(low, lowest, colo
             line["differences"]["iou"] |= {
                 "value": 0.04, "low": low, "high": 0.05, "lowest_seed": lowest, "highest_seed": 0.06,
             }  # fmt: skip
-    html = study_report_html(study_of(found, lines), found, command="engine", device="cpu", seconds=3.0)
+    html = study_report_html(study_of(found, lines), found, WATER, command="engine", device="cpu", seconds=3.0)
     assert html.count('class="difference better"') == (12 if colour else 0)
     assert 'class="difference worse"' not in html
 

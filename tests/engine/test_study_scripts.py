@@ -233,6 +233,75 @@ def test_the_claim_is_tested_end_to_end_and_finished_parts_are_kept(pairs, tmp_p
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
 
 
+@pytest.fixture
+def cover(pairs, tmp_path) -> Path:
+    """The same pairs, one of them with land cover, and chips without georeference at three places."""
+    home = tmp_path / "data"
+    (home / "landcover").mkdir(parents=True)
+    (home / "s1s2_pairs").mkdir()
+    with (pairs / "s1s2_pairs" / "pairs.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        row |= {name: str(pairs / row[name]) for name in ("s1", "s2_l2a") if row[name]} | {"lulc": ""}
+    with rasterio.open(rows[1]["s1"]) as image:
+        profile = {"crs": image.crs, "transform": image.transform, "width": image.width, "height": image.height}
+    draw = np.random.default_rng(0)
+    with rasterio.open(home / "lulc.tif", "w", driver="GTiff", count=1, dtype="uint8", **profile) as file:
+        file.write(draw.choice([1, 2, 4, 9], (1, profile["height"], profile["width"])).astype(np.uint8))
+    rows[1]["lulc"] = str(home / "lulc.tif")
+    with (home / "s1s2_pairs" / "pairs.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    names = ("coastal", "blue", "green", "red", "nir", "swir1", "swir2")
+    listed = [["chip", "split", "place"]]
+    for number, (split, place) in enumerate((("train", 1), ("train", 1), ("train", 2), ("val", 3))):
+        listed.append([f"{number:03}", split, place])
+        folder = home / "landcover" / split
+        folder.mkdir(exist_ok=True)
+        codes = draw.choice([10, 40, 80], (1, 64, 64)).astype(np.uint8)
+        values = (draw.integers(200, 900, (7, 64, 64)) + 20 * codes).astype(np.int16)
+        for file, array in ((f"{number:03}.tif", values), (f"{number:03}_worldcover.tif", codes)):
+            with rasterio.open(
+                folder / file, "w", driver="GTiff", count=len(array), height=64, width=64, dtype=array.dtype
+            ) as out:
+                out.write(array)
+                if len(array) == 7:
+                    out.descriptions = names
+    with (home / "landcover" / "groups.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(listed)
+    return home
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_the_claim_on_land_cover_end_to_end(cover, tmp_path, monkeypatch, capsys):
+    figures, out = tmp_path / "f.json", tmp_path / "out"
+    arguments = ("-o", out, "--small", "--methods", "random,multimodal", "--modes", "frozen", "--task", "landcover")
+    arguments += ("--json", figures, "--markdown", tmp_path / "t.md", "--data", cover, "--sensor", "s2")
+    run("study_sensor_pairs", monkeypatch, *arguments)
+    result = json.loads(figures.read_text())
+    assert {title: lines[0]["miou"]["n"] for title, lines in result["figures"].items()} == {
+        "simulated scenes, labels simulated": 2,
+        "real chips, labels simulated": 1,
+        "real pairs, labels simulated": 1,
+        "real chips, labels of other real chips": 1,
+        "real pairs, labels of other real chips": 1,
+    }
+    text = (tmp_path / "t.md").read_text()
+    assert "encoder frozen: overall accuracy, all pixels together" in text and "mean IoU of the classes" in text
+    assert "3 real pairs" in capsys.readouterr().out, "neither the cloudy one nor the one that is scored on"
+    card = json.loads((out / "encoders-landcover" / "multimodal-0" / "encoder-s2" / "card.json").read_text())
+    assert [band["name"] for band in card["bands"]] == ["B01", "B02", "B03", "B04", "B08", "B11", "B12"]
+    learned = [
+        json.loads(path.read_text())["squares"] for path in sorted(out.glob("labels-landcover-s2-chips/**/score.json"))
+    ]
+    assert learned == [2, 2], "half of three chips"
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("score.json")}
+    run("study_sensor_pairs", monkeypatch, *arguments)
+    assert json.loads(figures.read_text())["figures"] == result["figures"]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
 def test_places_near_a_chip_are_not_learned_from(pairs, tmp_path):
     import shutil
 
@@ -254,7 +323,7 @@ def test_the_gap_is_the_difference_of_pooled_scores_seed_by_seed():
             counts = draw.integers(10, 90, (5, 4))
             counts[4] = 0
             cells.append({"mode": "frozen", "method": method, "fraction": 1.0, "seed": seed, "counts": counts.tolist()})
-    found = module.figures_of({"test": {"items": names}, "cells": cells})
+    found = module.figures_of({"test": {"items": names}, "cells": cells}, ["simulated scenes", "real chips"])
     assert {title: lines[0]["iou"]["n"] for title, lines in found.items()} == {"simulated scenes": 3, "real chips": 1}
 
     def iou(cell):

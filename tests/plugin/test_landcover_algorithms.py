@@ -15,11 +15,14 @@ import pytest
 from osgeo import gdal, ogr
 from qgis.core import (
     QgsApplication,
+    QgsCategorizedSymbolRenderer,
+    QgsMarkerSymbol,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
+    QgsRendererCategory,
     QgsVectorLayer,
     edit,
 )
@@ -121,6 +124,14 @@ def run(qgis_app, work, registry):
     gc.collect()
 
 
+def drawn_labels(work: Path) -> QgsVectorLayer:
+    """The labels as a layer that is drawn by class: trees are called and coloured otherwise than in any legend."""
+    layer = QgsVectorLayer(f"{work / 'labels.gpkg'}|layername=labels", "labels", "ogr")
+    symbol = QgsMarkerSymbol.createSimple({"color": "#123456"})
+    layer.setRenderer(QgsCategorizedSymbolRenderer("class", [QgsRendererCategory(10, symbol, "Old wood")]))
+    return layer
+
+
 @pytest.fixture(scope="module")
 def trained(run, work):
     """The outputs of a training run whose model is registered."""
@@ -128,7 +139,7 @@ def trained(run, work):
         "train_landcover",
         {
             "SCENES": [str(work / "scene" / "after_S2.tif")],
-            "LABELS": f"{work / 'labels.gpkg'}|layername=labels",
+            "LABELS": drawn_labels(work),
             "CLASS_FIELD": "class",
             "MODEL_NAME": MODEL,
             "HEAD": "pixel",
@@ -228,6 +239,8 @@ def test_a_map_loads_in_its_group_with_the_classes_that_occur(mapped, work):
         renderer = layers["landcover"].renderer()
         assert isinstance(renderer, QgsPalettedRasterRenderer)
         assert {int(c.value) for c in renderer.classes()} == set(codes.tolist()) - {255}
+        wood = next(c for c in renderer.classes() if c.value == 10)
+        assert wood.label.startswith("Old wood (") and wood.color.name() == "#123456", "as the labels were drawn"
         assert layers["landcover"].name() == "Land cover 2021-06-17 – after"
         assert "simulated" in layers["landcover"].metadata().abstract()
         assert (work / "map" / "landcover.qml").is_file()

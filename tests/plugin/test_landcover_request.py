@@ -31,7 +31,7 @@ from plugin.processing import (
     landcover_parameters,
     sample_parameters,
 )
-from plugin.processing.definitions import LEGENDS
+from plugin.processing.definitions import legend_names
 from plugin.processing.label_classes import PALETTE, class_colors_fault, class_colors_json, label_classes
 from plugin.processing.provider import SameSceneProvider
 
@@ -164,7 +164,8 @@ def test_parameters_and_defaults_are_those_of_the_engines_request(fill, schemas,
 
 
 def test_legends_that_ship_are_offered():
-    assert sorted(LEGENDS) == sorted(path.stem for path in (ROOT / "resources" / "legends").glob("*.json"))
+    assert set(legend_names()) == {path.stem for path in (ROOT / "resources" / "legends").glob("*.json")}
+    assert legend_names()[0] == "worldcover"
 
 
 @pytest.mark.parametrize("name", [*FIELDS, "train_landcover"])
@@ -175,6 +176,26 @@ def test_every_parameter_has_a_title_and_help(fill, name):
     assert algorithm.shortHelpString() and algorithm.shortDescription() and algorithm.group() and algorithm.tags()
     assert not algorithm.icon().isNull()
     assert (ROOT / "resources" / "icons" / f"{algorithm.icon_name}.svg").is_file()
+
+
+@pytest.mark.parametrize("name", [*FIELDS, "train_landcover"])
+def test_the_widgets_of_the_dialog_start_with_the_defaults(fill, context, name):
+    """Above all: a number without a default stays unset, or every run of the dialog would send it."""
+    from qgis.gui import QgsGui, QgsProcessingGui
+
+    kind = getattr(QgsProcessingGui, "WidgetType", QgsProcessingGui).Standard
+    algorithm, values = fill.algorithm(name), {}
+    for definition in algorithm.parameterDefinitions():
+        if definition.type() not in ("string", "number", "enum", "boolean"):
+            continue
+        wrapper = QgsGui.processingGuiRegistry().createParameterWidgetWrapper(definition, kind)
+        widget = wrapper.createWrappedWidget(context)
+        wrapper.setParameterValue(definition.defaultValue(), context)
+        values[definition.name()] = wrapper.parameterValue()
+        assert (wrapper.parameterValue() or None) == (definition.defaultValue() or None), definition.name()
+        widget.deleteLater()
+    untouched = {key: value for key, value in values.items() if key not in ("MODEL_NAME", "LOAD_RESULTS")}
+    assert fill.request(name, **untouched) == fill.request(name)
 
 
 # what is handed over
@@ -210,6 +231,16 @@ def test_every_option_of_a_map_reaches_the_request_in_its_order(fill, tmp_path):
     assert engine_command("landcover", request, windows=False).startswith(f"engine landcover '{fill.s2}' {fill.s1} ")
 
 
+def test_own_files_and_folders_stand_beside_the_lists(fill, tmp_path):
+    """QGIS's dialog lets nobody type into a list of offered values."""
+    (tmp_path / "own.json").write_text("{}")
+    for name in ("landcover", "landcover_change", "sample_points", "accuracy"):
+        assert fill.request(name, LEGEND_FILE=str(tmp_path / "own.json"))["legend"] == str(tmp_path / "own.json")
+    assert fill.request("train_landcover", ENCODER_FOLDER=str(tmp_path))["encoder"] == str(tmp_path)
+    assert fill.request("train_landcover", ENCODER="random")["encoder"] == "random"
+    assert "both 'random' and a folder" in fill.fault("train_landcover", ENCODER="random", ENCODER_FOLDER=str(tmp_path))
+
+
 def test_scenes_are_layers_files_or_addresses(fill, tmp_path):
     layer = QgsRasterLayer(fill.s2, "scene of June")
     QgsProject.instance().addMapLayer(layer)
@@ -231,6 +262,8 @@ def test_every_option_of_a_sample_reaches_the_request(fill, tmp_path):
         "expected": "10=.9,20=1", "strata": fill.map, "aoi": "14.9,50.4,15.1,50.6", "seed": 3, "overwrite": True,
         "out": str(tmp_path / "out"),
     }  # fmt: skip
+    numbers = fill.request("sample_points", ALLOCATION_NUMBERS="10=5,20=15")
+    assert numbers == {"map": fill.map, "allocation": "10=5,20=15", "out": str(tmp_path / "out")}
     assert engine_command("assess-sample", request).startswith("engine assess sample ")
 
 
@@ -344,7 +377,9 @@ def test_faults_of_class_colors(fill, text, part):
 
 
 def test_faults_of_scenes(fill, tmp_path):
-    assert fill.fault("landcover", SCENES=[str(tmp_path / "gone.tif")])
+    for name in ("landcover", "train_landcover"):
+        assert "gone.tif' cannot be opened" in fill.fault(name, SCENES=[fill.s2, str(tmp_path / "gone.tif")])
+        assert "web address" in fill.fault(name, SCENES=["https://host/a.tif"])
     far = write_scene(tmp_path / "far.tif", names=S2, origin=(700_000.0, 5_000_000.0))
     assert "does not overlap" in fill.fault("landcover", SCENES=[fill.s2, far])
     assert "chosen twice" in fill.fault("landcover", SCENES=[fill.s2, fill.s2])
@@ -356,6 +391,10 @@ def test_faults_of_scenes(fill, tmp_path):
     assert "Band numbers" in fill.fault("landcover", BANDS="B02=9")
     assert "Legend" in fill.fault("landcover", LEGEND="corine")
     assert "both" in fill.fault("landcover", MODEL="x", MODEL_FOLDER=str(tmp_path))
+    assert "does not exist" in fill.fault("landcover", LEGEND_FILE=str(tmp_path / "own.json"))
+    own = tmp_path / "exists.json"
+    own.write_text("{}")
+    assert "both 'worldcover' and a file" in fill.fault("landcover", LEGEND="worldcover", LEGEND_FILE=str(own))
     pictures = QgsRasterLayer("type=xyz&url=https://host/{z}/{x}/{y}.png&zmax=1", "map", "wms")
     QgsProject.instance().addMapLayer(pictures)
     assert "pictures" in fill.fault("landcover", SCENES=[pictures.id()])
@@ -371,6 +410,8 @@ def test_faults_of_change(fill, tmp_path):
 def test_faults_of_samples(fill):
     assert "4 bands" in fill.fault("sample_points", MAP=fill.s2)
     assert "Points by class" in fill.fault("sample_points", ALLOCATION="neyman")
+    assert "not understood" in fill.fault("sample_points", ALLOCATION_NUMBERS="10:5")
+    assert "both 'equal' and numbers" in fill.fault("sample_points", ALLOCATION="equal", ALLOCATION_NUMBERS="10=5")
     assert "optimal needs" in fill.fault("sample_points", ALLOCATION="optimal")
     assert fill.fault("sample_points", ALLOCATION="optimal", EXPECTED="10=.9, 50=0.7") == ""
     assert "not understood" in fill.fault("sample_points", EXPECTED="10=90")

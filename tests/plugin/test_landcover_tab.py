@@ -15,6 +15,7 @@ from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.landcover_form import LandcoverForm
 from plugin.gui.scene_list import SceneList
 from plugin.layers.legends import legend_of_card, read_legend, shipped_legends
+from plugin.processing.definitions import DIALOG_ONLY
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
@@ -207,7 +208,7 @@ def test_every_parameter_can_be_given_in_the_dock(iface, scene, second, provider
         given.update(filled.parameters())
         filled.area.kind.setCurrentIndex(CANVAS)
         given.update(filled.parameters())
-        assert set(definitions(name)) - set(given) <= {"MODEL_FOLDER"}, name
+        assert set(definitions(name)) - set(given) <= set(DIALOG_ONLY), name
         assert set(given) <= set(definitions(name)), name
 
 

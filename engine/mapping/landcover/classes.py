@@ -56,26 +56,28 @@ class ClassTable:
         return codes, percent
 
     def _decide(self, probabilities: FloatArray) -> tuple[U8, U8]:
-        best = _sum(probabilities, self.members[0])
+        best = _sum(probabilities, self.members[0]).copy()
         codes = np.full(best.shape, self.codes[0], np.uint8)
         for code, members in zip(self.codes[1:], self.members[1:], strict=True):
             chance = _sum(probabilities, members)
-            better = chance > best
-            codes[better] = code
+            np.copyto(codes, np.uint8(code), where=chance > best)
             np.maximum(best, chance, out=best)
         if self.lost:
             codes[_sum(probabilities, self.lost) > best] = UNKNOWN
         missing = np.isnan(best)
-        percent = np.rint(np.clip(best, 0.0, 1.0) * 100)
-        percent[missing] = NOT_OBSERVED
-        codes[missing] = NOT_OBSERVED
-        return codes, percent.astype(np.uint8)
+        np.multiply(best, 100, out=best)
+        np.rint(np.clip(best, 0, 100, out=best), out=best)
+        if missing.any():
+            best[missing] = NOT_OBSERVED
+            codes[missing] = NOT_OBSERVED
+        return codes, best.astype(np.uint8)
 
 
 def _sum(probabilities: FloatArray, members: tuple[int, ...]) -> FloatArray:
-    total = probabilities[members[0]].copy()
+    """The sum of some planes; of a single one the plane itself."""
+    total = probabilities[members[0]]
     for member in members[1:]:
-        total += probabilities[member]
+        total = total + probabilities[member]
     return total
 
 

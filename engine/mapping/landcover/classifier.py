@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ from engine.sensors import SENSORS
 FloatArray = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+Watch = Callable[[Window, Sequence[str], FloatArray], None]
+"""(window, names, (bands, rows, columns) reflectance): windows in any order, from another thread, not to be changed."""
+
 UNDER_CLOUD = 1
 _UNITS = {"s1": "db", "s2": "reflectance"}
 
@@ -46,7 +49,7 @@ class LandcoverModel:
         _check_card(bundle)
         self.bundle, self.card, self.why = bundle, card, why
         self.either = card.network.architecture == "two-sensor-unet"
-        network: nn.Module = StackedSensors(bundle.two_sensor()) if self.either else bundle.network()
+        network: nn.Module = StackedSensors(bundle.two_sensor()) if self.either else bundle.mapper()
         extra = VALIDITY_BANDS if self.either else 0
         self._engine = StreamingInference(
             network,
@@ -113,15 +116,16 @@ class LandcoverModel:
             )
 
     def probabilities(
-        self, scene: LandcoverScene, clouds: RowSpool, reporter: Reporter
+        self, scene: LandcoverScene, clouds: RowSpool, reporter: Reporter, *, watch: Watch | None = None
     ) -> Iterator[tuple[Window, FloatArray]]:
         """Windows that cover ``scene.grid`` once, with float32 (classes, rows, columns) calibrated probabilities.
 
         NaN where the scene shows nothing to the model: no valid value, or only what clouds hide, and then ``clouds``
         holds :data:`UNDER_CLOUD` there (0 elsewhere) as soon as the window has come. Valid is a pixel of a sensor where
         every band that the model cannot do without has a value. See :class:`StreamingInference` for how windows come.
+        ``watch`` is shown what is read of Sentinel-2.
         """
-        source = _ModelSource(scene, self, clouds)
+        source = _ModelSource(scene, self, clouds, watch)
         with contextlib.closing(self._engine.stream(source, reporter)) as strips:
             for window, values in strips:
                 yield window, np.concatenate([1 - values, values]) if self.card.activation == "sigmoid" else values
@@ -168,8 +172,8 @@ class _ModelSource:
     the model needs both sensors. Bands that the scene lacks are NaN: inference takes them as their mean.
     """
 
-    def __init__(self, scene: LandcoverScene, model: LandcoverModel, clouds: RowSpool) -> None:
-        self._scene, self._clouds = scene, clouds
+    def __init__(self, scene: LandcoverScene, model: LandcoverModel, clouds: RowSpool, watch: Watch | None) -> None:
+        self._scene, self._clouds, self._watch = scene, clouds, watch
         self._sensors, self._either = model.sensors, model.either
         self._names = {sensor: model.bands(sensor) for sensor in model.sensors}
         self._needed = {sensor: model.bands(sensor, needed=True) for sensor in model.sensors}
@@ -195,9 +199,8 @@ class _ModelSource:
             hidden &= radar  # without its echo the pixel is missing, cloud or not
         self._note(window, hidden & ~np.logical_or.reduce(seen))
         for values, valid in zip(parts, seen, strict=True):
-            missing = ~valid
-            if missing.any():
-                values[:, missing] = np.nan
+            if not valid.all():
+                np.copyto(values, np.float32(np.nan), where=~valid)
         if not self._either:
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
         return np.concatenate([*parts, np.where(np.stack(seen), np.float32(1), np.float32(np.nan))])
@@ -209,6 +212,8 @@ class _ModelSource:
             return np.full((len(names), *window.shape), np.nan, np.float32), *np.zeros((2, *window.shape), bool)
         everything = list(dict.fromkeys([*names, *scene.cloud_bands]))
         read = scene.read_optical(window, everything)
+        if self._watch is not None:
+            self._watch(window, everything, read)
         values = read[: len(names)]
         valid = self._valid("s2", names, values)
         cloudy = scene.clouds(window, dict(zip(everything, read, strict=True)))
@@ -216,8 +221,12 @@ class _ModelSource:
 
     def _valid(self, sensor: str, names: tuple[str, ...], values: FloatArray) -> Mask:
         needed = [names.index(name) for name in self._needed[sensor]]
-        finite = np.isfinite(values)
-        return np.asarray(finite[needed].all(axis=0) if needed else finite.any(axis=0), bool)
+        if not needed:
+            return np.asarray(np.isfinite(values).any(axis=0), bool)
+        valid: Mask = np.isfinite(values[needed[0]])
+        for plane in needed[1:]:
+            valid &= np.isfinite(values[plane])
+        return valid
 
     def _note(self, window: Window, hidden: Mask) -> None:
         inside = window.intersect(self.grid.window)

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from engine.errors import ParameterError
 from engine.legends import NOT_OBSERVED, UNKNOWN, Legend, find_legend, lookup_table
-from engine.mapping.landcover.naming import DEFAULT_LEGEND, Naming, fits, named_legend, naming_of, of_legend
+from engine.mapping.landcover.naming import (
+    DEFAULT_LEGEND,
+    Naming,
+    fits,
+    known_codes,
+    named_legend,
+    naming_of,
+    of_legend,
+)
 from engine.raster.read import Raster
 
 U8 = NDArray[np.uint8]
@@ -40,6 +48,7 @@ def common_legend(rasters: tuple[Raster, Raster], codes: tuple[set[int], set[int
         if not (named[0].names or named[1].names) and fits(find_legend(DEFAULT_LEGEND), codes[0] | codes[1]):
             target = find_legend(DEFAULT_LEGEND)
         else:
+            _require_same_names(rasters, named, codes[0] & codes[1])
             naming = Naming(None, {**named[1].names, **named[0].names}, {**named[1].colors, **named[0].colors})
             table = np.arange(256, dtype=np.uint8)
             for code in range(256):
@@ -51,7 +60,7 @@ def common_legend(rasters: tuple[Raster, Raster], codes: tuple[set[int], set[int
         source = legend or _assumed(raster, found, target)
         if source.name != target.name:
             notes.append(f"{raster.path}: brought from the legend {source.name} to {target.name}.")
-        strange = sorted(found - {UNKNOWN, NOT_OBSERVED, *source.codes})
+        strange = sorted(found - known_codes(source))
         if strange:
             raise ParameterError(
                 f"{raster.path}: the codes {_listed(strange)} are no classes of the legend {source.name}.",
@@ -66,6 +75,18 @@ def class_table(mapping: dict[int, int]) -> U8:
     table = lookup_table(mapping)
     table[table == UNKNOWN] = NOT_OBSERVED
     return table
+
+
+def _require_same_names(rasters: tuple[Raster, Raster], named: tuple[Naming, Naming], codes: set[int]) -> None:
+    """Maps without a known legend are compared code by code: a code must have one name."""
+    for code in sorted(codes):
+        one, other = (naming.names.get(code, "").strip().lower() for naming in named)
+        if one and other and one != other:
+            raise ParameterError(
+                f"Code {code} is {named[0].names[code]!r} in {rasters[0].path} and {named[1].names[code]!r} in "
+                f"{rasters[1].path}.",
+                remedy="Bring both to one legend first with 'engine landcover-legend --mapping'.",
+            )
 
 
 def _of_files(own: tuple[Legend | None, Legend | None]) -> Legend | None:
@@ -83,12 +104,13 @@ def _of_files(own: tuple[Legend | None, Legend | None]) -> Legend | None:
 def _assumed(raster: Raster, codes: Iterable[int], target: Legend) -> Legend:
     """The legend of a map that names none: the target where its codes fit, else ESA WorldCover."""
     found = set(codes)
-    for legend in (target, find_legend(DEFAULT_LEGEND)):
+    candidates = {legend.name: legend for legend in (target, find_legend(DEFAULT_LEGEND))}
+    for legend in candidates.values():
         if fits(legend, found):
             return legend
     raise ParameterError(
-        f"{raster.path}: names no legend, and its codes {_listed(sorted(found - {NOT_OBSERVED}))} are neither those of "
-        f"{target.name} nor of {DEFAULT_LEGEND}.",
+        f"{raster.path}: names no legend, and its codes {_listed(sorted(found - {NOT_OBSERVED}))} are not those of "
+        f"{' or '.join(candidates)}.",
         remedy="Bring it to that legend first with 'engine landcover-legend', or give a legend file with --legend.",
     )
 

@@ -125,6 +125,7 @@ def _map(
             sinks=sinks,
             folder=Path(work),
             reporter=reporter.part(0.02, 0.87),
+            watch=preview.take_light,
         )
         names = rasters.finish(reporter.part(0.87, 0.93))
     rows = zone_sink.rows() if zone_sink else []

@@ -214,12 +214,16 @@ def _read_mapping(path: Path) -> dict[int, int]:
 
 
 def _tags(request: LandcoverLegendRequest, raster: Raster, naming: Naming) -> dict[str, str]:
-    kept = {key: raster.tags[key] for key in ("ACQUIRED", "SAMESCENE_MODEL", "SIMULATED") if key in raster.tags}
-    tags = {
+    kept: dict[str, str] = {
+        key: raster.tags[key] for key in ("ACQUIRED", "SAMESCENE_MODEL", "SIMULATED") if key in raster.tags
+    }
+    tags: dict[str, str] = {
         **kept,
         "TIFFTAG_SOFTWARE": f"SameScene engine {VERSION}",
         "SAMESCENE_COMMAND": command_line("landcover-legend", request, positional=("map",)),
         "SAMESCENE_SOURCE": str(raster.path),
         "PROCESSED": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    return {**tags, LEGEND_TAG: naming.legend.name} if naming.legend else tags
+    if naming.legend is not None:
+        tags[LEGEND_TAG] = naming.legend.name
+    return tags

@@ -37,7 +37,15 @@ class Naming:
 
     def says_nothing(self, code: int) -> bool:
         """Is the code no class but "unknown", "not observed", "set aside" or the like?"""
+        if self.legend is not None and code not in self.names:
+            return code in known_codes(self.legend)  # such as cloud in a legend that has no class for it
         return self.names.get(code, "").strip().lower().startswith(_NO_CLASS)
+
+    @property
+    def no_classes(self) -> frozenset[int]:
+        """Codes of which :meth:`says_nothing` is true."""
+        listed = {*self.names, *(known_codes(self.legend) if self.legend is not None else ())}
+        return frozenset(code for code in listed if self.says_nothing(code))
 
     def fitted(self, codes: Iterable[int]) -> Naming:
         """This naming; where it has no names and all ``codes`` are codes of ESA WorldCover, that legend."""
@@ -52,8 +60,13 @@ def of_legend(legend: Legend) -> Naming:
 
 
 def fits(legend: Legend, codes: Iterable[int]) -> bool:
-    """Are all ``codes`` classes of the legend, unknown or not observed?"""
-    return set(codes) <= {UNKNOWN, NOT_OBSERVED, *legend.codes}
+    """Are all ``codes`` known to the legend?"""
+    return set(codes) <= known_codes(legend)
+
+
+def known_codes(legend: Legend) -> frozenset[int]:
+    """The legend's classes, unknown, not observed, and codes that its mappings know though they are no class."""
+    return frozenset({UNKNOWN, NOT_OBSERVED, *legend.codes, *(code for to in legend.to.values() for code in to)})
 
 
 def named_legend(raster: Raster) -> Legend | None:

@@ -39,13 +39,23 @@ class _Touching(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A strip's patches: ``of_run`` patch of each run, ``number`` of them, ``code`` of each, ``run`` of each pixel."""
+    """A strip's patches: ``of_run`` patch of each run, ``number`` of them, ``code`` of each, ``run`` of each pixel;
+    ``starts``: where runs begin in the flat pixels."""
 
+    starts: Ints
     of_run: NDArray[np.int32]
     number: int
     code: U8
     run: NDArray[np.int32]
     touching: _Touching
+
+
+class _Runs(NamedTuple):
+    """Runs of a strip that may change: ``start`` in its flat pixels, ``length``, and ``patch`` in the strip."""
+
+    start: Ints
+    length: NDArray[np.int32]
+    patch: NDArray[np.int32]
 
 
 class StripPatches:
@@ -64,18 +74,23 @@ class StripPatches:
         self._joined: list[Ints] = []
         self._borders: list[Ints] = []
         self._last: tuple[U8, Ints] | None = None
+        self._doubtful: list[_Runs] = []
 
     def add(self, codes: U8, areas: NDArray[np.float64]) -> None:
         """Add the next strip: ``codes`` (rows, columns), ``areas`` m² of each pixel, broadcastable to it."""
         strip = _label(codes)
         offset = self._count
         self._offsets.append(offset)
-        starts = np.flatnonzero(_starts(codes))
+        starts = strip.starts
         flat = np.ascontiguousarray(np.broadcast_to(areas, codes.shape)).ravel()
         area = np.bincount(strip.of_run, np.add.reduceat(flat, starts), strip.number).astype(np.float64)
         self._areas.append(area)
         self._codes.append(strip.code)
         self._keep_borders(strip.touching, area, offset)
+        # Only what is small so far can change: its runs are kept, so that the second pass looks for nothing.
+        runs = np.flatnonzero((area < self._min_area)[strip.of_run])
+        length = np.diff(starts, append=codes.size)[runs]
+        self._doubtful.append(_Runs(starts[runs], length.astype(np.int32), strip.of_run[runs]))
         top, bottom = (strip.of_run[strip.run[row]].astype(np.int64) + offset for row in (0, -1))
         if self._last is not None:
             above, numbers = self._last
@@ -95,7 +110,7 @@ class StripPatches:
     def resolve(self) -> SettledPatches:
         """Decide which class every patch has."""
         if self._count == 0:
-            return SettledPatches(self._offsets, np.zeros(0, np.uint8), np.zeros(0, bool))
+            return SettledPatches(self._offsets, self._doubtful, np.zeros(0, np.uint8), np.zeros(0, bool))
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self._joined], axis=1)
         number, of_label = _components(pairs, self._count)
         area = np.bincount(of_label, np.concatenate(self._areas), number)
@@ -105,7 +120,7 @@ class StripPatches:
         first, second, along, down = np.concatenate([np.zeros((4, 0), np.int64), *self._borders], axis=1)
         small = (area < self._min_area) & ~_NO_CLASS[code]
         final = self._settle(code, small, of_label[first], of_label[second], along, down)
-        return SettledPatches(self._offsets, final[of_label], (final != code)[of_label])
+        return SettledPatches(self._offsets, self._doubtful, final[of_label], (final != code)[of_label])
 
     def _settle(self, code: U8, small: NDArray[np.bool_], a: Ints, b: Ints, along: Ints, down: Ints) -> U8:
         patch, other = np.concatenate((a, b)), np.concatenate((b, a))
@@ -134,18 +149,25 @@ class StripPatches:
 class SettledPatches:
     """The answer of :meth:`StripPatches.resolve`."""
 
-    def __init__(self, offsets: list[int], final: U8, changed: NDArray[np.bool_]) -> None:
-        self._offsets, self._final, self._changed = [*offsets, len(final)], final, changed
+    def __init__(self, offsets: list[int], runs: list[_Runs], final: U8, changed: NDArray[np.bool_]) -> None:
+        self._offsets, self._runs, self._final, self._changed = offsets, runs, final, changed
 
     def apply(self, strip: int, codes: U8) -> tuple[U8, NDArray[np.bool_] | None]:
         """The classes of a strip, and where they changed (None: nowhere); ``codes`` must be what
         :meth:`StripPatches.add` got as number ``strip``."""
-        part = slice(self._offsets[strip], self._offsets[strip + 1])
-        if not self._changed[part].any():
+        start, length, patch = self._runs[strip]
+        number = patch + self._offsets[strip]
+        wanted = self._changed[number]
+        if not wanted.any():
             return codes, None
-        found = _label(codes)
-        settled: U8 = self._final[part][found.of_run][found.run]
-        return settled, settled != codes
+        start, length, number = start[wanted], length[wanted], number[wanted]
+        # Pixels of the runs: each run's first, repeated, plus how far each pixel is into its run.
+        into = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
+        pixels = np.repeat(start, length) + into
+        settled, changed = codes.copy().ravel(), np.zeros(codes.size, bool)
+        settled[pixels] = np.repeat(self._final[number], length)
+        changed[pixels] = True
+        return settled.reshape(codes.shape), changed.reshape(codes.shape)
 
 
 def _starts(codes: U8) -> NDArray[np.bool_]:
@@ -158,9 +180,10 @@ def _starts(codes: U8) -> NDArray[np.bool_]:
 def _label(codes: U8) -> _Labelled:
     starts = _starts(codes)
     run = np.cumsum(starts.ravel(), dtype=np.int32).reshape(codes.shape) - np.int32(1)
-    of = codes[starts]
+    first = np.flatnonzero(starts)
+    of = codes.ravel()[first]
     touching = _touching(codes, run, starts)
-    beside = np.flatnonzero(~_first_in_row(starts))
+    beside = np.flatnonzero(first % codes.shape[1])  # runs with a neighbour on their left
     count, of_run = _components(touching.joined, len(of))
     code = np.zeros(count, np.uint8)
     code[of_run] = of
@@ -169,14 +192,7 @@ def _label(codes: U8) -> _Labelled:
     along, down = np.concatenate((touching.along, none)), np.concatenate((touching.down, none + 1))
     known = ~_NO_CLASS[code[borders]].any(axis=0)
     whole = _Touching(touching.joined, borders[:, known].astype(np.int64), along[known], down[known])
-    return _Labelled(of_run.astype(np.int32), count, code, run, whole)
-
-
-def _first_in_row(starts: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """For every run: is it the first of its row?"""
-    first = np.zeros(starts.shape, bool)
-    first[:, 0] = True
-    return first[starts]
+    return _Labelled(first, of_run.astype(np.int32), count, code, run, whole)
 
 
 def _touching(codes: U8, numbers: NDArray[np.integer], starts: NDArray[np.bool_] | None = None) -> _Touching:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from engine.events import Reporter
 from engine.legends import NOT_OBSERVED, UNKNOWN
 from engine.mapping.landcover.classes import ClassTable
-from engine.mapping.landcover.classifier import UNDER_CLOUD, LandcoverModel
+from engine.mapping.landcover.classifier import UNDER_CLOUD, LandcoverModel, Watch
 from engine.mapping.landcover.patches import SettledPatches, StripPatches
 from engine.mapping.landcover.scene import LandcoverScene
 from engine.mapping.scene.areas import pixel_areas
@@ -85,12 +85,14 @@ def map_classes(
     sinks: Sequence[LandcoverSink],
     folder: Path,
     reporter: Reporter,
+    watch: Watch | None = None,
 ) -> None:
-    """Run all passes and feed ``sinks``; scratch files go to ``folder``. Raises what model and sinks raise."""
+    """Run all passes and feed ``sinks``; scratch files go to ``folder``; ``watch`` is shown what is read of Sentinel-2.
+    Raises what model and sinks raise."""
     width = scene.grid.width
     with ExitStack() as stack:
         codes, percent, clouds = (stack.enter_context(RowSpool(width, folder)) for _ in range(3))
-        for window, values in model.probabilities(scene, clouds, reporter.part(0.0, 0.85)):
+        for window, values in model.probabilities(scene, clouds, reporter.part(0.0, 0.85), watch=watch):
             found, chance = table.decide(values)
             codes.write(window, found)
             percent.write(window, chance)

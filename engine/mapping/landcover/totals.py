@@ -25,11 +25,14 @@ class TotalsSink:
 
     def add(self, strip: LandcoverStrip) -> None:
         """Add one strip."""
-        flat = strip.codes.ravel()
+        both = strip.codes.ravel().astype(np.intp)
         areas = np.broadcast_to(strip.areas, strip.codes.shape)
-        self.pixels += np.bincount(flat, minlength=256)
-        self.areas += np.bincount(flat, areas.ravel(), 256)
-        self.confidence += np.bincount(flat, strip.confidence.ravel(), 256)
+        self.areas += np.bincount(both, areas.ravel(), 256)
+        both <<= 8
+        both += strip.confidence.ravel()
+        table = np.bincount(both, minlength=1 << 16).reshape(256, 256)
+        self.pixels += table.sum(axis=1)
+        self.confidence += table @ np.arange(256)
         if strip.outside is not None:
             self.outside_m2 += float(areas[strip.outside].sum())
 

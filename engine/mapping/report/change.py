@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.mapping.report import wording
 from engine.mapping.report.maps import draw_map
-from engine.mapping.report.sheet import file_name, page_facts, png_uri, write_sheet
+from engine.mapping.report.page import file_name, uri
+from engine.mapping.report.sheet import page_facts, write_sheet
 from engine.raster.grid import Grid
 
 _TEMPLATE = Path(__file__).with_name("change.html")
@@ -43,7 +44,7 @@ def write_change_report(
             "not_comparable": wording.area_text(figures["not_comparable_m2"]),
             "min_area": result["parameters"].get("min_area") or 0,
             "unit": unit,
-            "maps": {name: png_uri(draw_map(pictures[name], grid, width_px=width)) for name, width in widths.items()},
+            "maps": {name: uri(draw_map(pictures[name], grid, width_px=width)) for name, width in widths.items()},
             "classes": _classes(figures["classes"], size),
             "matrix": _matrix(figures, size),
             "transitions": _transitions(figures, size),

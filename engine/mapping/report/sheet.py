@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.mapping.report import wording
-from engine.outputs import explain_os_error
+from engine.mapping.report.page import write_page
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,21 +28,7 @@ def sheet_template(path: Path) -> Template:
 
 def write_sheet(path: Path, template: Path, values: dict[str, Any]) -> None:
     """Fill ``template`` and write it as one HTML file at ``path``; raises OutputError."""
-    text = sheet_template(template).render(**values)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise explain_os_error(error, path) from error
-
-
-def png_uri(picture: bytes) -> str:
-    """A PNG as an address that stands in the page itself."""
-    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
-
-
-def hex_color(color: Any) -> str:
-    """``#rrggbb`` of red, green, blue (and alpha, which is left out)."""
-    return "#" + "".join(f"{int(c):02x}" for c in color[:3])
+    write_page(path, sheet_template(template).render(**values))
 
 
 def page_facts(result: dict[str, Any], *, kind: str, title: str) -> dict[str, Any]:
@@ -65,8 +50,3 @@ def page_facts(result: dict[str, Any], *, kind: str, title: str) -> dict[str, An
         "inputs": inputs,
         "seconds": wording.seconds_text(result.get("seconds")),
     }
-
-
-def file_name(path: str) -> str:
-    """The last part of a path of either system, or of an address."""
-    return path.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2] or path

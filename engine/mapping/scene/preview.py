@@ -58,7 +58,8 @@ class MapStrip(Protocol):
 class Preview:
     """A sink that keeps every ``step``-th pixel of codes and probability, and block means of backscatter or, where the
     scene is Sentinel-2 alone, of reflectance in ``bands`` (red, green, blue where there are; empty for backscatter).
-    With ``prefer_light`` reflectance wherever there is some.
+    With ``prefer_light`` reflectance wherever there is some. Where :meth:`take_light` was called, the picture is what
+    it got, and nothing is read again.
 
     ``step`` makes the longer side at most ``size`` pixels. Arrays: ``codes``, ``probability`` uint8, ``picture`` uint8
     (rows, columns, 3), from ``mean`` float32 (planes, rows, columns): linear power of VV, VH, or reflectance, of the
@@ -76,6 +77,7 @@ class Preview:
         self.probability: U8 = np.full((rows, cols), 255, np.uint8)
         self._sum = np.zeros((len(self.bands) or 2, rows, cols))
         self._count = np.zeros(self._sum.shape)
+        self._given = False
 
     @property
     def grid(self) -> Grid:
@@ -95,8 +97,27 @@ class Preview:
         cols = np.minimum(np.arange(0, window.width, step) + step // 2, window.width - 1)
         self.codes[target] = strip.codes[np.ix_(taken, cols)]
         self.probability[target] = strip.probability[np.ix_(taken, cols)]
-        for row in range(window.row, window.row_stop, 512):
+        for row in range(window.row, window.row_stop, 512) if not self._given else ():
             self._add_image(Window(row, 0, min(512, window.row_stop - row), window.width))
+
+    def take_light(self, window: Window, names: Sequence[str], planes: NDArray[np.float32]) -> None:
+        """Keep every ``step``-th pixel of reflectance (len(names), rows, columns) that was read for something else;
+        windows come in any order, may overlap and reach over the grid. Does nothing where a band of the picture is not
+        among ``names``."""
+        if not self.bands or not set(self.bands) <= set(names):
+            return
+        self._given = True
+        grid, (rows, cols) = self._scene.grid, self.codes.shape
+        row = np.minimum(np.arange(rows) * self.step + self.step // 2, grid.height - 1)
+        col = np.minimum(np.arange(cols) * self.step + self.step // 2, grid.width - 1)
+        into_rows = np.flatnonzero((row >= window.row) & (row < window.row_stop))
+        into_cols = np.flatnonzero((col >= window.col) & (col < window.col_stop))
+        chosen = np.ix_(row[into_rows] - window.row, col[into_cols] - window.col)
+        for number, name in enumerate(self.bands):
+            values = planes[names.index(name)][chosen]
+            place = np.ix_(into_rows, into_cols)
+            self._count[number][place] = np.isfinite(values)
+            self._sum[number][place] = np.nan_to_num(values)
 
     def _add_image(self, window: Window) -> None:
         scene = self._scene

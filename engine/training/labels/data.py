@@ -123,8 +123,8 @@ def without_missing(data: LabelData, valid: Sequence[NDArray[np.bool_]]) -> Labe
     total = sum(len(one) for one in valid)
     if lost == total:
         raise InputError(
-            f"{data.layers[0].path}: all {total:,} labelled pixels lie where the scene {data.scenes[0].path} has no valid "
-            "value.",
+            f"{data.layers[0].path}: all {total:,} labelled pixels lie where the scene {data.scenes[0].path} has no "
+            "valid value.",
             remedy="Label places that the scene shows, free of cloud.",
         )
     ignored = list(data.ignored)

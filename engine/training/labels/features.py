@@ -73,4 +73,5 @@ def _normalised(planes: NDArray[np.float32], inputs: Sequence[BandInput]) -> tup
     mean = np.array([one.mean for one in inputs], np.float32)[:, None, None]
     std = np.array([one.std for one in inputs], np.float32)[:, None, None]
     missing = ~np.isfinite(planes)
-    return torch.from_numpy(np.where(missing, np.float32(0), (planes - mean) / std)), missing.any(axis=0)
+    values = torch.from_numpy(np.where(missing, np.float32(0), (planes - mean) / std))
+    return values, np.asarray(missing.any(axis=0), bool)

@@ -25,8 +25,8 @@ Sums = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What held-out pixels tell. ``matrices`` (blocks, classes, classes) pixels by truth and map; ``tables`` (blocks, 2,
-    101) pixels by right or wrong and confidence in per cent, calibrated without their fold; ``judged``: the classes
+    """What held-out pixels tell. ``matrices`` (blocks, classes, classes) pixels by truth and map; ``tables`` (blocks,
+    2, 101) pixels by right or wrong and confidence in per cent, calibrated without their fold; ``judged``: the classes
     that lie in several folds, and so can be judged."""
 
     temperature: float
@@ -79,8 +79,8 @@ class HeldOut:
 
 
 def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int) -> HeldOut:
-    """Measure ``scores`` (n, classes), logits of pixels, each from a head that did not see its fold, with their ``labels``,
-    ``fold`` and ``block`` (n,).
+    """Measure ``scores`` (n, classes), logits of pixels, each from a head that did not see its fold, with their
+    ``labels``, ``fold`` and ``block`` (n,).
 
     Pixels of a class that lies in one fold only are left out: no head could know it there. The temperature is of all
     pixels; the confidences of each fold are calibrated by that of the others. Logits that are NaN (nothing was held

@@ -66,7 +66,7 @@ def fit_pixel_head(
     known, valid = [], []
     for number, (scene, pixels) in enumerate(zip(data.scenes, data.pixels, strict=True)):
         share = part.part(number / len(data.scenes), (number + 1) / len(data.scenes))
-        values, seen = known_of(
+        described, seen = known_of(
             blank,
             scene,
             pixels,
@@ -74,7 +74,7 @@ def fit_pixel_head(
             device=device,
             told=lambda done, share=share: share.progress(done, "features", "Looking at labelled pixels"),  # type: ignore[misc]
         )
-        known.append(values[torch.from_numpy(seen)])
+        known.append(described[torch.from_numpy(seen)])
         valid.append(seen)
     data = without_missing(data, valid)
     classes = len(data.table)
@@ -93,6 +93,8 @@ def fit_pixel_head(
         nonlocal step
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
         fitting.progress(share, "train", f"{words}: {figures}" if figures else words)
+        if "validation_loss" in row:
+            reporter.log(f"{words}: {figures}")
         if row:
             log({"step": step, **row})
             step += 1

@@ -11,8 +11,9 @@ import torch
 from engine import plainjson
 from engine.command_line import command_line
 from engine.device import Device, choose_device
-from engine.errors import ParameterError
+from engine.errors import ModelError, ParameterError
 from engine.events import Reporter
+from engine.mapping.landcover.choose import automatic
 from engine.models.bundle import CARD, Bundle, find_model, list_models, save_bundle
 from engine.models.library import check_name, register
 from engine.training.data.statistics import BandStatistics, merged
@@ -30,8 +31,6 @@ from engine.training.requests import FinetuneRequest
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
 from engine.version import VERSION
 
-STARTER = "landcover"
-"""The pretrained model whose features are used where it is installed and no other is named."""
 _MODEL = "model"
 
 
@@ -64,8 +63,7 @@ def _run(
     for line in data.ignored:
         reporter.warn(line)
     for scene in data.scenes:
-        for line in scene.notes():
-            reporter.warn(line)
+        scene.images.advise(reporter)
     trunk = _trunk(request, data, reporter)
     with RunFolder(request, job="finetune", main=True, keeps=()) as folder:
         with MetricsLog(folder.path, tensorboard=request.tensorboard) as log:
@@ -78,7 +76,7 @@ def _run(
                 reporter=reporter.part(0.15, 0.85),
                 log=log.write,
             )
-        for line in doubts(fitted):
+        for line in (*fitted.data.ignored, *doubts(fitted)):
             reporter.warn(line)
         reporter.progress(0.88, "save", "Writing the model")
         figures = figures_of(fitted, trunk)
@@ -123,16 +121,25 @@ def _trunk(request: FinetuneRequest, data: LabelData, reporter: Reporter) -> Tru
     for sensor in data.scenes[0].sensors:
         statistics[sensor] = merged([one[sensor] for one in each])
     bundle: Bundle | None = None
-    if "encoder" in request.model_fields_set and request.encoder != "random":
-        bundle = find_model(request.encoder, task="landcover")
-    elif "encoder" not in request.model_fields_set and STARTER in {model.name for model in list_models()}:
-        bundle = find_model(STARTER, task="landcover")
+    wanted = request.encoder if "encoder" in request.model_fields_set else "auto"
+    if wanted == "auto":
+        bundle = _starter(data.scenes[0].sensors)
+    elif wanted != "random":
+        bundle = find_model(wanted, task="landcover")
     trunk = find_trunk(bundle, data.bands, statistics, data.scenes[0].grid.gsd_m())
     if trunk.segmenter is None:
         reporter.log(f"Pixels and their neighbourhoods alone: {trunk.note}.")
     else:
         reporter.log(f"Features of the model {trunk.name}{' ' + trunk.note if trunk.note else ''}.")
     return trunk
+
+
+def _starter(sensors: tuple[str, ...]) -> Bundle | None:
+    """The installed model that maps from these sensors, where there is one."""
+    try:
+        return find_model(automatic(sensors, list_models())[0], task="landcover")
+    except ModelError:
+        return None
 
 
 def _pictures(fitted: Fitted, trunk: Trunk, card: dict[str, Any], device: torch.device) -> list[tuple[str, Any]]:
@@ -156,7 +163,7 @@ def _result(
     request: FinetuneRequest, figures: dict[str, Any], reporter: Reporter, bundle: Bundle, device: Device
 ) -> dict[str, Any]:
     places = places_of(request.scene, request.labels_from, request.data)
-    inputs = {}
+    inputs: dict[str, str] = {}
     for number, place in enumerate(places):
         tail = str(number) if number else ""
         inputs |= {f"scene{tail}{f'_{i}' if i else ''}": path for i, path in enumerate(place.rasters)}

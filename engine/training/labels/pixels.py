@@ -185,8 +185,7 @@ def _pixels_of(shapes: tuple[Any, ...], grid: Grid, point_size: int) -> tuple[In
             continue
         window = _window_of(shape.bounds, grid)
         near = near or not window.empty
-        for piece in _pieces(window):
-            found.append(_flat(burn([shape], grid, piece), piece, grid))
+        found += [_flat(burn([shape], grid, piece), piece, grid) for piece in _pieces(window)]
     return (np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)), near
 
 

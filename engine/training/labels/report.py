@@ -24,8 +24,8 @@ def labels_report_html(
     pictures: Sequence[Picture],
     reliability: str | None,
 ) -> str:
-    """The page as text, from ``result.json``'s content and the lines of metrics.jsonl; ``reliability`` is the address of
-    the diagram. Every text is escaped; nothing is loaded from elsewhere."""
+    """The page as text, from ``result.json``'s content and the lines of metrics.jsonl; ``reliability`` is the address
+    of the diagram. Every text is escaped; nothing is loaded from elsewhere."""
     figures = result["figures"]
     return page_template(_TEMPLATE).render(
         job=result["job"],
@@ -77,8 +77,8 @@ def _class(one: dict[str, Any]) -> dict[str, Any]:
             told.append({"value": "–", "interval": ""})
         else:
             told.append({"value": f"{figure['value']:.2f}", "interval": f"{figure['low']:.2f} to {figure['high']:.2f}"})
-    return {**{key: one[key] for key in ("name", "value", "color", "features", "blocks")}, "pixels": f"{one['pixels']:,}",
-            "figures": told}  # fmt: skip
+    plain = {key: one[key] for key in ("name", "value", "color", "features", "blocks")}
+    return {**plain, "pixels": f"{one['pixels']:,}", "figures": told}
 
 
 def _matrix(counts: list[list[int]]) -> list[list[dict[str, Any]]]:

@@ -17,16 +17,16 @@ class LabelFields(BaseModel):
     )
     labels_from: str | None = Field(
         None,
-        description="Layer of polygons or points with a class: any vector file and coordinate system; FILE|layername=NAME "
-        "names a layer.",
+        description="Layer of polygons or points with a class: any vector file and coordinate system; "
+        "FILE|layername=NAME names a layer.",
     )
     class_field: str | None = Field(
         None, description="Field of the classes, whole numbers or names; default: the one called class, label or code."
     )
     class_colors: str | None = Field(
         None,
-        description='Codes, names and colours of the classes: JSON text {"VALUE": {"code": 10, "name": "Forest", "color": '
-        '"#1b7a2f"}, ...} or a JSON file; default: by a legend that fits, else chosen.',
+        description='Codes, names and colours of the classes: JSON text {"VALUE": {"code": 10, "name": "Forest", '
+        '"color": "#1b7a2f"}, ...} or a JSON file; default: by a legend that fits, else chosen.',
     )
     block_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="Side in metres of the blocks that validation holds out; default: from where the labels lie."
@@ -36,8 +36,8 @@ class LabelFields(BaseModel):
     )
     head: Literal["auto", "pixel", "network"] = Field(
         "auto",
-        description="pixel: a linear layer over pixels, their neighbourhoods and the features of a pretrained model, in "
-        "seconds; network: the whole network is trained; auto: pixel, unless labels are many.",
+        description="pixel: a linear layer over pixels, their neighbourhoods and the features of a pretrained model, "
+        "in seconds; network: the whole network is trained; auto: pixel, unless labels are many.",
     )
     time_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="Most minutes that a network is trained from labels; default: as steps and epochs say."

@@ -137,7 +137,7 @@ class _Trial:
         rows = self._fit_on[~np.isin(self._owner, pair)]
         if len(rows) == 0:  # two folds, both kept apart
             return
-        self.heads[choice, *pair] = fit_logistic(
+        self.heads[choice, pair[0], pair[1]] = fit_logistic(
             self.of(choice, rows),
             self._labels[rows],
             self._classes,

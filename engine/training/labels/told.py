@@ -66,8 +66,8 @@ def doubts(fitted: Fitted) -> list[str]:
     found = []
     if blocks.folds < 2:
         found.append(
-            f"All labels lie in one block of {blocks.side_m:,.0f} m, so nothing could be held out: there are no figures "
-            "and probabilities are not calibrated. Label more places."
+            f"All labels lie in one block of {blocks.side_m:,.0f} m, so nothing could be held out: there are no "
+            "figures and probabilities are not calibrated. Label more places."
         )
         return found
     alone = [one.name for one, judged in zip(table.classes, fitted.measured.judged, strict=True) if not judged]
@@ -78,8 +78,8 @@ def doubts(fitted: Fitted) -> list[str]:
         )
     if len(fitted.measured.matrices) < 8:
         found.append(
-            f"Only {len(fitted.measured.matrices)} blocks hold labels that can be judged: intervals over so few are too "
-            "narrow."
+            f"Only {len(fitted.measured.matrices)} blocks hold labels that can be judged: intervals over so few are "
+            "too narrow."
         )
     return found
 

@@ -37,7 +37,12 @@ class Trunk:
             return PixelSegmenter(bands=len(self.inputs), classes=classes, waves=waves).eval()
         encoder = self.segmenter.encoder
         made = PixelSegmenter(
-            bands=len(self.inputs), classes=classes, encoder=encoder.name, width=encoder.width, waves=waves
+            bands=len(self.inputs),
+            classes=classes,
+            encoder=encoder.name,
+            width=encoder.width,
+            features=self.segmenter.features,
+            waves=waves,
         )
         if made.trunk is not None:
             state = {k: v for k, v in self.segmenter.state_dict().items() if not k.startswith("head.")}
@@ -115,7 +120,13 @@ def _inputs(
 def _for_bands(network: Segmenter, own: list[str], wanted: list[str]) -> Segmenter:
     """The network for other bands: the first convolution keeps the weights of those it knows, the others have none."""
     encoder = network.encoder
-    made = Segmenter(bands=len(wanted), classes=network.classes, encoder=encoder.name, width=encoder.width)
+    made = Segmenter(
+        bands=len(wanted),
+        classes=network.classes,
+        encoder=encoder.name,
+        width=encoder.width,
+        features=network.features,
+    )
     state = network.state_dict()
     stem = state["encoder.conv1.weight"]
     fitted = stem.new_zeros((stem.shape[0], len(wanted), *stem.shape[2:]))

@@ -18,8 +18,9 @@ from engine.training import finetune
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE
 from engine.training.requests import FinetuneRequest
 from engine.training.run_folder import CONFIG, RESULT, RUNNING
+from engine.training.study.measures import Measure
 from engine.training.study.methods import Methods
-from engine.training.study.request import OF_A_RUN, LabelEfficiencyRequest, Mode
+from engine.training.study.request import LabelEfficiencyRequest, Mode
 from engine.training.study.scoring import Chips, score_model
 
 CELLS, SCORE, MODEL = "cells", "score.json", "model"
@@ -69,18 +70,17 @@ def cell_request(
 ) -> FinetuneRequest:
     """The fine-tuning of a cell. All cells of a seed and fraction get the same squares and the same held-out events:
     those depend on the data, the seed and the fraction alone."""
-    options: dict[str, Any] = {name: getattr(request, name) for name in OF_A_RUN} | {
-        "out": str(home / cell.folder),
-        "data": tuple(data),
-        "validation": tuple(validation),
-        "encoder": methods.by_name[cell.method].starts[cell.seed],
-        "architecture": methods.architecture,
-        "width": methods.width,
-        "labels": cell.fraction,
-        "seed": cell.seed,
-        "freeze": "encoder" if cell.mode == "frozen" else "none",
-    }
-    return FinetuneRequest(**options)
+    return request.options(
+        out=str(home / cell.folder),
+        data=tuple(data),
+        validation=tuple(validation),
+        encoder=methods.by_name[cell.method].starts[cell.seed],
+        architecture=methods.architecture,
+        width=methods.width,
+        labels=cell.fraction,
+        seed=cell.seed,
+        freeze="encoder" if cell.mode == "frozen" else "none",
+    )
 
 
 def finished(home: Path, cell: Cell, test: Chips) -> dict[str, Any] | None:
@@ -93,7 +93,9 @@ def finished(home: Path, cell: Cell, test: Chips) -> dict[str, Any] | None:
     return found if same and found.get("items") == test.names else None
 
 
-def do_cell(cell: Cell, request: FinetuneRequest, test: Chips, reporter: Reporter, *, keep: bool) -> dict[str, Any]:
+def do_cell(
+    cell: Cell, request: FinetuneRequest, test: Chips, reporter: Reporter, *, measure: Measure, keep: bool
+) -> dict[str, Any]:
     """Train the cell or go on with it, score its model, put the figures beside it; raises what fine-tuning raises.
     ``keep``: the model and a report stay too."""
     started = time.monotonic()
@@ -117,12 +119,12 @@ def do_cell(cell: Cell, request: FinetuneRequest, test: Chips, reporter: Reporte
         **cell.plain(),
         "start": figures["start"],
         **{name: figures[name] for name in ("squares", "events", "steps", "training_seconds", "temperature")},
-        "validation_iou": figures["validation_iou"],
+        **measure.validation(figures),
         "validation_ece": figures["validation_ece"],
         "weights_sha256": bundle.sha256,
         "warnings": result["warnings"],
         "seconds": 0.0,
-        **score_model(bundle, test, request.device, reporter.part(0.9, 1.0)),
+        **score_model(bundle, test, request.device, reporter.part(0.9, 1.0), measure=measure),
     }
     score["seconds"] = round(figures["training_seconds"] + time.monotonic() - started, 2)
     _put(folder / SCORE, plainjson.dumps(score) + "\n")

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine import plainjson
 from engine.command_line import command_line
 from engine.device import choose_device
@@ -18,13 +20,14 @@ from engine.events import Reporter
 from engine.training.processes import number_of
 from engine.training.run_folder import CONFIG, REPORT, RESULT, RunFolder, check_free, resolve
 from engine.training.study.cells import CELLS, Cell, cell_request, do_cell, finished, grid
+from engine.training.study.measures import Measure, find_measure
 from engine.training.study.methods import Methods, find_methods
 from engine.training.study.pace import StudyPace
 from engine.training.study.packs import PACKS, Place, find_places, pack_test, pack_training, refuse_shared
 from engine.training.study.report import study_report_html
 from engine.training.study.request import LabelEfficiencyRequest
 from engine.training.study.scoring import Chips
-from engine.training.study.summary import MIN_WATER_SHARE, SCORES, cell_figures, summarise
+from engine.training.study.summary import cell_figures, summarise
 from engine.version import VERSION
 
 JOB = "study-label-efficiency"
@@ -41,14 +44,15 @@ def run(request: LabelEfficiencyRequest, reporter: Reporter) -> dict[str, Any]:
     """
     started = time.monotonic()
     request = resolve(request, JOB)
-    _check(request)
+    measure = find_measure(request.options(out=""))
+    _check(request, measure)
     check_free(request, _KEEPS)
     device = str(choose_device(request.device))
     reporter.progress(0.0, "methods", "Looking for encoders")
-    methods = find_methods(request, reporter)
+    methods = find_methods(request, measure.task, reporter)
     reporter.progress(0.0, "data", "Looking for data")
     places = {
-        name: find_places(given, methods.bands, every_sensor=name == "test")
+        name: find_places(given, methods.bands, every_sensor=name == "test", task=measure.task)
         for name, given in (("train", request.data), ("validation", request.validation), ("test", request.test))
     }
     refuse_shared(places["train"], places["test"], what="training data")
@@ -57,19 +61,24 @@ def run(request: LabelEfficiencyRequest, reporter: Reporter) -> dict[str, Any]:
         if not request.resume:
             _forget(folder.path)
         try:
-            return _run(request, methods, places, folder, reporter, started, device)
+            return _run(request, measure, methods, places, folder, reporter, started, device)
         except EngineError as error:
             if not request.resume and not _worth_keeping(folder.path, cancelled=isinstance(error, Cancelled)):
                 _forget(folder.path)
             raise
 
 
-def _check(request: LabelEfficiencyRequest) -> None:
+def _check(request: LabelEfficiencyRequest, measure: Measure) -> None:
     if number_of("WORLD_SIZE", 1) > 1:
         raise ParameterError(f"{JOB}: runs in one process.", remedy="Start it without torchrun.")
     for name, value in (("--encoder NAME=START", request.encoder), ("--test KIND:PATH", request.test)):
         if not value:
             raise ParameterError(f"{JOB}: {name.split()[0]} is missing.", remedy=f"Use {name}.")
+    if request.score is not None and request.score not in measure.scores:
+        raise ParameterError(
+            f"{JOB}: the score {request.score!r} is none of {request.task}.",
+            remedy=f"Scores: {', '.join(measure.scores)}.",
+        )
     if request.batch % request.accumulate:  # a cell of few squares has a smaller batch and would not notice
         raise ParameterError(
             f"{JOB}: a batch of {request.batch} cannot be cut into {request.accumulate} equal parts.",
@@ -90,6 +99,7 @@ def _forget(path: Path) -> None:
 
 def _run(
     request: LabelEfficiencyRequest,
+    measure: Measure,
     methods: Methods,
     places: dict[str, list[Place]],
     folder: RunFolder,
@@ -99,17 +109,17 @@ def _run(
 ) -> dict[str, Any]:
     home = folder.path.absolute()
     packs = _packs(request, methods, places, home, reporter.part(0.0, 0.05))
-    test = Chips.open(packs["test"], methods.bands)
-    cells = _cells(request, methods, packs, test, home, reporter.part(0.05, 0.97))
+    test = Chips.open(packs["test"], methods.bands, measure)
+    cells = _cells(request, measure, methods, packs, test, home, reporter.part(0.05, 0.97))
     _warn(cells, reporter)
     reporter.progress(0.97, "compare", "Comparing the methods")
-    study = _study(request, methods, test, cells, reporter)
+    study = _study(request, measure, methods, test, cells, reporter)
     reporter.progress(0.99, "report", "Writing the report")
     seconds = sum(cell["seconds"] for cell in cells)
     command = command_line("study label-efficiency", request, positional=())
     folder.write(STUDY, plainjson.dumps(study, indent=1) + "\n")
-    folder.write(TABLE, _table(study["cells"]))
-    folder.write(REPORT, study_report_html(study, cells, command=command, device=device, seconds=seconds))
+    folder.write(TABLE, _table(study["cells"], measure))
+    folder.write(REPORT, study_report_html(study, cells, measure, command=command, device=device, seconds=seconds))
     given = [(name, place) for name, listed in places.items() for place in listed]
     result = {
         "job": JOB,
@@ -155,6 +165,7 @@ def _packs(
 
 def _cells(
     request: LabelEfficiencyRequest,
+    measure: Measure,
     methods: Methods,
     packs: dict[str, list[str]],
     test: Chips,
@@ -177,7 +188,7 @@ def _cells(
         part = pace.reporter(reporter, title, weights[cell])
         part.progress(0.0, "cells")
         try:
-            done[cell] = do_cell(cell, asked, test, part, keep=request.keep_models)
+            done[cell] = do_cell(cell, asked, test, part, measure=measure, keep=request.keep_models)
         except Cancelled:
             raise
         except EngineError as error:
@@ -203,6 +214,7 @@ def _warn(cells: Sequence[dict[str, Any]], reporter: Reporter) -> None:
 
 def _study(
     request: LabelEfficiencyRequest,
+    measure: Measure,
     methods: Methods,
     test: Chips,
     cells: Sequence[dict[str, Any]],
@@ -211,10 +223,11 @@ def _study(
     shown = []
     for cell in cells:
         reporter.check()
-        shown.append(cell_figures(cell))
-    truth = [(sum(one), one[0] + one[2]) for one in cells[0]["counts"]]  # the same in every cell
+        shown.append(cell_figures(cell, measure.scores))
+    truth = np.asarray(cells[0]["counts"], np.float64)  # what the chips show is the same in every cell
     summary = summarise(
         cells,
+        scores=measure.scores,
         methods=list(methods.by_name),
         modes=request.mode_names(),
         fractions=request.shares(),
@@ -223,17 +236,17 @@ def _study(
     )
     return {
         "job": JOB,
-        "score": request.score,
+        "score": request.score or next(iter(measure.scores)),
         "baseline": request.compared_with(),
         "methods": {name: method.plain() for name, method in methods.by_name.items()},
         "modes": list(request.mode_names()),
         "fractions": list(request.shares()),
         "seeds": list(request.seed_numbers()),
-        "scores": {name: score.title for name, score in SCORES.items()},
+        "scores": {name: score.title for name, score in measure.scores.items()},
         "test": {
             "items": test.names,
-            "scored": sum(n > 0 for n, _ in truth),
-            "with_water": sum(n > 0 and wet >= MIN_WATER_SHARE * n and wet > 0 for n, wet in truth),
+            "scored": int((truth.sum(axis=1) > 0).sum()),
+            **measure.facts(truth),
             "left_out": test.left_out(),
         },
         "summary": summary,
@@ -247,21 +260,17 @@ def _study(
     }
 
 
-_COLUMNS = (
-    "method", "mode", "fraction", "seed", "squares", "events", "steps", "iou", "iou_low", "iou_high", "f1", "f1_low",
-    "f1_high", "mean_iou", "mean_iou_low", "mean_iou_high", "ece", "brier", "temperature", "validation_iou",
-    "training_seconds",
-)  # fmt: skip
-
-
-def _table(cells: Sequence[dict[str, Any]]) -> str:
+def _table(cells: Sequence[dict[str, Any]], measure: Measure) -> str:
     """A line a cell; what is not defined is empty."""
+    scores = [column for name in measure.scores for column in (name, f"{name}_low", f"{name}_high")]
+    columns = ["method", "mode", "fraction", "seed", "squares", "events", "steps", *scores]
+    columns += ["ece", "brier", "temperature", *measure.checked, "training_seconds"]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(columns)
     for cell in cells:
-        flat = {**cell, "validation_iou": cell["validation_iou"]["value"]}
-        for name in SCORES:
+        flat = {**cell, **{name: cell[name]["value"] for name in measure.checked}}
+        for name in measure.scores:
             flat |= {name: cell[name]["value"], f"{name}_low": cell[name]["low"], f"{name}_high": cell[name]["high"]}
-        writer.writerow(["" if flat[name] is None else flat[name] for name in _COLUMNS])
+        writer.writerow(["" if flat[name] is None else flat[name] for name in columns])
     return stream.getvalue()

@@ -13,7 +13,7 @@ from engine.training.labelled import SENSOR_SETS, choose_bands
 from engine.training.requests import FinetuneRequest
 from engine.training.start import Start, find_start
 from engine.training.study.request import RANDOM, SEED, LabelEfficiencyRequest
-from engine.training.tasks.flood import WATER_BANDS
+from engine.training.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Methods:
     width: float
 
 
-def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods:
+def find_methods(request: LabelEfficiencyRequest, task: Task, reporter: Reporter) -> Methods:
     """Every encoder is looked for and its card read. Raises ModelError, naming the method: not there, or with other
     bands than the rest. Networks of different size are warned of: they are not compared on equal terms."""
     found: dict[str, dict[int, Start]] = {}
@@ -58,9 +58,8 @@ def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods
             found[name][seed] = _start(request, name, pattern.replace(SEED, str(seed)))
     models = [(name, start) for name, starts in found.items() for start in starts.values() if start.encoders]
     optical = _options(request, RANDOM).optical_bands
-    bands = choose_bands(
-        SENSOR_SETS[request.sensors], request.data, known=_common(models), optical=optical, default=WATER_BANDS
-    )
+    sensors = SENSOR_SETS[request.sensor_set]
+    bands = choose_bands(sensors, request.data, known=_common(models), optical=optical, default=task.s2_bands)
     network = next((encoder for _, start in models for encoder in start.encoders.values()), None)
     architecture = request.architecture or (network.name if network is not None else "resnet18")
     width = request.width if request.width is not None else network.width if network is not None else 1.0
@@ -75,8 +74,7 @@ def find_methods(request: LabelEfficiencyRequest, reporter: Reporter) -> Methods
 
 
 def _options(request: LabelEfficiencyRequest, start: str) -> FinetuneRequest:
-    given: dict[str, Any] = {"out": "", "encoder": start, "sensors": request.sensors, "s2_bands": request.s2_bands}
-    return FinetuneRequest(**given)
+    return request.options(out="", encoder=start)
 
 
 def _start(request: LabelEfficiencyRequest, name: str, start: str) -> Start:

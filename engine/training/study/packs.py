@@ -15,6 +15,7 @@ from engine.training.data.pack import is_pack, write_pack
 from engine.training.data.places import find_items
 from engine.training.data.reading import Rules
 from engine.training.labelled import open_labelled
+from engine.training.tasks.task import Task
 
 PACKS = "packs"
 _TEST_SIDE = 256
@@ -34,9 +35,11 @@ class Place:
         return {item.label.path.resolve() for item in self.items.labelled} if self.items is not None else set()
 
 
-def find_places(texts: Sequence[str], bands: Mapping[str, tuple[str, ...]], *, every_sensor: bool) -> list[Place]:
-    """What the texts name, with the labelled items that have any of the sensors of ``bands`` (``every_sensor``: all of
-    them), and those sensors alone.
+def find_places(
+    texts: Sequence[str], bands: Mapping[str, tuple[str, ...]], *, every_sensor: bool, task: Task
+) -> list[Place]:
+    """What the texts name, with the items labelled for ``task`` that have any of the sensors of ``bands``
+    (``every_sensor``: all of them), and those sensors alone.
 
     Raises ParameterError where there is none, and what finding items raises.
     """
@@ -44,10 +47,11 @@ def find_places(texts: Sequence[str], bands: Mapping[str, tuple[str, ...]], *, e
     places = []
     for text in texts:
         if is_pack(Path(text).expanduser()):
-            open_labelled([text], bands, side=0, broken=1.0, reporter=Reporter())  # raises where it does not fit
+            # raises where it does not fit
+            open_labelled([text], bands, side=0, broken=1.0, reporter=Reporter(), task=task)
             places.append(Place(str(Path(text).expanduser().absolute()), None))
             continue
-        found = find_items(text)
+        found = find_items(text, labels=task.labels)
         items = tuple(_alone(item, bands) for item in found.labelled if _has(item, bands, every=every_sensor))
         if not items:
             raise ParameterError(

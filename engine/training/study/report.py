@@ -11,36 +11,45 @@ from engine.training.report.page import page_template
 from engine.training.report.reliability import Reliability, reliability_svg
 from engine.training.report.run import svg_uri
 from engine.training.study.chart import MODE_TITLES, efficiency_svg, looks
-from engine.training.study.summary import SCORES, reliability_of
+from engine.training.study.measures import Measure
+from engine.training.study.summary import reliability_of
 
 _TEMPLATE = Path(__file__).with_name("study.html")
 _LEFT_OUT_SHOWN = 30
 
 
 def study_report_html(
-    study: Mapping[str, Any], cells: Sequence[dict[str, Any]], *, command: str, device: str, seconds: float
+    study: Mapping[str, Any],
+    cells: Sequence[dict[str, Any]],
+    measure: Measure,
+    *,
+    command: str,
+    device: str,
+    seconds: float,
 ) -> str:
     """The report as text: ``study`` is the content of study.json, ``cells`` are the finished cells with their
-    reliability. Every text is escaped; nothing is loaded from elsewhere."""
+    reliability, ``measure`` what it is about. Every text is escaped; nothing is loaded from elsewhere."""
     template = page_template(_TEMPLATE)
     lines, score = study["summary"], study["score"]
     methods, modes, fractions = list(study["methods"]), study["modes"], study["fractions"]
     plot = efficiency_svg(
         lines,
         score=score,
-        title=SCORES[score].title,
+        title=measure.scores[score].title,
         modes=modes,
         fractions=fractions,
         methods=methods,
         baseline=study["baseline"],
     )
-    diagram = _diagram(cells, methods, modes, fractions[-1], study["baseline"])
+    diagram = _diagram(cells, methods, modes, fractions[-1], study["baseline"], measure.task.reliability)
     left_out = [one["why"] for one in study["test"]["left_out"]]
     return template.render(
         version=study["engine_version"],
-        score=SCORES[score].title,
+        score=measure.scores[score].title,
+        undefined=measure.undefined,
+        reliability=measure.reliability,
         baseline=study["baseline"],
-        cards=_cards(study),
+        cards=_cards(study, measure),
         warnings=study["warnings"],
         plot=svg_uri(plot) if plot is not None else None,
         diagram=svg_uri(diagram) if diagram is not None else None,
@@ -63,14 +72,14 @@ def study_report_html(
     )
 
 
-def _cards(study: Mapping[str, Any]) -> list[dict[str, str]]:
+def _cards(study: Mapping[str, Any], measure: Measure) -> list[dict[str, str]]:
     test = study["test"]
     return [
         {"label": "Methods", "value": f"{len(study['methods'])}"},
         {"label": "Cells", "value": f"{len(study['cells'])}"},
         {"label": "Seeds", "value": f"{len(study['seeds'])}"},
         {"label": "Test chips", "value": f"{test['scored']}"},
-        {"label": "of them with water", "value": f"{test['with_water']}"},
+        *({"label": label, "value": value} for label, value in measure.cards(test)),
     ]
 
 
@@ -135,7 +144,12 @@ def _percent(fraction: float) -> str:
 
 
 def _diagram(
-    cells: Sequence[dict[str, Any]], methods: Sequence[str], modes: Sequence[str], fraction: float, baseline: str
+    cells: Sequence[dict[str, Any]],
+    methods: Sequence[str],
+    modes: Sequence[str],
+    fraction: float,
+    baseline: str,
+    share: str,
 ) -> str | None:
     look = looks(methods, baseline)
     panels = []
@@ -145,7 +159,7 @@ def _diagram(
             own = [c for c in cells if (c["mode"], c["method"], c["fraction"]) == (mode, name, fraction)]
             shown.append(Reliability(name, reliability_of(own), look[name].color, look[name].marker))
         panels.append((MODE_TITLES[mode], shown))
-    return reliability_svg(panels)
+    return reliability_svg(panels, share=share)
 
 
 def _shown(value: Any) -> str:

@@ -17,9 +17,10 @@ SEED = "{seed}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,39}")
 
 OF_A_RUN = (
-    "sensors", "s2_bands", "drop_sensor", "jitter", "common_jitter", "gain", "scale", "layer_decay", "loss",
-    "class_weights", "crop", "steps", "epochs", "batch", "accumulate", "lr", "warmup", "weight_decay", "optimiser",
-    "clip", "ema", "precision", "device", "workers", "broken", "checkpoint_every", "log_every",
+    "task", "legend", "sensors", "s2_bands", "gsd", "drop_sensor", "jitter", "common_jitter", "gain", "scale",
+    "layer_decay", "loss", "class_weights", "crop", "steps", "epochs", "batch", "accumulate", "lr", "warmup",
+    "weight_decay", "optimiser", "clip", "ema", "precision", "device", "workers", "broken", "checkpoint_every",
+    "log_every",
 )  # fmt: skip
 """Options that every cell's fine-tuning gets as they are given, with the meaning and default they have there."""
 
@@ -61,7 +62,10 @@ class LabelEfficiencyRequest(KeptRequest):
     width: float | None = Field(
         None, gt=0, le=4, description="Factor of its channel counts; default: as the other methods have, else 1."
     )
-    sensors: Literal["s1", "s2", "both"] = _as_there("sensors")
+    task: Literal["flood", "landcover"] = _as_there("task")
+    legend: str = _as_there("legend")
+    gsd: Positive | None = _as_there("gsd")
+    sensors: Literal["s1", "s2", "both"] | None = _as_there("sensors")
     s2_bands: str | None = _as_there("s2_bands")
     layer_decay: float = _as_there("layer_decay")
     loss: Literal["ce", "ce+dice", "focal", "focal+dice"] = _as_there("loss")
@@ -86,10 +90,11 @@ class LabelEfficiencyRequest(KeptRequest):
     broken: Share = _as_there("broken")
     checkpoint_every: int = _as_there("checkpoint_every")
     log_every: int = _as_there("log_every")
-    score: Literal["iou", "f1", "mean_iou"] = Field(
-        "iou",
-        description="Score of plot and table: IoU or F1 of water over all chips together, or the mean IoU of chips "
-        "with at least 1 % water.",
+    score: Literal["iou", "f1", "mean_iou", "miou", "overall_accuracy"] | None = Field(
+        None,
+        description="Score of plot and table. flood: iou (default) or f1 of water over all chips together, or mean_iou "
+        "of chips with at least 1 % water; landcover: miou (default, the mean over classes) or overall_accuracy, over "
+        "all chips together.",
     )
     keep_models: bool = Field(
         False, description="Keep the model of each cell, with a report; else its log and scores alone."
@@ -163,6 +168,15 @@ class LabelEfficiencyRequest(KeptRequest):
         if self.baseline is not None and self.encoder and self.baseline not in self.starts():
             raise ValueError(f"baseline: expected one of {', '.join(self.starts())}; found {self.baseline!r}")
         return self
+
+    @property
+    def sensor_set(self) -> Literal["s1", "s2", "both"]:
+        """``sensors``, or what the task takes where it is not given."""
+        return self.options(out="").sensor_set
+
+    def options(self, **given: Any) -> FinetuneRequest:
+        """The options of a cell's fine-tuning that are the same for all, and ``given`` ones."""
+        return FinetuneRequest(**({name: getattr(self, name) for name in OF_A_RUN} | given))
 
     def starts(self) -> dict[str, str]:
         """Method → what its encoder starts from, ``{seed}`` not yet replaced."""

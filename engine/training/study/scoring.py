@@ -12,10 +12,11 @@ from engine.device import choose_device
 from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.models.bundle import Bundle
-from engine.training.calibration import Counts, calibrate
+from engine.training.calibration import calibrate
 from engine.training.data.crops import Sample
 from engine.training.data.dataset import PairDataset
 from engine.training.labelled import open_labelled, statistics_of
+from engine.training.study.measures import Measure
 
 _AT_ONCE = {"cpu": 2}
 """Squares at a time: few on a processor, so that a cancel is heard within a second or so."""
@@ -32,9 +33,10 @@ class Chips:
     names: list[str]
 
     @classmethod
-    def open(cls, paths: Sequence[str], bands: Mapping[str, tuple[str, ...]]) -> Chips:
+    def open(cls, paths: Sequence[str], bands: Mapping[str, tuple[str, ...]], measure: Measure) -> Chips:
         """Raises ParameterError when no square has a label, and what opening a pack raises."""
-        packs = [open_labelled([path], bands, side=0, broken=1.0, reporter=Reporter()) for path in paths]
+        task, quiet = measure.task, Reporter()
+        packs = [open_labelled([path], bands, side=0, broken=1.0, reporter=quiet, task=task) for path in paths]
         squares = [[i for i, sample in enumerate(pack.samples) if _counts(sample, bands)] for pack in packs]
         names: dict[str, int] = {}
         chips = []
@@ -59,10 +61,10 @@ def _counts(sample: Sample, sensors: Iterable[str]) -> bool:
     return sample.labelled and all(there[sensor] for sensor in sensors)
 
 
-def score_model(bundle: Bundle, test: Chips, device: str, reporter: Reporter) -> dict[str, Any]:
-    """``items`` (names of chips), ``counts`` (tp, fp, fn, tn of water for each) and ``reliability`` ((2, 101) pixels
-    by truth and P(water) in per cent, after the card's temperature). Scored: pixels with a label, valid in all bands of
-    a sensor.
+def score_model(bundle: Bundle, test: Chips, device: str, reporter: Reporter, *, measure: Measure) -> dict[str, Any]:
+    """``items`` (names of chips), ``counts`` (what ``measure`` counts of each) and ``reliability`` ((2, 101) pixels
+    by whether it came true and probability in per cent, after the card's temperature). Scored: pixels with a label,
+    valid in all bands of a sensor.
     """
     chosen = choose_device(device)
     two = bundle.card.network.architecture == "two-sensor-unet"
@@ -72,18 +74,30 @@ def score_model(bundle: Bundle, test: Chips, device: str, reporter: Reporter) ->
         for sensor in bundle.card.sensors
     }
     at_once = _AT_ONCE.get(chosen.kind, 16)
-    sums: Counts = [(0, 0, 0, 0)] * len(test.names)
+    mapped = [one.value for one in bundle.card.classes]
+    values = [*mapped, *(value for value in measure.values if value not in mapped)]
+    numbers = {value: number for number, value in enumerate(values)}
+    sums = np.zeros((len(test.names), len(values), len(mapped)), np.int64)
     table = np.zeros((2, 101), np.int64)
     total, done = sum(map(len, test.squares)), 0
     for pack, squares, chips in zip(test.packs, test.squares, test.chips, strict=True):
-        data = pack.normalised_by(statistics)
+        data = pack.normalised_by(statistics).relabelled(numbers, legend=pack.legend)
         for start in range(0, len(squares), at_once):
             reporter.progress(done / total, "score", f"test square {done + 1} of {total}")
             part = squares[start : start + at_once]
-            found = calibrate(network, data, part, fit=False, temperature=bundle.card.temperature, at_once=at_once)
-            for chip, counts, own in zip(chips[start:], found.counts, found.tables, strict=False):
-                a, b, c, d = sums[chip]
-                sums[chip] = (a + counts[0], b + counts[1], c + counts[2], d + counts[3])
+            found = calibrate(
+                network,
+                data,
+                part,
+                tables=measure.task.tables,
+                fit=False,
+                temperature=bundle.card.temperature,
+                at_once=at_once,
+                truths=len(values),
+            )
+            for chip, matrix, own in zip(chips[start:], found.matrices, found.tables, strict=False):
+                sums[chip] += matrix
                 table += own
             done += len(part)
-    return {"items": test.names, "counts": [list(counts) for counts in sums], "reliability": table.tolist()}
+    counts = [measure.counts(matrix, values) for matrix in sums]
+    return {"items": test.names, "counts": counts, "reliability": table.tolist()}

@@ -2,72 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.metrics.bootstrap import Figure, pooled_estimate
+from engine.metrics.bootstrap import pooled_estimate
 from engine.metrics.calibration import PercentCalibration
 from engine.metrics.paired import mean_estimate, paired_difference
-from engine.metrics.segmentation import figures_of_counts, ratio_or_nan
-
-MIN_WATER_SHARE = 0.01
-"""``mean_iou`` is over the chips with at least this share of water in their scored pixels, as in evaluation."""
-
-Rows = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+from engine.training.study.measures import Score
 
 
-@dataclass(frozen=True)
-class Score:
-    """A score of counts by chip: ``rows`` (…, n, 4) → (…, n, k) that add up over chips, ``figure`` of their sums."""
-
-    title: str
-    rows: Rows
-    figure: Figure
-
-
-def _same(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return counts
-
-
-def _ious_of_wet_chips(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(IoU, 1) of chips with enough water, (0, 0) of the others."""
-    water = counts[..., 0] + counts[..., 2]
-    wet = (water > 0) & (water >= MIN_WATER_SHARE * counts.sum(axis=-1))
-    ious = figures_of_counts("iou", counts)
-    return np.stack([np.where(wet, ious, 0.0), wet.astype(np.float64)], axis=-1)
-
-
-SCORES = {
-    "iou": Score("Water IoU, all chips together", _same, partial(figures_of_counts, "iou")),
-    "f1": Score("Water F1, all chips together", _same, partial(figures_of_counts, "f1")),
-    "mean_iou": Score(
-        "Mean water IoU of chips with water",
-        _ious_of_wet_chips,
-        lambda sums: ratio_or_nan(sums[..., 0], sums[..., 1]),
-    ),
-}
-
-
-def cell_figures(cell: dict[str, Any]) -> dict[str, Any]:
+def cell_figures(cell: dict[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
     """A finished cell with its scores (intervals over chips) and calibration, without counts and reliability."""
-    counts = _scored(np.asarray(cell["counts"], np.float64).reshape(-1, 4))
+    counts = _scored(np.asarray(cell["counts"], np.float64))
     pixels = reliability_of([cell])
     hidden = ("items", "counts", "reliability")
     return {
         **{name: value for name, value in cell.items() if name not in hidden},
-        **{name: pooled_estimate(score.rows(counts), score.figure).plain() for name, score in SCORES.items()},
+        **{name: pooled_estimate(score.rows(counts), score.figure).plain() for name, score in scores.items()},
         "ece": pixels.ece(),
         "brier": pixels.brier(),
     }
 
 
 def _scored(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(…, n, 4) without the chips that have no scored pixel: those stay out of pool and bootstrap."""
+    """(…, n, w) without the chips that have no scored pixel: those stay out of pool and bootstrap."""
     some = counts.sum(axis=-1) > 0
     return counts[..., some.reshape(-1, some.shape[-1]).any(axis=0), :]
 
@@ -83,6 +44,7 @@ def reliability_of(cells: Sequence[dict[str, Any]]) -> PercentCalibration:
 def summarise(
     cells: Sequence[dict[str, Any]],
     *,
+    scores: Mapping[str, Score],
     methods: Sequence[str],
     modes: Sequence[str],
     fractions: Sequence[float],
@@ -109,12 +71,12 @@ def summarise(
                 line: dict[str, Any] = {"mode": mode, "method": method, "fraction": fraction, "seeds": sorted(own)}
                 line["squares"] = float(np.mean([cell["squares"] for cell in own.values()]))
                 line["events"] = float(np.mean([cell["events"] for cell in own.values()]))
-                for name, score in SCORES.items():
+                for name, score in scores.items():
                     line[name] = _mean(score, [own[seed] for seed in sorted(own)])
                 line["differences"] = (
                     {
                         name: _difference(score, [own[seed] for seed in both], [other[seed] for seed in both])
-                        for name, score in SCORES.items()
+                        for name, score in scores.items()
                     }
                     if both
                     else None

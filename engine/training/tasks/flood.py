@@ -29,6 +29,7 @@ class FloodTask:
     labels: Labels = "flood"
     noun = "Flood"
     reliability = "share that is water"
+    features = 4
     s2_bands: tuple[str, ...] = WATER_BANDS
 
     def prepared(self, data: PairDataset, place: str) -> PairDataset:

@@ -35,6 +35,7 @@ class LandcoverTask:
     labels: Labels = "landcover"
     noun = "Land-cover"
     reliability = "share that is right"
+    features = 24
     s2_bands: tuple[str, ...] = BANDS
 
     def __init__(self, legend: str, *, unknown_share: float) -> None:
@@ -154,7 +155,7 @@ Sums = NDArray[np.float64]
 def scores(matrices: NDArray[np.int64], classes: Sequence[TaskClass]) -> dict[str, Plain]:
     """``overall_accuracy``, ``miou`` and ``iou_CODE`` of the summed matrices (n, K, K) by truth and map, with intervals
     over the n squares."""
-    rows = matrices.reshape(len(matrices), -1)
+    rows = matrices.reshape(len(matrices), matrices[0].size if len(matrices) else 0)
     found = {
         "overall_accuracy": pooled_estimate(rows, overall_accuracy).plain(),
         "miou": pooled_estimate(rows, mean_iou).plain(),

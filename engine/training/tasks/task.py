@@ -58,6 +58,8 @@ class Task(Protocol):
     """The model of a title: "Flood model"."""
     reliability: str
     """The vertical axis of a reliability diagram."""
+    features: int
+    """Fewest channels of a decoder block of a new network."""
     s2_bands: tuple[str, ...]
     """Sentinel-2 bands where nothing else is asked for."""
 
