@@ -233,10 +233,14 @@ class LabelPanel(QWidget):
                 layer.triggerRepaint()
 
     def _wants(self, event) -> bool:
-        return self.sample is not None and keys.meaning(event, len(self._classes)) is not None
+        return self._hears() and keys.meaning(event, len(self._classes)) is not None
+
+    def _hears(self) -> bool:
+        # Behind another tab a key that was meant for something else must not become a label.
+        return self.sample is not None and self.isVisible()
 
     def _take_key(self, event) -> bool:
-        if self.sample is None:
+        if not self._hears():
             return False
         what = keys.meaning(event, len(self._classes))
         if what is None:

@@ -9,12 +9,13 @@ from qgis.core import QgsPointXY, QgsProcessingUtils, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
-from ..layers.results import run_layers
+from ..layers.results import RUN_PROPERTY, run_layers
 from .algorithm_run import AlgorithmRun
 from .form_parts import add_row, hint, rows
 from .icons import theme_icon
 from .model_choice import ModelChoice
 from .preview_area import PreviewTool, square_around
+from .result_loader import ResultLoader
 from .workspace import Workspace
 
 _SIDE = "samescene/dock/preview_side"
@@ -118,6 +119,10 @@ class PreviewPage(QWidget):
         self._workspace.runner.ended.disconnect(self._ended)
         self._workspace.banner.state_changed.disconnect(self._refresh)
 
+    def hideEvent(self, event):
+        super().hideEvent(event)
+        self.click.setChecked(False)  # a click elsewhere is meant for another tool
+
     def _refresh(self) -> None:
         self.click.setEnabled(self._workspace.banner.engine_ready)
 
@@ -158,4 +163,15 @@ class PreviewPage(QWidget):
                 if group.parent() is not None and not group.children():
                     group.parent().removeChildNode(group)
         self._folder = folder
-        self._workspace.runs.load(folder)
+        loader = ResultLoader(folder, self)
+        loader.ended.connect(self._loaded)
+        loader.start()
+
+    def _loaded(self, loader: ResultLoader) -> None:
+        loader.deleteLater()
+        if loader.fault:
+            self.state.setText(loader.fault)
+        for group in QgsProject.instance().layerTreeRoot().findGroups(True):
+            if group.customProperty(RUN_PROPERTY) == loader.folder:
+                name = self.model.value().replace("\\", "/").rstrip("/").removesuffix("/model").rsplit("/", 1)[-1]
+                group.setName(self.tr("SameScene – Preview of {}").format(name))

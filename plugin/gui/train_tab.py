@@ -38,7 +38,6 @@ class TrainTab(PagedTab):
         self.labels.ended.connect(self._ended)
         self.training.preview_asked.connect(lambda: self.turn_to("preview"))
         self.preview.whole_asked.connect(self._map_whole)
-        self.turned.connect(self._turned)
 
     def _started(self, run: AlgorithmRun) -> None:
         self._run = run
@@ -55,7 +54,3 @@ class TrainTab(PagedTab):
     def _map_whole(self) -> None:
         sources = self.labels.form.scenes.sources()
         self._workspace.show_tab("landcover", {"sources": sources, "model": self.preview.model.value()})
-
-    def _turned(self, name: str) -> None:
-        if name != "preview":
-            self.preview.click.setChecked(False)

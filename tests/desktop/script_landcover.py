@@ -52,6 +52,7 @@ def steps(w):
             w.result["cut_off"][f"{name} {part}"] = cut_off(page)
             w.picture(f"narrow-{name}-{part}", dock)
     yield from landcover(w, dock, image, out)
+    yield from change(w, dock, out)
     yield from accuracy(w, dock, out)
 
 
@@ -66,7 +67,7 @@ def landcover(w, dock, image, out):
     page.form.out.setFilePath("/data/valley/landcover")  # what the guide's picture shows
     yield 0.3
     w.result["classes"] = page.form.view.classes()
-    w.picture("qgis-landcover-form", small=True)
+    w.picture("landcover-form", small=True)
     page.form.out.setFilePath(str(out / "landcover"))
     heartbeat = w.heartbeat()
     started = time.monotonic()
@@ -80,7 +81,7 @@ def landcover(w, dock, image, out):
     yield 0.5
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
     yield 0.5
-    w.result["gaps_ms"]["land-cover run"] = heartbeat.stop()
+    w.result["runs_gaps_ms"] = [heartbeat.stop()]
     w.result["gaps"] = {"ended": round(ended, 2), "of the run": heartbeat.gaps}
     w.result["message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
     w.result["tree"] = [node.name() for node in QgsProject.instance().layerTreeRoot().children()[0].children()]
@@ -89,7 +90,43 @@ def landcover(w, dock, image, out):
     dock.show_tab("landcover")
     page.form.out.setFilePath("/data/valley/landcover")
     yield 0.3
-    w.picture("qgis-landcover-result", small=True)
+    w.picture("landcover-result", small=True)
+
+
+def change(w, dock, out):
+    """From the simulated land cover to the same with a clearing in the forest."""
+    registry = w.plugin.registry
+    tab = dock.landcover
+    tab.turn_to("change")
+    form = tab.change.form
+    form.map_a.set_path(w.arguments["truth"])
+    form.map_b.set_path(w.arguments["later"])
+    form.out.setFilePath("/data/valley/change")
+    yield 0.3
+    w.picture("change-page", dock)
+    form.out.setFilePath(str(out / "change"))
+    heartbeat = w.heartbeat()
+    click(tab.change.run_button)
+    yield w.until(lambda: registry.runs()[0].job == "landcover-change", 10, "the run of the change")
+    yield w.until(lambda: registry.runs()[0].is_finished, 90, "the change")
+    w.result["change"] = [registry.runs()[0].state, registry.runs()[0].error]
+    if registry.runs()[0].state != "done":
+        return
+    yield w.until(lambda: any("change.tif" in layer.source() for layer in w.layers().values()), 20, "its layers")
+    yield 0.5
+    yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
+    w.result["runs_gaps_ms"].append(heartbeat.stop())
+    w.result["change_message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
+    iface.messageBar().clearWidgets()
+    dock.show_tab("landcover")
+    form.out.setFilePath("/data/valley/change")
+    node = QgsProject.instance().layerTreeRoot().children()[1]
+    node.setItemVisibilityChecked(False)  # the land-cover map: the change stands out from the image
+    yield 0.5
+    yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
+    yield 0.3
+    w.picture("qgis-change", small=True)
+    node.setItemVisibilityChecked(True)
 
 
 def accuracy(w, dock, out):
@@ -128,6 +165,10 @@ def accuracy(w, dock, out):
             yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "a point")
             yield 0.3
             w.result["gaps_ms"]["labelling"] = heartbeat.worst_ms
+            panel.scale.setScale(5000)
+            yield 0.3
+            yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "a point")
+            yield 0.3
             w.picture("qgis-label", small=True)
     heartbeat.stop()
     w.result["labelled"] = [panel.sample.labelled, panel.warning.text()]

@@ -161,6 +161,15 @@ def test_keys_do_all_of_it_on_the_panel_and_on_the_map(panel, iface, points):
     assert ended and not panel.active
 
 
+def test_keys_on_the_map_are_no_labels_while_the_panel_cannot_be_seen(panel, iface, points):
+    panel.hide()
+    QTest.keyClick(iface.canvas, Qt.Key.Key_1)
+    assert table(points)[1]["label"] is None
+    panel.show()
+    QTest.keyClick(iface.canvas, Qt.Key.Key_1)
+    assert table(points)[1]["label"] == 10
+
+
 def test_a_note_is_typed_without_labelling(panel, points):
     panel.activateWindow()
     QTest.keyClick(panel, Qt.Key.Key_N)
@@ -179,6 +188,7 @@ def test_a_note_is_typed_without_labelling(panel, points):
 def test_more_than_ten_classes_have_letters_and_no_command_is_among_them(iface, points):
     classes = [LegendClass(code, f"class {code}", "#808080") for code in range(1, 21)]
     panel = LabelPanel(iface.canvas)
+    panel.show()
     panel.begin(Sample(points), classes)
     QTest.keyClick(panel, Qt.Key.Key_A)
     assert table(points)[1]["label"] == 11
@@ -232,6 +242,7 @@ def test_the_map_and_all_results_are_hidden_and_come_back(iface, points, scene, 
     panel.begin(sample, sample.classes())
     assert shown() == {"image"}, "the points' own marks would cover the pixel"
     root.findLayer(scene.id()).setItemVisibilityChecked(True)
+    panel.show()
     QTest.keyClick(panel, Qt.Key.Key_1)
     assert "Not blind" in panel.warning.text() and "Ebro" in panel.warning.text()
     panel.end()

@@ -263,6 +263,8 @@ class Begun:
 
 
 def test_a_click_on_the_map_asks_for_a_preview_there(dock, iface, scene, monkeypatch):
+    iface.window.show()
+    dock.show()
     tab = dock.show_tab("train")
     tab.labels.form.scenes.set_layers([scene])
     tab.turn_to("preview")
