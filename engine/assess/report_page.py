@@ -31,6 +31,7 @@ def write_report_page(path: Path, *, result: dict[str, Any]) -> None:
             "matrix": _matrix(figures["matrix"]),
             "accuracies": _accuracies(figures),
             "areas": areas,
+            "notes": [] if indicative else _notes(figures),
             "area_unit": _unit(figures)[1],
             "total": wording.area_text(figures["total_area_m2"]),
             "words": _words(figures),
@@ -118,6 +119,24 @@ def _accuracies(figures: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _notes(figures: dict[str, Any]) -> list[str]:
+    """Reasons why something has no value or no usual interval, each once with what it concerns."""
+    found: dict[str, list[str]] = {}
+    for key, title in (
+        ("users_accuracy", "user's accuracy"),
+        ("producers_accuracy", "producer's accuracy"),
+        ("f1", "F1"),
+        ("area_m2", "area"),
+    ):
+        by_why: dict[str, list[str]] = {}
+        for one in figures["classes"]:
+            if one[key] and one[key].get("why"):
+                by_why.setdefault(one[key]["why"], []).append(str(one["code"]))
+        for why, codes in by_why.items():
+            found.setdefault(why, []).append(f"{title} of {', '.join(codes)}")
+    return [f"{why[0].upper()}{why[1:]}: {'; '.join(what)}." for why, what in found.items()]
+
+
 def _unit(figures: dict[str, Any]) -> tuple[float, str]:
     total = figures["total_area_m2"] or 0.0
     return (1e6, "km²") if total >= 1e7 else (1e4, "ha") if total >= 1e5 else (1.0, "m²")
@@ -142,7 +161,7 @@ def _areas(figures: dict[str, Any]) -> dict[str, Any]:
                 "color": one["color"],
                 "mapped": "not known" if mapped is None else wording.number_text(mapped / size),
                 "value": "not known" if value is None else wording.number_text(value / size),
-                "half": "" if area["se"] is None else f"±\u00a0{wording.number_text(1.96 * area['se'] / size)}",
+                "half": "" if area["low"] is None else f"±\u00a0{wording.number_text(1.96 * area['se'] / size)}",
                 "outside": outside,
                 "why": area.get("why", ""),
                 **{

@@ -38,7 +38,7 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
         text += f", producer's {_told(one['producers_accuracy'])}"
         area = one["area_m2"]
         if area is not None and area["value"] is not None:
-            half = "" if area["se"] is None else f" ± {1.96 * area['se'] / 1e6:.3f}"
+            half = "" if area["low"] is None else f" ± {1.96 * area['se'] / 1e6:.3f}"
             text += f", {area['value'] / 1e6:.3f}{half} km²"
         lines.append(text)
     lines.append(f"Report: {result['out']}/{result['outputs']['report']}")

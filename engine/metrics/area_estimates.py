@@ -7,8 +7,9 @@ of Olofsson et al. 2014, "Good practices for estimating area and assessing accur
 Environment 148, 42–57), equations 1 to 11. F1 = 2 Σy / (Σx + Σz) is a ratio of two totals as well (y: map and
 reference agree on the class, x: mapped so, z: so in the reference): its variance is that of equation 28.
 
-Intervals are value ± 1.96 standard errors, cut to what is possible. No kappa: it tells nothing that these do not
-(Olofsson et al. 2014, section 4.4).
+Intervals are value ± 1.96 standard errors, cut to what is possible. Where all points agree the formulas give an error
+of zero: then the interval is the exact binomial one (Clopper and Pearson 1934), or none where there is no such. No
+kappa: it tells nothing that these do not (Olofsson et al. 2014, section 4.4).
 """
 
 from __future__ import annotations
@@ -133,13 +134,42 @@ class _Ratios:
         if below <= 0:
             return SampleEstimate(None, None, None, None, n, empty)
         value = float(self.weights @ y) / below
+        if abs(value - round(value)) < 1e-12:  # sums of the same weights may differ by a bit
+            value = float(round(value))
         variance, why = self._variance(y - value * x, map_class)
         if variance is None:
             return SampleEstimate(value, None, None, None, n, why)
         se = math.sqrt(variance) / below
-        if se == 0:
-            why = "all points agree: the formula gives no error, which is no certainty"
-        return SampleEstimate(value, se, max(0.0, value - Z95 * se), min(1.0, value + Z95 * se), n, why)
+        if se == 0 and not self._whole(map_class):
+            return self._agreeing(value, n, x, map_class)
+        return SampleEstimate(value, se, max(0.0, value - Z95 * se), min(1.0, value + Z95 * se), n)
+
+    def _whole(self, map_class: int | None) -> bool:
+        """Is every pixel that could matter in the sample, so that there is no sampling error?"""
+        sample = self._sample
+        if sample.pixels is None:
+            return False
+        known = sample.stratum_class
+        matters = self._points > 0
+        if map_class is not None and known is not None:
+            matters &= (known == map_class) | (known < 0)
+        return bool((self._points[matters] == sample.pixels[matters]).all())
+
+    def _agreeing(self, value: float, n: int, x: FloatArray, map_class: int | None) -> SampleEstimate:
+        """All points agree, and the formula gives no error: that is no certainty.
+
+        Where the points are one simple random sample (one stratum) the interval is the exact one of a share of 0 or 1
+        of n (Clopper and Pearson 1934); else there is none.
+        """
+        known = self._sample.stratum_class
+        in_one = len(np.unique(self._sample.stratum[x > 0])) == 1
+        alone = len(self._sample.area) == 1 or (map_class is not None and known is not None and map_class in known)
+        if in_one and alone and bool((x[x > 0] == 1).all()) and value in (0.0, 1.0):
+            reach = float(0.025 ** (1 / n))
+            why = "all points agree: exact binomial interval"
+            low, high = (reach, 1.0) if value == 1.0 else (0.0, 1.0 - reach)
+            return SampleEstimate(value, 0.0, low, high, n, why)
+        return SampleEstimate(value, 0.0, None, None, n, "all points agree: they tell no error, which is no certainty")
 
     def _variance(self, rest: FloatArray, map_class: int | None) -> tuple[float | None, str]:
         """Variance of the total of ``rest`` (y − R x), and why there is none."""
@@ -153,6 +183,8 @@ class _Ratios:
             if n == 1:
                 return None, f"stratum {sample.names[stratum]} has one point, which gives no variance"
             inside = rest[sample.stratum == stratum]
+            if np.ptp(inside) == 0:
+                continue  # exactly no variance, which the mean of equal numbers may miss by a bit
             finite = 1.0 if pixels is None else 1.0 - n / pixels
             total += float(sample.area[stratum] ** 2 * finite * inside.var(ddof=1) / n)
         return total, ""

@@ -137,7 +137,8 @@ def test_the_general_estimator_is_olofssons_where_strata_are_classes(case):
         assert producer.value == pytest.approx(made)
         assert producer.se == pytest.approx(np.sqrt(own + made**2 * other) / total, abs=1e-9)
         for one in (user, producer, share, found.f1[k]):
-            assert 0 <= one.low <= one.value <= one.high <= 1
+            assert one.low is None or 0 <= one.low <= one.value <= one.high <= 1
+            assert one.low is not None or (one.se == 0 and one.why)
 
 
 @settings(max_examples=30, deadline=None)
@@ -149,7 +150,11 @@ def test_a_perfect_map(strata):
     assert found.overall.value == pytest.approx(1)
     assert [e.value for e in found.area] == pytest.approx(list(area / area.sum()))
     assert all(e.value == pytest.approx(1) for e in (*found.users, *found.producers, *found.f1))
-    assert "no certainty" in found.users[0].why
+    # No error by the formula is no certainty: an exact interval where there is one, else none.
+    for k, (n, _) in enumerate(strata):
+        assert found.users[k].low == pytest.approx(0.025 ** (1 / n)) and found.users[k].high == 1
+        if len(strata) > 1:
+            assert found.area[k].se == 0 and found.area[k].low is None and "no certainty" in found.area[k].why
 
 
 def test_what_cannot_be_estimated_is_none_with_a_reason():
@@ -166,7 +171,7 @@ def test_what_cannot_be_estimated_is_none_with_a_reason():
         assert not any(isinstance(v, float) and np.isnan(v) for v in one.plain().values())
     # A census has no sampling error, not even of a single pixel.
     census = estimate_accuracy(from_matrix(counts, [10.0, 5.0, 1.0], pixels=np.array([6, 1, 3])))
-    assert census.overall.se == 0
+    assert census.overall.se == 0 and census.overall.low == census.overall.value == census.overall.high
 
 
 def test_post_stratification_joins_rare_classes():
