@@ -138,9 +138,9 @@ class ColumnPass:
         start, stop = self._columns
         height = min(final.shape[1], self._source.grid.height - top)
         cols = slice(start - self._left, stop - self._left)
-        values = activate(
-            final[:, :height, cols], activation=self._settings.activation, temperature=self._settings.temperature
-        )
+        settings = self._settings
+        activation = "none" if settings.logits else settings.activation
+        values = activate(final[:, :height, cols], activation=activation, temperature=settings.temperature)
         if missing is not None:
             values.masked_fill_(missing[None, :height, cols], float("nan"))
         window = Window(top, start, height, stop - start)

@@ -20,7 +20,9 @@ class InferenceSettings:
     missing values become the mean. ``validity`` adds a last input band, 1 where the output will not be missing, else
     0. A pixel is missing in the output, NaN in every class, exactly where ``nodata`` holds: "all" input bands missing,
     or "any" of them. ``batch`` None takes what suits the device. ``activation`` and ``temperature`` act on the blended
-    logits. ``budget_bytes`` is for the arrays of a run; None never splits a scene into groups of columns.
+    logits; with ``logits`` only the temperature does, and ``activation`` is what the caller will do (by its result
+    precisions are compared). ``budget_bytes`` is for the arrays of a run; None never splits a scene into groups of
+    columns.
     """
 
     tile: int = 512
@@ -32,6 +34,7 @@ class InferenceSettings:
     nodata: Nodata = "all"
     activation: Activation = "none"
     temperature: float = 1.0
+    logits: bool = False
     precision: Precision = "auto"
     budget_bytes: int | None = 1 << 30
 

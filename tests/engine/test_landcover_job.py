@@ -240,6 +240,15 @@ def test_all_nodata_is_a_map_of_nothing(tmp_path, model):
     assert summary(result, {})
 
 
+def test_a_radar_image_without_a_value_is_a_map_of_nothing_too(tmp_path):
+    both = str(small.make_model(tmp_path / "both", ("s1", "s2")).folder)
+    path = files.write(tmp_path / "s1.tif", np.full((2, 70, 80), np.nan, np.float32), ("VV", "VH"))
+    result = landcover(path, both)
+    assert result["figures"]["observed_percent"] == 0
+    assert result["figures"]["sensors"] == ["s1"]
+    assert "Backscatter" in (Path(result["out"]) / "report.html").read_text()
+
+
 def test_what_stands_in_the_way_is_one_line(image, model, tmp_path):
     cut = tmp_path / "cut.tif"
     cut.write_bytes(image.read_bytes()[:20_000])

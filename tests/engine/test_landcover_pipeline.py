@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.device import choose_device
 from engine.errors import BandError, ModelError, ParameterError
@@ -20,7 +22,7 @@ from engine.events import Reporter
 from engine.mapping.inference import StreamingInference
 from engine.mapping.landcover.arrays import map_arrays
 from engine.mapping.landcover.choose import automatic
-from engine.mapping.landcover.classes import class_table
+from engine.mapping.landcover.classes import ClassTable, class_table
 from engine.mapping.landcover.classifier import LandcoverModel
 from engine.mapping.landcover.pipeline import LandcoverRule, map_classes
 from engine.mapping.landcover.scene import LandcoverScene
@@ -234,12 +236,32 @@ def test_another_legend_adds_up_what_becomes_one(tmp_path):
     assert own.codes == codes
     assert other.codes == (2, 4, 5), "wetland and mangroves become one"
     chance = np.array([0.4, 0.1, 0.25, 0.25], np.float32)[:, None, None]
-    assert own.decide(chance)[0].item() == 20
-    found, percent = other.decide(chance)
+    assert own.decide(np.log(chance))[0].item() == 20
+    found, percent = other.decide(np.log(chance))
     assert (found.item(), percent.item()) == (5, 50)
     found, percent = other.decide(np.full((4, 2, 2), NAN))
     assert (found == 255).all()
     assert (percent == 255).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 30))
+def test_a_decision_is_the_softmax_of_groups(seed, spread):
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, spread, (5, 70, 3)).astype(np.float32)
+    logits[:, 2, 1] = NAN
+    members = ((3,), (0, 4), (1,))
+    table = ClassTable("x", "x", (7, 9, 11), {}, {}, members, (2,))
+    codes, percent = table.decide(logits)
+    e = np.exp((logits - logits.max(axis=0)).astype(np.float64))
+    chance = np.stack([e[list(m)].sum(axis=0) for m in (*members, (2,))]) / e.sum(axis=0)
+    best = chance[:3].max(axis=0)
+    expected = np.array([7, 9, 11, 0])[np.where(chance[3] > best, 3, chance[:3].argmax(axis=0))]
+    clear = np.abs(np.diff(np.sort(chance, axis=0)[-2:], axis=0)[0]) > 1e-6
+    assert np.array_equal(codes[clear], expected[clear])
+    seen = np.isfinite(best)
+    assert np.abs(percent[seen] - 100 * best[seen]).max() <= 0.51
+    assert (codes[2, 1], percent[2, 1]) == (255, 255)
 
 
 def test_classes_without_a_counterpart_become_unknown(tmp_path):
@@ -255,7 +277,7 @@ def test_classes_without_a_counterpart_become_unknown(tmp_path):
     assert table.codes == (10,)
     assert table.lost == (1, 2)
     chance = np.array([[0.4, 0.6], [0.3, 0.2], [0.3, 0.2]], np.float32)[:, None]
-    codes, percent = table.decide(chance)
+    codes, percent = table.decide(np.log(chance))
     assert codes.tolist() == [[0, 10]]
     assert percent.tolist() == [[40, 60]]
     with pytest.raises(ParameterError, match="no mapping from the legend mine to dfc2020"):

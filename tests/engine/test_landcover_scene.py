@@ -14,6 +14,7 @@ from engine.events import Reporter
 from engine.mapping.landcover.scene import LandcoverScene
 from engine.raster.grid import Window
 from engine.raster.read import open_raster
+from engine.sensors import Unit
 from tests.engine import landcover_scenes as small
 from tests.engine import optical_scenes as files
 
@@ -170,7 +171,7 @@ def test_unclear_input_is_one_line(tmp_path):
     with LandcoverScene.open([str(unnamed)], bands="B02=1,B03=2,B04=3,B08=4") as scene:
         assert scene.optical_bands == ("B02", "B03", "B04", "B08")
     with pytest.raises(ParameterError, match="--units is for Sentinel-1"):
-        LandcoverScene.open([str(image)], unit="db")
+        LandcoverScene.open([str(image)], unit=Unit.DB)
     radar = files.write(tmp_path / "s1.tif", files.backscatter(60, 80), ("VV", "VH"))
     with pytest.raises(ParameterError, match="--scl is for Sentinel-2"):
         LandcoverScene.open([str(radar)], scl=str(image))
@@ -181,6 +182,20 @@ def test_unclear_input_is_one_line(tmp_path):
         LandcoverScene.open([str(image), str(far)])
     with pytest.raises(MissingFileError, match="does not exist"):
         LandcoverScene.open([str(image), str(tmp_path / "none.tif")])
+
+
+def test_sentinel1_in_other_units_and_in_two_files_is_the_same_scene(tmp_path):
+    decibel = files.backscatter(60, 80)
+    both = files.write(tmp_path / "both.tif", decibel, ("VV", "VH"))
+    power = (10 ** (decibel / 10)).astype(np.float32)
+    vv = files.write(tmp_path / "vv.tif", power[:1], ("VV",))
+    vh = files.write(tmp_path / "vh.tif", power[1:], ("VH",))
+    with LandcoverScene.open([str(both)]) as one, LandcoverScene.open([str(vh), str(vv)]) as two:
+        assert two.polarisations == ("VV", "VH")
+        assert two.sensors == ("s1",)
+        assert np.allclose(one.read(one.grid.window), two.read(two.grid.window), atol=1e-3)
+    with pytest.raises(UnitsError):
+        LandcoverScene.open([str(both)], unit=Unit.POWER)
 
 
 def test_the_simple_cloud_test_tells_cloud_from_sand_and_snow():

@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 RGBA = tuple[int, int, int, int]
 
-_ROWS = 64
+_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -41,44 +41,55 @@ class ClassTable:
     members: tuple[tuple[int, ...], ...]
     lost: tuple[int, ...] = ()
 
-    def decide(self, probabilities: FloatArray) -> tuple[U8, U8]:
-        """(codes, per cent) of (outputs, rows, columns) probabilities: the class with the highest probability and that
-        probability, 0…100; 255 in both where it is NaN.
+    def decide(self, logits: FloatArray) -> tuple[U8, U8]:
+        """(codes, per cent) of (outputs, rows, columns) calibrated logits: the class with the highest probability
+        (their softmax) and that probability, 0…100; 255 in both where they are NaN.
 
-        Outputs that become one class are added up before. Where the outputs without a class in this legend (``lost``)
-        have more together than any class, the code is unknown and the per cent that of the best class.
+        Probabilities of outputs that become one class are added up before. Where the outputs without a class in this
+        legend (``lost``) have more together than any class, the code is unknown and the per cent that of the best.
         """
-        shape = probabilities.shape[1:]
+        shape = logits.shape[1:]
         codes, percent = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
         for row in range(0, shape[0], _ROWS):  # small enough to stay in the processor's cache
             part = slice(row, row + _ROWS)
-            codes[part], percent[part] = self._decide(probabilities[:, part])
+            codes[part], percent[part] = self._decide(logits[:, part])
         return codes, percent
 
-    def _decide(self, probabilities: FloatArray) -> tuple[U8, U8]:
-        best = _sum(probabilities, self.members[0]).copy()
+    def _decide(self, logits: FloatArray) -> tuple[U8, U8]:
+        # Softmax and the choice of the class in one go: both need only what is in the cache already.
+        top = logits[0].copy()
+        for plane in logits[1:]:
+            np.maximum(top, plane, out=top)
+        best = _sum(logits, top, self.members[0])
+        total = best.copy()
         codes = np.full(best.shape, self.codes[0], np.uint8)
         for code, members in zip(self.codes[1:], self.members[1:], strict=True):
-            chance = _sum(probabilities, members)
+            chance = _sum(logits, top, members)
+            total += chance
             np.copyto(codes, np.uint8(code), where=chance > best)
             np.maximum(best, chance, out=best)
         if self.lost:
-            codes[_sum(probabilities, self.lost) > best] = UNKNOWN
-        missing = np.isnan(best)
-        np.multiply(best, 100, out=best)
-        np.rint(np.clip(best, 0, 100, out=best), out=best)
+            chance = _sum(logits, top, self.lost)
+            total += chance
+            codes[chance > best] = UNKNOWN
+        missing = np.isnan(total)
+        best /= total
+        best *= 100
+        np.rint(best, out=best)
         if missing.any():
             best[missing] = NOT_OBSERVED
             codes[missing] = NOT_OBSERVED
         return codes, best.astype(np.uint8)
 
 
-def _sum(probabilities: FloatArray, members: tuple[int, ...]) -> FloatArray:
-    """The sum of some planes; of a single one the plane itself."""
-    total = probabilities[members[0]]
-    for member in members[1:]:
-        total = total + probabilities[member]
-    return total
+def _sum(logits: FloatArray, top: FloatArray, members: tuple[int, ...]) -> FloatArray:
+    """Σ exp(logit − top) over some outputs: their probabilities but for a factor."""
+    total: FloatArray | None = None
+    for member in members:
+        part = np.subtract(logits[member], top)
+        np.exp(part, out=part)
+        total = part if total is None else np.add(total, part, out=total)
+    return np.zeros_like(top) if total is None else total
 
 
 def class_table(card: Card, legend: str | None = None) -> ClassTable:

@@ -39,9 +39,8 @@ class LandcoverModel:
 
     A "two-sensor-unet" maps from either sensor alone (``either``); any other network of two sensors needs both.
 
-    Normalisation, tile, overlap and temperature come from the card; probabilities are the softmax (sigmoid) of the
-    blended logits divided by the temperature. Raises ModelError when the bundle is for something else or its weights
-    are damaged, DeviceError for a device that is not there.
+    Normalisation, tile, overlap and temperature come from the card. Raises ModelError when the bundle is for something
+    else or its weights are damaged, DeviceError for a device that is not there.
     """
 
     def __init__(self, bundle: Bundle, *, device: str | Device = "auto", why: str | None = None) -> None:
@@ -61,6 +60,7 @@ class LandcoverModel:
                 validity=card.network.validity,
                 activation=card.activation,
                 temperature=card.temperature,
+                logits=True,
             ),
             device=device if isinstance(device, Device) else choose_device(device),
         )
@@ -115,10 +115,11 @@ class LandcoverModel:
                 "so expect less accuracy."
             )
 
-    def probabilities(
+    def logits(
         self, scene: LandcoverScene, clouds: RowSpool, reporter: Reporter, *, watch: Watch | None = None
     ) -> Iterator[tuple[Window, FloatArray]]:
-        """Windows that cover ``scene.grid`` once, with float32 (classes, rows, columns) calibrated probabilities.
+        """Windows that cover ``scene.grid`` once, with float32 (classes, rows, columns) logits, divided by the card's
+        temperature: their softmax is the calibrated probability.
 
         NaN where the scene shows nothing to the model: no valid value, or only what clouds hide, and then ``clouds``
         holds :data:`UNDER_CLOUD` there (0 elsewhere) as soon as the window has come. Valid is a pixel of a sensor where
@@ -128,7 +129,7 @@ class LandcoverModel:
         source = _ModelSource(scene, self, clouds, watch)
         with contextlib.closing(self._engine.stream(source, reporter)) as strips:
             for window, values in strips:
-                yield window, np.concatenate([1 - values, values]) if self.card.activation == "sigmoid" else values
+                yield window, np.concatenate([0 * values, values]) if self.card.activation == "sigmoid" else values
 
     def facts(self) -> dict[str, Any]:
         """JSON-able facts of the last run."""

@@ -13,7 +13,7 @@ from engine.events import Reporter
 from engine.mapping.scene.bands import parse_band_numbers
 from engine.mapping.scene.opening import ImageFile
 from engine.mapping.scene.products import band_in_name, find_product, is_product
-from engine.mapping.scene.sentinel1 import Sentinel1File, sentinel1_of
+from engine.mapping.scene.sentinel1 import Sentinel1File, sentinel1_of_all
 from engine.mapping.scene.sentinel2 import (
     Sentinel2File,
     find_optical_bands,
@@ -92,9 +92,10 @@ def open_images(
         given = parse_band_numbers(bands) if bands is not None else None
         chosen = _takes_numbers(rasters, given[0] if given else None)
         sensors = [given[0] if given and raster in chosen else _sensor_of(raster) for raster in rasters]
-        for raster, sensor in zip(rasters, sensors, strict=True):
-            if sensor is SENTINEL1:
-                images.radar.append(sentinel1_of(raster, bands=bands if raster in chosen else None, unit=unit))
+        radar = [raster for raster, sensor in zip(rasters, sensors, strict=True) if sensor is SENTINEL1]
+        if radar:
+            numbers = [bands if raster in chosen else None for raster in radar]
+            images.radar = sentinel1_of_all(radar, bands=numbers, unit=unit)
         light = [raster for raster, sensor in zip(rasters, sensors, strict=True) if sensor is SENTINEL2]
         images.light = _optical_files(light, {id(r): bands for r in chosen})
         _check_dates(images.radar)

@@ -2,7 +2,7 @@
 
 Passes over the scene, each in memory of one strip:
 
-1. the model's probabilities become a code and a per cent for each pixel, which go to spools;
+1. the model's logits become a code and a per cent for each pixel, which go to spools;
 2. patches below the minimum mapping unit are found (:mod:`engine.mapping.landcover.patches`);
 3. they get their neighbours' class, and the sinks are fed.
 
@@ -92,7 +92,8 @@ def map_classes(
     width = scene.grid.width
     with ExitStack() as stack:
         codes, percent, clouds = (stack.enter_context(RowSpool(width, folder)) for _ in range(3))
-        for window, values in model.probabilities(scene, clouds, reporter.part(0.0, 0.85), watch=watch):
+        reporter.progress(0.0, "inference", "Starting the network")
+        for window, values in model.logits(scene, clouds, reporter.part(0.0, 0.85), watch=watch):
             found, chance = table.decide(values)
             codes.write(window, found)
             percent.write(window, chance)

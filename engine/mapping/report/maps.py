@@ -65,7 +65,7 @@ def png(figure: Figure) -> bytes:
     canvas.draw()
     stream = io.BytesIO()
     pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -92,21 +93,31 @@ def open_sentinel1(path: str, *, what: str, bands: str | None, unit: Unit | None
 
 def sentinel1_of(raster: Raster, *, bands: str | None, unit: Unit | None) -> Sentinel1File:
     """:func:`open_sentinel1` for a raster that is open already; it is closed when this fails."""
+    return sentinel1_of_all([raster], bands=[bands], unit=unit)[0]
+
+
+def sentinel1_of_all(
+    rasters: Sequence[Raster], *, bands: Sequence[str | None], unit: Unit | None
+) -> list[Sentinel1File]:
+    """Files of one scene, ``bands`` of each as for :func:`open_sentinel1`: the unit is judged over all of them, so that
+    a polarisation in a file of its own is not judged alone. All are closed when this fails."""
     try:
-        numbers = find_polarisations(raster, numbers=bands)
-        samples: dict[str, list[np.ndarray]] = {pol: [] for pol in numbers}
-        for window in sample_windows(raster.grid, size=256, along=5):
-            for pol, plane in zip(numbers, raster.read(window, list(numbers.values())), strict=True):
-                samples[pol].append(plane[np.isfinite(plane)])
+        numbers = [find_polarisations(r, numbers=given) for r, given in zip(rasters, bands, strict=True)]
+        samples: dict[str, list[np.ndarray]] = {}
+        for raster, own in zip(rasters, numbers, strict=True):
+            for window in sample_windows(raster.grid, size=256, along=5):
+                for pol, plane in zip(own, raster.read(window, list(own.values())), strict=True):
+                    samples.setdefault(pol, []).append(plane[np.isfinite(plane)])
         finding = detect_unit(
             {pol: np.concatenate(parts) for pol, parts in samples.items()},
-            names=tuple(raster.names[number - 1] for number in numbers.values()),
-            tags=raster.tags,
-            dtype=raster.dtype,
+            names=tuple(r.names[n - 1] for r, own in zip(rasters, numbers, strict=True) for n in own.values()),
+            tags={key: text for raster in rasters for key, text in raster.tags.items()},
+            dtype=rasters[0].dtype,
             declared=unit,
-            path=str(raster.path),
+            path=str(rasters[0].path),
         )
     except BaseException:
-        raster.close()
+        for raster in rasters:
+            raster.close()
         raise
-    return Sentinel1File(raster=raster, bands=numbers, unit=finding)
+    return [Sentinel1File(raster=r, bands=own, unit=finding) for r, own in zip(rasters, numbers, strict=True)]
