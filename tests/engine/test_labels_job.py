@@ -311,3 +311,40 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
     (tmp_path / "run" / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="not empty"):
         finetune(tmp_path / "run", **given)
+
+
+def test_a_whole_network_is_trained(tmp_path):
+    truth, given = fields(tmp_path)
+    options = {**given, "head": "network", "steps": 40, "lr": 0.005, "width": 0.0625, "encoder": "random"}
+    result = finetune(tmp_path / "run", **options)
+    figures = result["figures"]
+    assert figures["head"] == "network"
+    assert 0 < figures["steps"] <= 40
+    bundle = load_bundle(tmp_path / "run" / "model")
+    assert bundle.card.network.architecture == "resnet-unet"
+    assert figures["overall_accuracy"]["value"] > 0.5  # 40 steps of a tiny network; a guess has 1/3
+    assert mapped(bundle, given["scene"], truth) > 0.5
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["validation_loss"] for row in rows if "validation_loss" in row]
+    assert len(losses) == 20
+    assert [row["step"] for row in rows if row.get("validation_loss") == min(losses)] == [figures["steps"]]
+    again = finetune(tmp_path / "again", **options)
+    assert again["model"]["sha256"] == result["model"]["sha256"]
+
+
+def test_a_network_goes_on_from_a_pretrained_one_within_its_time(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    bands = [("s2", n, "reflectance", 0.1) for n in ("B02", "B04", "B08", "B12")]
+    starter(tmp_path, monkeypatch, Segmenter(bands=4, classes=2, width=0.0625), bands)
+    _, given = fields(tmp_path)
+    result = finetune(tmp_path / "run", **given, head="network", steps=100_000, time_limit=0.03)
+    assert result["figures"]["pretrained"] == "landcover"
+    assert result["seconds"] < 60
+    assert result["figures"]["overall_accuracy"]["value"] is not None
+
+
+def test_a_network_needs_something_to_hold_out(tmp_path):
+    _, given = fields(tmp_path)
+    with pytest.raises(ParameterError, match="nothing can be held out"):
+        finetune(tmp_path / "run", **given, head="network", block_m=100_000)
+    assert not (tmp_path / "run").exists()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.models.card import BandInput
 from engine.models.pixel import WIDE, PixelSegmenter
+from engine.models.segmenter import Segmenter
 from engine.raster.grid import Window
 from engine.training.labels.pixels import LabelPixels
 from engine.training.labels.scene import LabelScene
@@ -22,7 +23,10 @@ _HALO = 64
 """Pixels around a tile that a trunk sees too, as much as tiles overlap in mapping."""
 
 
-@torch.no_grad()
+Mapper = Segmenter | PixelSegmenter
+Describe = Callable[[Tensor], Tensor]
+
+
 def known_of(
     network: PixelSegmenter,
     scene: LabelScene,
@@ -35,8 +39,30 @@ def known_of(
     """(n, known) float32 of :meth:`PixelSegmenter.describe` for the labelled pixels, and bool (n,): which of them have
     a valid value in every band. ``inputs`` normalise the scene's bands, in its order; ``told`` hears the share done."""
     network = network.to(device).eval()
-    halo = _HALO if network.trunk is not None else WIDE // 2
-    values = torch.zeros(len(pixels), network.known)
+    return _gathered(network.describe, network.known, _halo(network), scene, pixels, inputs, device=device, told=told)
+
+
+def scores_of(
+    network: Mapper, scene: LabelScene, pixels: LabelPixels, inputs: Sequence[BandInput], *, device: torch.device
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    """(n, classes) float32 logits of the labelled pixels, and bool (n,) as :func:`known_of`."""
+    network = network.to(device).eval()
+    return _gathered(network, network.classes, _halo(network), scene, pixels, inputs, device=device)
+
+
+@torch.no_grad()
+def _gathered(
+    describe: Describe,
+    count: int,
+    halo: int,
+    scene: LabelScene,
+    pixels: LabelPixels,
+    inputs: Sequence[BandInput],
+    *,
+    device: torch.device,
+    told: Callable[[float], None] = lambda share: None,
+) -> tuple[Tensor, NDArray[np.bool_]]:
+    values = torch.zeros(len(pixels), count)
     valid = np.zeros(len(pixels), bool)
     tile = pixels.row // _CORE * (scene.grid.width // _CORE + 1) + pixels.col // _CORE
     order = np.argsort(tile, kind="stable")
@@ -46,30 +72,34 @@ def known_of(
         here = order[first:last]
         row, col = int(pixels.row[here[0]]) // _CORE * _CORE, int(pixels.col[here[0]]) // _CORE * _CORE
         window = Window(row, col, _CORE, _CORE).grow(halo)
-        x, missing = _normalised(scene.read(window), inputs)
-        known = network.describe(x[None].to(device))[0].cpu()
+        x, missing = normalised(scene.read(window), inputs)
+        found = describe(x[None].to(device))[0].float().cpu()
         r, c = pixels.row[here] - window.row, pixels.col[here] - window.col
-        values[torch.from_numpy(here)] = known[:, torch.from_numpy(r), torch.from_numpy(c)].T
+        values[torch.from_numpy(here)] = found[:, torch.from_numpy(r), torch.from_numpy(c)].T
         valid[here] = ~missing[r, c]
     return values, valid
 
 
+def _halo(network: Mapper) -> int:
+    return WIDE // 2 if isinstance(network, PixelSegmenter) and network.trunk is None else _HALO
+
+
 @torch.no_grad()
 def logits_of(
-    network: PixelSegmenter, scene: LabelScene, window: Window, inputs: Sequence[BandInput], *, device: torch.device
+    network: Mapper, scene: LabelScene, window: Window, inputs: Sequence[BandInput], *, device: torch.device
 ) -> tuple[Tensor, NDArray[np.bool_]]:
     """float32 (classes, rows, columns) of ``window``, at once, and bool (rows, columns): where a band is missing."""
-    halo = _HALO if network.trunk is not None else WIDE // 2
+    halo = _halo(network)
     rows, cols = (math.ceil((side + 2 * halo) / network.divisor) * network.divisor for side in window.shape)
     whole = Window(window.row - halo, window.col - halo, rows, cols)
-    x, missing = _normalised(scene.read(whole), inputs)
+    x, missing = normalised(scene.read(whole), inputs)
     inside = slice(halo, halo + window.height), slice(halo, halo + window.width)
     logits = network.to(device).eval()(x[None].to(device))[0].cpu()
     return logits[:, inside[0], inside[1]], missing[inside]
 
 
-def _normalised(planes: NDArray[np.float32], inputs: Sequence[BandInput]) -> tuple[Tensor, NDArray[np.bool_]]:
-    """Normalised values, 0 where missing, and bool (rows, columns): where a band is."""
+def normalised(planes: NDArray[np.float32], inputs: Sequence[BandInput]) -> tuple[Tensor, NDArray[np.bool_]]:
+    """Normalised values (bands, rows, columns), 0 where missing, and bool (rows, columns): where a band is."""
     mean = np.array([one.mean for one in inputs], np.float32)[:, None, None]
     std = np.array([one.std for one in inputs], np.float32)[:, None, None]
     missing = ~np.isfinite(planes)

@@ -78,13 +78,13 @@ class HeldOut:
         }
 
 
-def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int) -> HeldOut:
+def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int, *, part: Ints | None = None) -> HeldOut:
     """Measure ``scores`` (n, classes), logits of pixels, each from a head that did not see its fold, with their
     ``labels``, ``fold`` and ``block`` (n,).
 
     Pixels of a class that lies in one fold only are left out: no head could know it there. The temperature is of all
-    pixels; the confidences of each fold are calibrated by that of the others. Logits that are NaN (nothing was held
-    out) give a temperature of 1 and empty figures.
+    pixels; the confidences of each ``part`` (default: the fold) are calibrated by that of the others. Logits that are
+    NaN (nothing was held out) give a temperature of 1 and empty figures.
     """
     truth = labels
     in_fold = np.zeros((int(fold.max()) + 1 if len(fold) else 1, classes), bool)
@@ -95,15 +95,16 @@ def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int) 
     if len(seen) == 0:
         nothing = np.zeros((0, classes, classes), np.int64)
         return HeldOut(1.0, nothing, np.zeros((0, 2, 101), np.int64), np.zeros(classes, bool))
-    truth, fold, block = truth[seen], fold[seen], block[seen]
+    part = fold if part is None else part
+    truth, part, block = truth[seen], part[seen], block[seen]
     logits = torch.from_numpy(scores[seen])
     matrices = np.zeros((blocks, classes, classes), np.int64)
     mapped = logits.argmax(1).numpy()
     np.add.at(matrices, (block, truth, mapped), 1)
     tables = np.zeros((blocks, 2, 101), np.int64)
-    for one in np.unique(fold):
-        others = torch.from_numpy(np.flatnonzero(fold != one))
-        own = np.flatnonzero(fold == one)
+    for one in np.unique(part):
+        others = torch.from_numpy(np.flatnonzero(part != one))
+        own = np.flatnonzero(part == one)
         temperature = fit_temperature(logits[others], torch.from_numpy(truth)[others])
         highest = (logits[torch.from_numpy(own)] / temperature).softmax(1).amax(1)
         percent = (100 * highest).round().to(torch.int64).numpy()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.events import Reporter
 from engine.models.pixel import PixelSegmenter
+from engine.models.segmenter import Segmenter
 from engine.training.labels.blocks import Blocks, split_by_block
 from engine.training.labels.data import LabelData, without_missing
 from engine.training.labels.features import known_of
@@ -32,16 +33,17 @@ Row = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came out: the ``network`` in evaluation mode on the processor, the ``data`` that were used (valid pixels
-    only), their ``blocks``, the ``choice``, what held-out pixels tell, and ``pixels`` fitted to and judged."""
+    """What came out: the ``network`` in evaluation mode, the ``data`` that were used (valid pixels only), their
+    ``blocks``, what held-out pixels tell, the number of pixels ``fitted_to``; of a pixel head its ``choice``, of a
+    whole network the ``steps`` after which it was best."""
 
-    network: PixelSegmenter
+    network: PixelSegmenter | Segmenter
     data: LabelData
     blocks: Blocks
-    choice: Choice
-    losses: tuple[tuple[Choice, float], ...]
     measured: HeldOut
     fitted_to: int
+    choice: Choice | None = None
+    steps: int | None = None
 
 
 def fit_pixel_head(
@@ -59,7 +61,7 @@ def fit_pixel_head(
     The same input gives the same weights to the bit on one machine. Raises the errors of :func:`without_missing`.
     """
     part = reporter.part(0.0, 0.35)
-    data, thinned = _thinned(data)
+    data, thinned = thinned_data(data)
     if thinned:
         reporter.log(f"{thinned:,} labelled pixels of large polygons are not looked at: {MOST_PIXELS:,} are enough.")
     blank = trunk.network(len(data.table), waves=0)
@@ -102,10 +104,11 @@ def fit_pixel_head(
     found = select(inputs, labels, blocks.fold, fit_on, _units(data), classes, waves=waves, told=told)
     measured = held_out(found.held_out, labels, blocks.fold, blocks.block, classes)
     network = _assembled(trunk, classes, found, waves, centre, spread)
-    return Fitted(network, data, blocks, found.choice, found.losses, measured, len(fit_on))
+    return Fitted(network, data, blocks, measured, len(fit_on), choice=found.choice)
 
 
-def _thinned(data: LabelData) -> tuple[LabelData, int]:
+def thinned_data(data: LabelData) -> tuple[LabelData, int]:
+    """The data with at most about :data:`MOST_PIXELS` pixels, and how many were passed over."""
     total = sum(len(one) for one in data.pixels)
     if total <= MOST_PIXELS:
         return data, 0

@@ -24,6 +24,7 @@ from engine.training.labels.places import places_of
 from engine.training.labels.report import labels_report_html
 from engine.training.labels.told import card_of, doubts, figures_of
 from engine.training.labels.trunk import Trunk, find_trunk
+from engine.training.labels.wholenet import fit_network
 from engine.training.metrics_log import METRICS, MetricsLog, read_metrics
 from engine.training.report.reliability import Reliability, reliability_svg
 from engine.training.report.run import svg_uri
@@ -32,6 +33,8 @@ from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, re
 from engine.version import VERSION
 
 _MODEL = "model"
+MANY_PIXELS, MANY_FEATURES = 100_000, 300
+"""From so many on a whole network is trained where nothing else is asked for."""
 
 
 def run(request: FinetuneRequest, reporter: Reporter) -> dict[str, Any]:
@@ -67,15 +70,19 @@ def _run(
     trunk = _trunk(request, data, reporter)
     with RunFolder(request, job="finetune", main=True, keeps=()) as folder:
         with MetricsLog(folder.path, tensorboard=request.tensorboard) as log:
-            fitted = fit_pixel_head(
-                data,
-                trunk,
-                block_m=request.block_m,
-                seed=request.seed,
-                device=device.torch,
-                reporter=reporter.part(0.15, 0.85),
-                log=log.write,
-            )
+            part = reporter.part(0.15, 0.85)
+            if _head(request, data) == "network":
+                fitted = fit_network(data, trunk, request, device=device.torch, reporter=part, log=log.write)
+            else:
+                fitted = fit_pixel_head(
+                    data,
+                    trunk,
+                    block_m=request.block_m,
+                    seed=request.seed,
+                    device=device.torch,
+                    reporter=part,
+                    log=log.write,
+                )
         for line in (*fitted.data.ignored, *doubts(fitted)):
             reporter.warn(line)
         reporter.progress(0.88, "save", "Writing the model")
@@ -104,6 +111,14 @@ def _run(
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(Path(request.out).expanduser().absolute())}
+
+
+def _head(request: FinetuneRequest, data: LabelData) -> str:
+    """The head that is asked for; ``auto``: a network where labels are many and of one sensor, else the pixel head."""
+    if request.head != "auto":
+        return request.head
+    many = sum(map(len, data.pixels)) >= MANY_PIXELS and int(data.features().sum()) >= MANY_FEATURES
+    return "network" if many and len(data.scenes[0].sensors) == 1 else "pixel"
 
 
 def _check(request: FinetuneRequest) -> None:

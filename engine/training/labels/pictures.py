@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from engine.mapping.report.pictures import UNSEEN, backscatter_rgb, reflectance_rgb
-from engine.models.pixel import PixelSegmenter
 from engine.raster.grid import Window
 from engine.training.labels.classes import ClassTable
-from engine.training.labels.features import logits_of
+from engine.training.labels.features import Mapper, logits_of
 from engine.training.labels.pixels import LabelPixels
 from engine.training.labels.scene import LabelScene
 from engine.training.labels.trunk import Trunk
@@ -39,7 +38,7 @@ def fullest_window(pixels: LabelPixels, *, side: int = SIDE) -> Window:
 
 
 def preview(
-    network: PixelSegmenter,
+    network: Mapper,
     scene: LabelScene,
     pixels: LabelPixels,
     table: ClassTable,

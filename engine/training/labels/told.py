@@ -44,9 +44,10 @@ def figures_of(fitted: Fitted, trunk: Trunk, *, unknown_share: float) -> dict[st
         "temperature": measured.temperature,
         "unknown_below": measured.unknown_below(unknown_share),
         "legend": data.table.legend,
-        "head": "pixel",
-        "penalty": fitted.choice.penalty,
-        "cosines": fitted.choice.waves,
+        "head": "network" if fitted.choice is None else "pixel",
+        "penalty": fitted.choice.penalty if fitted.choice else None,
+        "cosines": fitted.choice.waves if fitted.choice else None,
+        "steps": fitted.steps,
         "pretrained": trunk.name,
         "pretrained_note": trunk.note,
         "bands": {s: [b.name for b in trunk.inputs if b.sensor == s] for s in data.scenes[0].sensors},
@@ -76,6 +77,11 @@ def doubts(fitted: Fitted) -> list[str]:
             f"Labels of {', '.join(alone)} lie in one block only: the figures do not cover "
             f"{'it' if len(alone) == 1 else 'them'}. Label more places of {'it' if len(alone) == 1 else 'them'}."
         )
+    if fitted.choice is None:
+        found.append(
+            "One fold of the blocks was held out; it chose the step and the temperature too, so its figures flatter a "
+            "little."
+        )
     if len(fitted.measured.matrices) < 8:
         found.append(
             f"Only {len(fitted.measured.matrices)} blocks hold labels that can be judged: intervals over so few are "
@@ -100,10 +106,13 @@ def card_of(fitted: Fitted, trunk: Trunk, *, name: str, licence: str, figures: d
         if one["iou"]["value"] is not None and one["iou"]["n"] > 1
     ]
     start = f" on features of the model {trunk.name}" if trunk.name else ""
+    what = "A linear layer over pixels and their neighbourhoods"
+    if fitted.choice is None:
+        start, what = (f" from the model {trunk.name}" if trunk.name else ""), "A network"
     return {
         "name": name,
         "title": f"Land cover from {' and '.join(titles)}, from own labels",
-        "description": f"A linear layer over pixels and their neighbourhoods{start}, trained by 'engine finetune' on "
+        "description": f"{what}{start}, trained by 'engine finetune' on "
         f"{figures['features']:,} labelled features ({figures['pixels']:,} pixels).",
         "licence": licence,
         "task": "landcover",
@@ -116,7 +125,7 @@ def card_of(fitted: Fitted, trunk: Trunk, *, name: str, licence: str, figures: d
         "temperature": figures["temperature"],
         "network": {},
         "tile": 256,
-        "overlap": 64 if trunk.segmenter is not None else 32,
+        "overlap": 64 if trunk.segmenter is not None or fitted.choice is None else 32,
         "trained_on": _sources(data.layers, trunk),
         "figures": measured,
     }

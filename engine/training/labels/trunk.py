@@ -31,6 +31,23 @@ class Trunk:
     sha256: str | None = None
     note: str = ""
 
+    def whole(self, classes: int, *, width: float) -> Segmenter:
+        """A network to be trained whole: encoder and decoder of the trunk with a new head, or new weights and
+        ``width`` where there is none."""
+        if self.segmenter is None:
+            return Segmenter(bands=len(self.inputs), classes=classes, width=width)
+        encoder = self.segmenter.encoder
+        made = Segmenter(
+            bands=len(self.inputs),
+            classes=classes,
+            encoder=encoder.name,
+            width=encoder.width,
+            features=self.segmenter.features,
+        )
+        made.encoder.load_state_dict(encoder.state_dict())
+        made.decoder.load_state_dict(self.segmenter.decoder.state_dict())
+        return made
+
     def network(self, classes: int, *, waves: int) -> PixelSegmenter:
         """A new network with this trunk, the rest not fitted yet, in evaluation mode."""
         if self.segmenter is None:
