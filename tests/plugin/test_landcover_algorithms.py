@@ -30,7 +30,7 @@ from qgis.core import (
 
 from plugin.engine_client.command_line import engine_command
 from plugin.engine_client.locate import CHECKOUT, EngineLocation
-from plugin.engine_client.runs import DONE, FAILED, RunRegistry
+from plugin.engine_client.runs import CANCELLED, DONE, FAILED, RunRegistry
 from plugin.engine_client.settings import environment_python, user_models_folder
 from plugin.layers.results import load_results, run_layers
 from plugin.processing.model_names import model_names
@@ -190,6 +190,26 @@ def test_training_ends_with_a_model_in_the_list(trained, registry, work):
     record = next(r for r in registry.runs() if r.job == "finetune")
     assert record.state == DONE and record.title == f"Land-cover model – {MODEL}"
     assert "--labels-from" in record.command and "--task landcover" in record.command
+
+
+def test_a_cancelled_training_leaves_nothing(run, work, registry, tmp_path):
+    def changed(run_id):
+        if registry.run(run_id).fraction > 0.15:  # labels are read, the model is being fitted
+            registry.cancel(run_id)
+
+    registry.changed.connect(changed)
+    try:
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:train_landcover")
+        parameters = {
+            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": drawn_labels(work), "CLASS_FIELD": "class",
+            "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
+        }  # fmt: skip
+        feedback = Feedback()
+        results, good = algorithm.run(parameters, QgsProcessingContext(), feedback)
+    finally:
+        registry.changed.disconnect(changed)
+    assert not good and not results and registry.runs()[0].state == CANCELLED, feedback.lines
+    assert not (tmp_path / "out").exists() and not (user_models_folder() / "never").exists()
 
 
 def test_the_user_s_models_lie_where_the_engine_says(work):
