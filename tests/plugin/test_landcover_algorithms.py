@@ -314,6 +314,26 @@ def test_change_between_two_maps(run, mapped, work, registry, tmp_path):
         QgsProject.instance().clear()
 
 
+def test_classes_are_merged_without_the_model(run, mapped, registry, tmp_path):
+    codes = gdal.Open(mapped["LANDCOVER"]).ReadAsArray()
+    first, second = [int(c) for c in np.unique(codes) if c not in (0, 255)][:2]
+    results = run(
+        "landcover_legend",
+        {"MAP": mapped["LANDCOVER"], "MERGE": f"{first}+{second}={second}", "OUTPUT": str(tmp_path / "merged")},
+    )
+    merged = gdal.Open(results["LANDCOVER"]).ReadAsArray()
+    np.testing.assert_array_equal(merged, np.where(codes == first, second, codes))
+    assert registry.runs()[0].command == json.loads(Path(results["RESULT"]).read_text())["command"]
+    try:
+        (layer,) = load_results(tmp_path / "merged")
+        drawn = layer.renderer().classes()
+        assert {int(c.value) for c in drawn} == set(np.unique(merged).tolist()) - {255}
+        assert all(c.color.alpha() == 255 and c.label.endswith("%)") for c in drawn)
+        assert "#8a949b" not in {c.color.name() for c in drawn}, "as the file says"
+    finally:
+        QgsProject.instance().clear()
+
+
 def test_a_sample_labelled_and_assessed(run, mapped, work, registry, tmp_path):
     sample = run(
         "sample_points", {"MAP": mapped["LANDCOVER"], "POINTS": 60, "MIN_POINTS": 4, "OUTPUT": str(tmp_path / "sample")}
