@@ -11,6 +11,7 @@ POSITIONAL = {
     "flood": ("post",),
     "landcover": ("scene",),
     "landcover-change": ("map_a", "map_b"),
+    "landcover-legend": ("map",),
     "assess-sample": ("map",),
     "assess-report": ("sample",),
 }

@@ -10,6 +10,16 @@ def _has_zones(result: Result) -> bool:
     return bool(result.get("figures", {}).get("zones"))
 
 
+_MAP = Role(
+    "landcover",
+    "landcover.tif",
+    "Land cover",
+    "Land cover by class codes of the legend that the file names; 0 unknown (cloud, or less sure than the threshold), "
+    "255 not observed.",
+    style_landcover,
+    expanded=True,
+)
+
 LANDCOVER_PRODUCT = Product(
     job="landcover",
     title="Land cover",
@@ -26,15 +36,7 @@ LANDCOVER_PRODUCT = Product(
             expanded=True,
             made=_has_zones,
         ),
-        Role(
-            "landcover",
-            "landcover.tif",
-            "Land cover",
-            "Land cover by class codes of the legend that the file names; 0 unknown (cloud, or less sure than the "
-            "threshold), 255 not observed.",
-            style_landcover,
-            expanded=True,
-        ),
+        _MAP,
         Role(
             "confidence",
             "confidence.tif",
@@ -54,4 +56,13 @@ LANDCOVER_PRODUCT = Product(
             visible=False,
         ),
     ),
+)
+
+LEGEND_PRODUCT = Product(
+    job="landcover-legend",
+    title="Land cover",
+    topic="imageryBaseMapsEarthCover",
+    keywords=("land cover", "legend"),
+    attributed=False,
+    roles=(_MAP,),
 )

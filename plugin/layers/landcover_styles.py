@@ -8,6 +8,7 @@ from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsColorRampShader,
     QgsMapLayer,
+    QgsPalettedRasterRenderer,
     QgsRasterLayer,
     QgsRasterShader,
     QgsRendererCategory,
@@ -20,7 +21,7 @@ from qgis.PyQt.QtGui import QColor
 from .palette import cased_outline, label_settings, outline, quoted, set_aliases, set_labels, set_palette, tip_text
 from .product import Result
 
-UNKNOWN = 0
+UNKNOWN, NOT_OBSERVED = 0, 255
 _CONFIDENCE = (
     (40, "#ffffcc", "below 40 %"),
     (60, "#a1dab4", "40 – 60 %"),
@@ -46,7 +47,7 @@ _ALIASES = {
 def class_rows(result: Result) -> list[dict[str, Any]]:
     """The classes that occur, in the legend's order, unknown last: ``code``, ``name``, ``color``, ``share`` (0–1)."""
     rows = result.get("figures", {}).get("classes") or []
-    return [row for row in rows if row.get("pixels", 1)]
+    return [row for row in rows if row.get("pixels", 1) and row["code"] != NOT_OBSERVED]
 
 
 def share_text(share: float | None) -> str:
@@ -59,12 +60,20 @@ def share_text(share: float | None) -> str:
 
 def style_landcover(layer: QgsRasterLayer, result: Result) -> None:
     """The classes that occur, each in its colour, with its share of the observed area."""
-    entries = []
-    for row in class_rows(result):
-        share = share_text(row.get("share"))
-        entries.append((int(row["code"]), f"{row['name']} ({share})" if share else row["name"], row["color"]))
+    rows, entries = class_rows(result), []
+    total = sum(row.get("area_m2") or 0 for row in rows)
+    own = {int(c.value): c.color.name() for c in _color_table(layer)}
+    for row in rows:
+        share = share_text(row["share"] if "share" in row else (row.get("area_m2") or 0) / total if total else None)
+        name = f"{row['name']} ({share})" if share else row["name"]
+        entries.append((int(row["code"]), name, row.get("color") or own.get(int(row["code"]), "#8a949b")))
     if entries:
         set_palette(layer, entries)
+
+
+def _color_table(layer: QgsRasterLayer) -> list[QgsPalettedRasterRenderer.Class]:
+    """The classes of the file's own colour table."""
+    return list(QgsPalettedRasterRenderer.colorTableToClassData(layer.dataProvider().colorTable(1)))
 
 
 def style_confidence(layer: QgsRasterLayer, result: Result) -> None:

@@ -36,6 +36,7 @@ class SameSceneProvider(QgsProcessingProvider):
         from .flood import FloodAlgorithm
         from .landcover import LandcoverAlgorithm
         from .landcover_change import LandcoverChangeAlgorithm
+        from .landcover_legend import LandcoverLegendAlgorithm
         from .sample_points import SamplePointsAlgorithm
         from .train_landcover import TrainLandcoverAlgorithm
 
@@ -43,6 +44,7 @@ class SameSceneProvider(QgsProcessingProvider):
             FloodAlgorithm,
             LandcoverAlgorithm,
             LandcoverChangeAlgorithm,
+            LandcoverLegendAlgorithm,
             TrainLandcoverAlgorithm,
             SamplePointsAlgorithm,
             AccuracyAlgorithm,

@@ -59,6 +59,16 @@ def change_help(tr: Callable[[str], str]) -> str:
     return _paragraphs(parts)
 
 
+def legend_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:landcover_legend`` (HTML)."""
+    parts = (
+        tr("Brings a finished land-cover map to another legend, merges classes, or both, without running the model "
+           "again. Where the new legend has no counterpart of a class, the pixels become unknown."),
+        tr("<b>Result.</b> <i>landcover.tif</i> in the new codes, with names and colours, and <i>result.json</i>."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
 def sample_help(tr: Callable[[str], str]) -> str:
     """Help of ``samescene:sample_points`` (HTML)."""
     parts = (

@@ -30,7 +30,7 @@ from qgis.core import (
 
 from plugin.engine_client.command_line import engine_command
 from plugin.engine_client.locate import CHECKOUT, EngineLocation
-from plugin.engine_client.runs import DONE, FAILED, RunRegistry
+from plugin.engine_client.runs import CANCELLED, DONE, FAILED, RunRegistry
 from plugin.engine_client.settings import environment_python, user_models_folder
 from plugin.layers.results import load_results, run_layers
 from plugin.processing.model_names import model_names
@@ -192,6 +192,26 @@ def test_training_ends_with_a_model_in_the_list(trained, registry, work):
     assert "--labels-from" in record.command and "--task landcover" in record.command
 
 
+def test_a_cancelled_training_leaves_nothing(run, work, registry, tmp_path):
+    def changed(run_id):
+        if registry.run(run_id).fraction > 0.15:  # labels are read, the model is being fitted
+            registry.cancel(run_id)
+
+    registry.changed.connect(changed)
+    try:
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:train_landcover")
+        parameters = {
+            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": drawn_labels(work), "CLASS_FIELD": "class",
+            "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
+        }  # fmt: skip
+        feedback = Feedback()
+        results, good = algorithm.run(parameters, QgsProcessingContext(), feedback)
+    finally:
+        registry.changed.disconnect(changed)
+    assert not good and not results and registry.runs()[0].state == CANCELLED, feedback.lines
+    assert not (tmp_path / "out").exists() and not (user_models_folder() / "never").exists()
+
+
 def test_the_user_s_models_lie_where_the_engine_says(work):
     code = "from engine.models.library import user_models_folder; print(user_models_folder())"
     for folder in (str(work / "data"), "relative", ""):
@@ -290,6 +310,26 @@ def test_change_between_two_maps(run, mapped, work, registry, tmp_path):
         drawn = {int(c.value) for c in layers["change"].renderer().classes()}
         assert drawn == set(np.unique(change).tolist()) - {0, 255}
         assert layers["zones"].renderer().type() in ("graduatedSymbol", "singleSymbol")
+    finally:
+        QgsProject.instance().clear()
+
+
+def test_classes_are_merged_without_the_model(run, mapped, registry, tmp_path):
+    codes = gdal.Open(mapped["LANDCOVER"]).ReadAsArray()
+    first, second = [int(c) for c in np.unique(codes) if c not in (0, 255)][:2]
+    results = run(
+        "landcover_legend",
+        {"MAP": mapped["LANDCOVER"], "MERGE": f"{first}+{second}={second}", "OUTPUT": str(tmp_path / "merged")},
+    )
+    merged = gdal.Open(results["LANDCOVER"]).ReadAsArray()
+    np.testing.assert_array_equal(merged, np.where(codes == first, second, codes))
+    assert registry.runs()[0].command == json.loads(Path(results["RESULT"]).read_text())["command"]
+    try:
+        (layer,) = load_results(tmp_path / "merged")
+        drawn = layer.renderer().classes()
+        assert {int(c.value) for c in drawn} == set(np.unique(merged).tolist()) - {255}
+        assert all(c.color.alpha() == 255 and c.label.endswith("%)") for c in drawn)
+        assert "#8a949b" not in {c.color.name() for c in drawn}, "as the file says"
     finally:
         QgsProject.instance().clear()
 

@@ -29,6 +29,7 @@ from plugin.processing import (
     accuracy_parameters,
     change_parameters,
     landcover_parameters,
+    legend_parameters,
     sample_parameters,
 )
 from plugin.processing.definitions import legend_names
@@ -43,6 +44,7 @@ gdal.UseExceptions()
 FIELDS = {
     "landcover": (landcover_parameters.FIELDS, "engine.mapping.landcover.request:LandcoverRequest"),
     "landcover_change": (change_parameters.FIELDS, "engine.mapping.landcover.change_request:LandcoverChangeRequest"),
+    "landcover_legend": (legend_parameters.FIELDS, "engine.mapping.landcover.legend_request:LandcoverLegendRequest"),
     "sample_points": (sample_parameters.FIELDS, "engine.assess.requests:SampleRequest"),
     "accuracy": (accuracy_parameters.FIELDS, "engine.assess.requests:ReportRequest"),
 }
@@ -76,6 +78,7 @@ class Fill:
         usual = {
             "landcover": {"SCENES": [self.s2]},
             "landcover_change": {"MAP_A": self.map, "MAP_B": self.s2b()},
+            "landcover_legend": {"MAP": self.map, "MERGE": "20+30=30"},
             "sample_points": {"MAP": self.map},
             "accuracy": {"SAMPLE_FOLDER": str(self.sample)},
             "train_landcover": {"SCENES": [self.s2], "LABELS": self.labels, "CLASS_FIELD": "name"},
@@ -194,7 +197,7 @@ def test_the_widgets_of_the_dialog_start_with_the_defaults(fill, context, name):
         values[definition.name()] = wrapper.parameterValue()
         assert (wrapper.parameterValue() or None) == (definition.defaultValue() or None), definition.name()
         widget.deleteLater()
-    untouched = {key: value for key, value in values.items() if key not in ("MODEL_NAME", "LOAD_RESULTS")}
+    untouched = {key: value for key, value in values.items() if key not in ("MODEL_NAME", "LOAD_RESULTS", "MERGE")}
     assert fill.request(name, **untouched) == fill.request(name)
 
 
@@ -210,6 +213,7 @@ def test_defaults_are_left_to_the_engine(fill, tmp_path):
     out = str(tmp_path / "out")
     assert fill.request("landcover") == {"scene": [fill.s2], "out": out}
     assert fill.request("landcover_change") == {"map_a": fill.map, "map_b": fill.s2b(), "out": out}
+    assert fill.request("landcover_legend") == {"map": fill.map, "merge": "20+30=30", "out": out}
     assert fill.request("sample_points") == {"map": fill.map, "out": out}
     assert fill.request("accuracy") == {"sample": str(fill.sample), "out": out}
 
@@ -405,6 +409,15 @@ def test_faults_of_change(fill, tmp_path):
     assert "4 bands" in fill.fault("landcover_change", MAP_B=fill.s2)
     far = write_map(tmp_path / "far.tif", shift=1e5)
     assert "does not overlap the earlier map" in fill.fault("landcover_change", MAP_B=far)
+
+
+def test_faults_of_another_legend(fill, tmp_path):
+    assert "nothing is asked for" in fill.fault("landcover_legend", MERGE=None)
+    assert "not understood" in fill.fault("landcover_legend", MERGE="20 and 30")
+    assert "4 bands" in fill.fault("landcover_legend", MAP=fill.s2)
+    assert "does not exist" in fill.fault("landcover_legend", MAPPING=str(tmp_path / "gone.json"))
+    request = fill.request("landcover_legend", LEGEND="dfc2020", SOURCE_LEGEND="worldcover", OVERWRITE=True)
+    assert list(request) == ["map", "legend", "source_legend", "merge", "overwrite", "out"]
 
 
 def test_faults_of_samples(fill):
