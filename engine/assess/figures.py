@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.assess.design import SampleDesign
+from engine.assess.design import SampleDesign, StratumFact
 from engine.assess.labels import Labelled
 from engine.metrics.area_estimates import AccuracyEstimates, SampleEstimate, estimate_accuracy
 from engine.metrics.stratified_sample import StratifiedSample, post_stratified
@@ -89,16 +89,22 @@ def assess_design(labelled: Labelled, design: SampleDesign, *, mapped_m2: dict[i
     mapped = np.array([place[int(c)] for c in labelled.mapped], np.int64)
     reference = np.array([place[int(c)] for c in labelled.reference], np.int64)
     stratified = design.design == "stratified"
-    if not stratified and own:
-        pixels = {one.code: one.pixels for one in design.map_classes}
+    if not stratified:
+        areas_of = design.map_classes if not own else [_fact(design, code) for code in codes]
+        drawn = {one.code: k for k, one in enumerate(design.map_classes)}
         sample = post_stratified(
-            area=np.array([areas.get(code, 0.0) for code in codes]),
-            pixels=np.array([pixels.get(code, 0) for code in codes], np.int64),
+            area=np.array([one.area_m2 for one in areas_of], np.float64),
+            pixels=np.array([one.pixels for one in areas_of], np.int64),
+            names=tuple(f"{one.code} {one.name}" for one in areas_of),
             mapped=mapped,
             reference=reference,
-            names=tuple(str(code) for code in codes),
+            classes=len(codes),
+            known=None
+            if own
+            else np.array([drawn[design.points[int(k)].map_class] for k in labelled.drawn_as], np.int64),
         )
-        words = f"{design.design} sample, post-stratified by map class (Olofsson et al. 2014)"
+        of = "map class" if own else "class of the map that it was drawn for (Stehman 2014)"
+        words = f"{design.design} sample, stratified afterwards by {of} (Olofsson et al. 2014)"
     else:
         strata = {one.code: h for h, one in enumerate(design.strata)}
         same = own and stratified and design.strata_are_classes
@@ -147,6 +153,12 @@ def assess_convenience(labelled: Labelled, *, mapped_m2: dict[int, float] | None
         mapped_m2=mapped_m2,
         indicative=True,
     )
+
+
+def _fact(design: SampleDesign, code: int) -> StratumFact:
+    """What the map has of a class; nothing of one that only labels name."""
+    none = StratumFact(code=code, name=str(code), pixels=0, area_m2=0.0)
+    return next((one for one in design.map_classes if one.code == code), none)
 
 
 def _codes(labelled: Labelled, listed: list[int]) -> list[int]:

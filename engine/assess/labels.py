@@ -25,7 +25,8 @@ _SHOWN = 10
 @dataclass(frozen=True)
 class Labelled:
     """Points with a label: ``reference`` and ``mapped`` (codes; MISSING where the map has no class), ``stratum``
-    (codes; None in a convenience sample) and where they lie.
+    (codes; None in a convenience sample). ``index``: their rows in the layer, ``drawn_as``: in the design's points
+    (none in a convenience sample).
 
     ``drawn``: points of the sample, labelled or not; ``doubtful``: labels that the labeller was not sure of.
     """
@@ -34,6 +35,7 @@ class Labelled:
     mapped: IntArray
     stratum: IntArray | None
     index: IntArray
+    drawn_as: IntArray
     drawn: int
     doubtful: int
 
@@ -76,7 +78,8 @@ def of_design(
 ) -> Labelled:
     """The labels of a drawn sample. Points that were deleted or not labelled count as not drawn.
 
-    Raises InputError: an id that the design does not have or that stands twice, a code that is no class, no label.
+    Raises InputError: an id that the design does not have or that stands twice, a code that is no class of the legend
+    (where there is one), no label.
     """
     names = {one.code: one.name for one in design.classes}
     codes = points.labels(field, names)
@@ -95,7 +98,11 @@ def of_design(
             remedy="Remove the copies.",
         )
     keep, doubtful = _kept(points, codes, confident_only)
-    _check_codes(points, codes[keep], names, field)
+    if design.legend is not None:
+        _check_codes(points, codes[keep], names, field)
+    elif strange := sorted({int(code) for code in codes[keep]} - set(names)):
+        # What is there may be a class that the map does not show anywhere, such as a change that it missed.
+        reporter.warn(f"The labels name classes that the map does not have: {_listed(strange)}.")
     _warn_of_moved(points, ids, design, where, reporter)
     index = np.array([where[int(i)] for i in ids[keep]], np.int64)
     return Labelled(
@@ -103,6 +110,7 @@ def of_design(
         mapped=np.array([design.points[k].map_class for k in index], np.int64),
         stratum=np.array([design.points[k].stratum for k in index], np.int64),
         index=np.flatnonzero(keep).astype(np.int64),
+        drawn_as=index,
         drawn=len(design.points),
         doubtful=doubtful,
     )
@@ -138,6 +146,7 @@ def of_convenience(
         mapped=mapped[on_map],
         stratum=None,
         index=np.flatnonzero(on_map).astype(np.int64),
+        drawn_as=np.zeros(0, np.int64),
         drawn=len(points),
         doubtful=doubtful,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _designed(
                 f"in the overall accuracy."
             )
         areas = _areas_of_other(request, design, own, reporter.part(0.2, 0.85))
-    labelled = Labelled(labelled.reference, mapped, labelled.stratum, labelled.index, labelled.drawn, labelled.doubtful)
+    labelled = replace(labelled, mapped=mapped)
     merged = Naming(own.legend or naming.legend, {**own.names, **naming.names}, {**own.colors, **naming.colors})
     found = assess_design(labelled, design, mapped_m2=areas or {})
     return labelled, found, merged

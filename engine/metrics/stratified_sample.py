@@ -62,17 +62,20 @@ def post_stratified(
     mapped: IntArray,
     reference: IntArray,
     names: tuple[str, ...],
+    classes: int | None = None,
+    known: IntArray | None = None,
 ) -> StratifiedSample:
-    """A simple random (or systematic) sample as one stratified by map class after the drawing.
+    """A simple random (or systematic) sample as one stratified after the drawing, by classes whose areas are known.
 
-    ``area``, ``pixels``, ``names``: of each map class (classes,). Knowing the mapped areas makes the estimates more
-    exact (Olofsson et al. 2014, section 4.2; Card 1982). Classes with fewer than two points are joined, the smallest
-    first, until each stratum has two, so that every stratum gives a variance.
+    ``area``, ``pixels``, ``names``: of each such class. ``known`` (points,): that class of each point; None: it is the
+    map class that is assessed. ``classes``: number of classes of ``mapped`` and ``reference``; None: as many as areas.
+    Knowing the areas makes the estimates more exact (Olofsson et al. 2014, section 4.2; Card 1982). Classes with fewer
+    than two points are joined, the smallest first, until each stratum has two, so that every stratum gives a variance.
     """
-    classes = len(area)
-    points = np.bincount(mapped, minlength=classes)
-    group = np.arange(classes)
-    groups = [[k] for k in range(classes) if area[k] > 0 or points[k] > 0]
+    by = mapped if known is None else known
+    points = np.bincount(by, minlength=len(area))
+    group = np.arange(len(area))
+    groups = [[k] for k in range(len(area)) if area[k] > 0 or points[k] > 0]
     while len(groups) > 1:
         groups.sort(key=lambda one: (points[one].sum() >= 2, area[one].sum()))
         if points[groups[0]].sum() >= 2:
@@ -84,11 +87,13 @@ def post_stratified(
         group[one] = number
     return StratifiedSample(
         area=np.array([area[one].sum() for one in groups], np.float64),
-        stratum=group[mapped].astype(np.int64),
+        stratum=group[by].astype(np.int64),
         mapped=mapped,
         reference=reference,
-        classes=classes,
+        classes=len(area) if classes is None else classes,
         names=tuple(" + ".join(names[k] for k in sorted(one)) for one in groups),
         pixels=None if pixels is None else np.array([pixels[one].sum() for one in groups], np.int64),
-        stratum_class=np.array([one[0] if len(one) == 1 else -1 for one in groups], np.int64),
+        stratum_class=np.array([one[0] if len(one) == 1 else -1 for one in groups], np.int64)
+        if known is None
+        else None,
     )

@@ -17,7 +17,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
-from .palette import cased_outline, label_settings, outline, quoted, set_aliases, set_labels, set_palette
+from .palette import cased_outline, label_settings, outline, quoted, set_aliases, set_labels, set_palette, tip_text
 from .product import Result
 
 UNKNOWN = 0
@@ -109,7 +109,8 @@ def style_zones(layer: QgsVectorLayer, result: Result) -> None:
     set_labels(layer, label_settings(text))
     layer.setDisplayExpression(text.replace("'\\n'", "', '"))
     table = "".join(
-        f'<tr><td>{row["name"]}</td><td align="right">[% format_number("{_field(row)}" / 1e6, 2) %] km²</td></tr>'
+        f"<tr><td>{tip_text(row['name'])}</td>"
+        f'<td align="right">[% format_number("{_field(row)}" / 1e6, 2) %] km²</td></tr>'
         for row in rows
     )
     layer.setMapTipTemplate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from html import escape
 
 from qgis.core import (
     QgsFillSymbol,
@@ -73,6 +74,11 @@ def set_aliases(layer: QgsVectorLayer, aliases: Mapping[str, str]) -> None:
         index = layer.fields().lookupField(field)
         if index >= 0:
             layer.setFieldAlias(index, alias)
+
+
+def tip_text(text: str) -> str:
+    """A text as it stands in a map tip, which is HTML with expressions in ``[% %]``."""
+    return escape(text).replace("[%", "[&#37;")
 
 
 def quoted(text: str) -> str:

@@ -124,6 +124,8 @@ def _label_faults(look: TrainPreparation, scene: QgsRasterLayer | None) -> Itera
         yield f"Class field: the labels have no field '{field}'; found: {listed}."
         return
     layer = look.vector_layer("LABELS")
+    if layer is not None and layer.fields().lookupField(field) in layer.primaryKeyAttributes():
+        yield f"Class field: '{field}' numbers the features and holds no classes. Choose the field of the class."
     classes = label_classes(layer, source, field)
     if len(classes) < 2:
         found = f"only the class '{classes[0].value}'" if classes else "no class at all"

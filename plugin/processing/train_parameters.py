@@ -71,7 +71,7 @@ def train_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
                "them is kept to measure the model."),
         ),
         helped(
-            QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), None, "LABELS"),
+            QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), "class", "LABELS"),
             tr("Field that holds the class: a number from 1 to 254, or a name. Names and colours of the classes are "
                "those of the layer's categories, where it is drawn by this field; else of the legend that "
                "the values are of, or chosen by name."),

@@ -191,10 +191,60 @@ def test_designs_without_strata_are_post_stratified(tmp_path, design):
     do("assess-sample", map=path, points=300, design=design, out=str(tmp_path / "s"))
     put_labels(tmp_path / "s", lambda p: int(truth[p["row"], p["col"]]))
     figures = do("assess-report", sample=str(tmp_path / "s"), out=str(tmp_path / "r"))["figures"]
-    assert "post-stratified" in figures["estimator"]
+    assert "stratified afterwards" in figures["estimator"]
     assert figures["overall_accuracy"]["low"] < (truth == mapped).mean() < figures["overall_accuracy"]["high"]
     shares = np.sum(figures["matrix"]["proportions"], axis=1)
     assert shares == pytest.approx([(mapped == c).mean() for c in (10, 40, 80)], abs=1e-3)
+    # Another map by the same points: the strata stay those of the first.
+    other = mapped.copy()
+    other[:, 100:] = truth[:, 100:]
+    path = write(tmp_path / "other.tif", other)
+    figures = do("assess-report", sample=str(tmp_path / "s"), map=path, out=str(tmp_path / "q"))["figures"]
+    assert "Stehman 2014" in figures["estimator"]
+    assert figures["overall_accuracy"]["low"] < (truth == other).mean() < figures["overall_accuracy"]["high"]
+    assert sum(one["area_m2"]["value"] for one in figures["classes"]) == pytest.approx(figures["total_area_m2"])
+
+
+def test_a_class_that_the_map_misses_everywhere(tmp_path):
+    codes = np.zeros((60, 60), np.uint8)
+    codes[:20] = 1
+    path = write(tmp_path / "change.tif", codes, legend=None)
+    do("assess-sample", map=path, points=100, out=str(tmp_path / "s"))
+    put_labels(tmp_path / "s", lambda p: 7 if p["row"] > 50 else p["map_class"])
+    result = do("assess-report", sample=str(tmp_path / "s"), out=str(tmp_path / "r"))
+    assert any("classes that the map does not have: 7" in line for line in result["warnings"])
+    missed = next(one for one in result["figures"]["classes"] if one["code"] == 7)
+    assert missed["mapped_m2"] == 0 and missed["area_m2"]["low"] < 9 * 60 * 100 < missed["area_m2"]["high"]
+    assert missed["producers_accuracy"]["value"] == 0 and missed["users_accuracy"]["value"] is None
+
+
+def test_pages_are_whole(sample, tmp_path):
+    """Every tag that is opened is closed, and texts from files are escaped."""
+    from html.parser import HTMLParser
+
+    class Tags(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in {"meta", "img", "br", "line", "circle", "rect"}:
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            if tag not in {"line", "circle", "rect"}:
+                assert self.open.pop() == tag
+
+    folder, _, _ = sample
+    design = json.loads((folder / "design.json").read_text())
+    design["classes"][0]["name"] = design["map_classes"][0]["name"] = "<b>trees & more"
+    (folder / "design.json").write_text(json.dumps(design))
+    do("assess-report", sample=str(folder), out=str(tmp_path / "r"))
+    for page in (folder / "report.html", tmp_path / "r" / "report.html"):
+        tags = Tags()
+        tags.feed(page.read_text(encoding="utf-8"))
+        assert tags.open == []
+    assert "&lt;b&gt;trees &amp; more" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
 
 
 def test_labels_that_are_not_confident_can_be_left_out(sample, tmp_path):

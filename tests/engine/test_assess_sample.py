@@ -15,7 +15,10 @@ from engine.assess.population import Population
 from engine.errors import BandError, Cancelled, EngineError, GridError, InputError, MissingFileError, ParameterError
 from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
+from engine.metrics.area_estimates import estimate_accuracy
+from engine.metrics.stratified_sample import post_stratified
 from engine.raster import classes as classes_module
+from engine.raster.classes import MISSING
 
 UTM = Affine(10, 0, 400_000, 0, -10, 5_600_000)
 
@@ -298,3 +301,43 @@ def test_cancel_leaves_nothing(mapped, tmp_path):
         job.run(job.parse({"map": mapped, "points": 50, "out": str(tmp_path / "s")}), Reporter(stop, token=token))
     assert not (tmp_path / "s").exists()
     assert issubclass(Cancelled, EngineError)
+
+
+@pytest.mark.parametrize("design", ["stratified", "simple", "systematic"])
+def test_in_degrees_areas_and_not_pixels_are_estimated(tmp_path, design):
+    """Between 50 and 80 degrees north, with water mostly in the north: 35 % of the pixels are 31 % of the area.
+
+    Many samples of each design give the share of the area on average, and their intervals hold it.
+    """
+    rng = np.random.default_rng(0)
+    shape = 120, 80
+    truth = np.where(rng.random(shape) < np.linspace(0.6, 0.1, 120)[:, None], 80, 10).astype(np.uint8)
+    mapped = np.where(rng.random(shape) < 0.2, rng.choice(np.array([10, 80], np.uint8), shape), truth)
+    path = write(
+        tmp_path / "map.tif", mapped.astype(np.uint8), crs="EPSG:4326", transform=Affine(0.25, 0, 0, 0, -0.25, 80)
+    )
+    values, held, draws = [], 0, 150
+    with Population(path) as population:
+        census = population.census(Reporter())
+        areas = np.broadcast_to(population.areas(population.grid.window), shape)
+        share = areas[truth == 80].sum() / areas.sum()
+        assert (truth == 80).mean() - share > 0.04
+        sizes = np.array([census.strata[10], census.strata[80]])
+        for seed in range(draws):
+            if design == "systematic":
+                points = draw_systematic(population, census, 300, seed=seed, reporter=Reporter())
+            else:
+                wanted = {10: 150, 80: 150} if design == "stratified" else {MISSING: 300}
+                points = draw_random(population, census, wanted, seed=seed, reporter=Reporter())
+            sample = post_stratified(
+                area=sizes[:, 1],
+                pixels=sizes[:, 0].astype(np.int64),
+                mapped=(points.mapped == 80).astype(np.int64),
+                reference=(truth[points.row, points.col] == 80).astype(np.int64),
+                names=("land", "water"),
+            )
+            found = estimate_accuracy(sample).area[1]
+            values.append(found.value)
+            held += found.low <= share <= found.high
+    assert np.mean(values) == pytest.approx(share, abs=0.005)
+    assert held / draws > 0.9

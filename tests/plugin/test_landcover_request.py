@@ -431,6 +431,7 @@ def test_faults_of_an_accuracy_report(fill, tmp_path):
 def test_faults_of_labels(fill, tmp_path):
     assert "outside the scene" in fill.fault("train_landcover", LABELS=polygon_layer([(0, 0, 9, "a"), (9, 9, 9, "b")]))
     assert "no field 'kind'; found: fid, name" in fill.fault("train_landcover", CLASS_FIELD="kind")
+    assert "numbers the features" in fill.fault("train_landcover", CLASS_FIELD="fid")
     assert "only the class 'a'" in fill.fault("train_landcover", LABELS=polygon_layer(SQUARES[:1]))
     assert "no features" in fill.fault("train_landcover", LABELS=polygon_layer([]))
     many = polygon_layer([(500_000, 5_599_700, 10, f"v{n}") for n in range(101)])

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from engine.metrics.bootstrap import pooled_estimate
 from engine.metrics.calibration import PercentCalibration, ece_of_tables
 from engine.metrics.segmentation import ratio_or_nan
+from engine.training.tasks.landcover import mean_iou, overall_accuracy
 from engine.training.temperature import fit_temperature
 from engine.training.unknown import unknown_threshold
 
-UNKNOWN_SHARE = 0.05
-"""Largest share of the held-out pixels that the threshold of "unknown" gives up."""
 Plain = dict[str, float | int | None]
 Ints = NDArray[np.int64]
 Sums = NDArray[np.float64]
@@ -41,7 +40,7 @@ class HeldOut:
         whole.add_table(self.tables.sum(0))
         return whole
 
-    def unknown_below(self, share: float = UNKNOWN_SHARE) -> float:
+    def unknown_below(self, share: float) -> float:
         """See :func:`engine.training.unknown.unknown_threshold`."""
         return unknown_threshold(self.reliability, share=share)
 
@@ -50,14 +49,15 @@ class HeldOut:
         side = self.matrices.shape[1]
         rows = self.matrices.reshape(len(self.matrices), side * side)
 
-        def of(name: Callable[[Sums], Sums]) -> Plain:
-            return pooled_estimate(rows, lambda sums: name(sums.reshape(*sums.shape[:-1], side, side))).plain()
-
         ece = pooled_estimate(
             self.tables.reshape(len(self.tables), 2 * 101),
             lambda sums: ece_of_tables(sums.reshape(*sums.shape[:-1], 2, 101)),
         ).plain()
-        return {"overall_accuracy": of(_accuracy), "miou": of(_mean_iou), "ece": ece}
+        return {
+            "overall_accuracy": pooled_estimate(rows, overall_accuracy).plain(),
+            "miou": pooled_estimate(rows, mean_iou).plain(),
+            "ece": ece,
+        }
 
     def of_class(self, number: int) -> dict[str, Plain]:
         """``precision``, ``recall``, ``f1`` and ``iou`` of a class; every value None where it is not judged."""
@@ -111,16 +111,3 @@ def held_out(scores: Sums, labels: Ints, fold: Ints, block: Ints, classes: int) 
     kept = matrices.sum((1, 2)) > 0
     temperature = round(fit_temperature(logits, torch.from_numpy(truth)), 4)
     return HeldOut(temperature, matrices[kept], tables[kept], judged)
-
-
-def _accuracy(square: Sums) -> Sums:
-    return ratio_or_nan(np.trace(square, axis1=-2, axis2=-1), square.sum((-2, -1)))
-
-
-def _mean_iou(square: Sums) -> Sums:
-    """Over the classes that are in the truth."""
-    both = np.diagonal(square, axis1=-2, axis2=-1)
-    there = square.sum(-1)
-    each = ratio_or_nan(both, there + square.sum(-2) - both)
-    total = np.where(there > 0, np.nan_to_num(each), 0.0).sum(-1)
-    return ratio_or_nan(total, (there > 0).sum(-1).astype(np.float64))

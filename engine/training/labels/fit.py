@@ -99,7 +99,7 @@ def fit_pixel_head(
             log({"step": step, **row})
             step += 1
 
-    found = select(inputs, labels, blocks.fold, fit_on, classes, waves=waves, told=told)
+    found = select(inputs, labels, blocks.fold, fit_on, _units(data), classes, waves=waves, told=told)
     measured = held_out(found.held_out, labels, blocks.fold, blocks.block, classes)
     network = _assembled(trunk, classes, found, waves, centre, spread)
     return Fitted(network, data, blocks, found.choice, found.losses, measured, len(fit_on))
@@ -122,6 +122,15 @@ def _fitted_pixels(data: LabelData) -> Ints:
         if len(one):
             found.append(before + thin(one, max(1, MOST_FITTED * len(one) // total)))
         before += len(one)
+    return np.concatenate(found)
+
+
+def _units(data: LabelData) -> Ints:
+    """The unit of each pixel, with numbers that no other scene has."""
+    found, before = [], 0
+    for one in data.pixels:
+        found.append(one.unit + before)
+        before += int(one.unit.max()) + 1 if len(one) else 0
     return np.concatenate(found)
 
 

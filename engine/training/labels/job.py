@@ -79,7 +79,7 @@ def _run(
         for line in (*fitted.data.ignored, *doubts(fitted)):
             reporter.warn(line)
         reporter.progress(0.88, "save", "Writing the model")
-        figures = figures_of(fitted, trunk)
+        figures = figures_of(fitted, trunk, unknown_share=request.unknown_share)
         name = request.register_as or request.name or "landcover-labels"
         card = card_of(fitted, trunk, name=name, licence=request.licence, figures=figures)
         pictures = _pictures(fitted, trunk, card, device.torch)
@@ -90,7 +90,8 @@ def _run(
             result["registered"] = {"name": request.register_as, "folder": str(target)}
         result["seconds"] = round(time.monotonic() - started, 2)
         diagram = reliability_svg(
-            [("After calibration", [Reliability("held-out blocks", fitted.measured.reliability)])]
+            [("After calibration", [Reliability("held-out blocks", fitted.measured.reliability)])],
+            share="share that is right",
         )
         html = labels_report_html(
             result=result,

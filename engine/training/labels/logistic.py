@@ -27,11 +27,17 @@ class Logistic:
         return np.asarray(inputs @ self.weight + self.bias, np.float64)
 
 
-def class_balance(labels: Ints, classes: int) -> Floats:
-    """A weight for each label, by the square root of its class's rarity, as in fine-tuning; mean 1."""
+def class_balance(labels: Ints, classes: int, units: Ints | None = None) -> Floats:
+    """A weight for each label, mean 1: classes have the square root of their number of labels together, as in
+    fine-tuning; within a class a unit (such as a polygon, by number) has the square root of its."""
     counts = np.bincount(labels, minlength=classes)
-    weights: Floats = (1 / np.sqrt(np.maximum(counts, 1)))[labels]
-    return weights / weights.mean()
+    weights = np.ones(len(labels))
+    if units is not None:
+        number = np.unique(units, return_inverse=True)[1].reshape(-1)
+        weights = 1 / np.sqrt(np.bincount(number)[number])
+    together = np.bincount(labels, weights, minlength=classes)
+    weights = weights * (np.sqrt(counts) / np.maximum(together, 1e-12))[labels]
+    return np.asarray(weights / max(weights.mean(), 1e-12), np.float64)
 
 
 def cross_entropy(logits: Floats, labels: Ints) -> Floats:
@@ -45,19 +51,21 @@ def fit_logistic(
     classes: int,
     *,
     penalty: float,
+    weights: Floats | None = None,
     start: Logistic | None = None,
     tolerance: float = 1e-9,
     told: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Logistic:
-    """The minimum of the mean cross entropy, classes weighted by :func:`class_balance`, + ``penalty`` × the sum of
-    squared weights (biases are free).
+    """The minimum of the mean cross entropy, weighted by ``weights``, + ``penalty`` × the sum of squared weights
+    (biases are free).
 
-    ``inputs`` (n, inputs), about standardised; ``labels`` (n,). Full-batch L-BFGS (Nocedal 1980), so that the same
-    input gives the same bits, until a step gains less than ``tolerance`` of the objective. ``told`` hears step and loss
-    and may raise. A class without a label here gets a low probability everywhere.
+    ``inputs`` (n, inputs), about standardised; ``labels`` (n,); ``weights`` (n,) default: :func:`class_balance`.
+    Full-batch L-BFGS (Nocedal 1980), so that the same input gives the same bits, until a step gains less than
+    ``tolerance`` of the objective. ``told`` hears step and loss and may raise. A class without a label here gets a low
+    probability everywhere.
     """
     count = inputs.shape[1]
-    share = class_balance(labels, classes)
+    share = class_balance(labels, classes) if weights is None else weights
     share = share / share.sum()
     truth = np.zeros((len(labels), classes))
     truth[np.arange(len(labels)), labels] = share

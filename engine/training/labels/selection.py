@@ -19,7 +19,7 @@ from engine.training.labels.logistic import Floats, Ints, Logistic, class_balanc
 
 WAVES = 128
 """Random cosines, where they are used."""
-_LENGTH = 2.0
+_LENGTH = 1.0
 """Pixels further apart than so many times the square root of the number of inputs are told apart by cosines."""
 _ROUGH = 1e-6
 """Heads that only serve to choose and to measure are fitted so far."""
@@ -38,7 +38,9 @@ class Choice:
         return f"penalty {self.penalty:g}{' with cosines' if self.waves else ''}"
 
 
-CHOICES = (Choice(0.03), Choice(0.01), Choice(0.003), Choice(0.001), Choice(0.003, waves=True))
+CHOICES = (Choice(0.01), Choice(0.003), Choice(0.001), Choice(0.0003), Choice(0.001, waves=True))
+_TEMPERATURES = tuple(2.0 ** (step / 2) for step in range(-2, 9))
+"""½ to 16: a head is judged as it is after calibration, and not for how sure it is."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,17 @@ def select(
     labels: Ints,
     fold: Ints,
     fit_on: Ints,
+    unit: Ints,
     classes: int,
     *,
     waves: Waves,
     choices: Sequence[Choice] = CHOICES,
     told: Told = lambda share, words, row: None,
 ) -> Selected:
-    """Choose, measure and fit. ``inputs`` (n, inputs), standardised; ``labels`` (n,); ``fold`` (n,) from 0; ``fit_on``:
-    indexes of the pixels that heads are fitted to (large polygons thinned). ``told`` hears the share done, what is
-    going on and figures for the log."""
-    trial = _Trial(inputs, labels, fold, fit_on, classes, waves)
+    """Choose, measure and fit. ``inputs`` (n, inputs), standardised; ``labels`` (n,); ``fold`` (n,) from 0;
+    ``fit_on``: indexes of the pixels that heads are fitted to (large polygons thinned); ``unit`` (n,): the polygon of
+    each. ``told`` hears the share done, what is going on and figures for the log."""
+    trial = _Trial(inputs, labels, fold, fit_on, unit, classes, waves)
     done, total = 0, len(choices) * len(trial.pairs) + 1
     for choice in choices:
         for pair in trial.pairs:
@@ -110,7 +113,14 @@ def select(
     def last(step: int, loss: float) -> None:
         told(done / total, f"{best.words}, all labels: step {step}", {"loss": loss} if step % 5 == 1 else {})
 
-    head = fit_logistic(trial.of(best, fit_on), labels[fit_on], classes, penalty=best.penalty, told=last)
+    head = fit_logistic(
+        trial.of(best, fit_on),
+        labels[fit_on],
+        classes,
+        penalty=best.penalty,
+        weights=class_balance(labels[fit_on], classes, unit[fit_on]),
+        told=last,
+    )
     return Selected(best, head, held_out, losses)
 
 
@@ -118,11 +128,13 @@ class _Trial:
     """Heads of every choice without every pair of folds. A head without a and b serves twice: to judge b where a is
     kept apart, and a where b is."""
 
-    def __init__(self, inputs: Floats, labels: Ints, fold: Ints, fit_on: Ints, classes: int, waves: Waves) -> None:
+    def __init__(
+        self, inputs: Floats, labels: Ints, fold: Ints, fit_on: Ints, unit: Ints, classes: int, waves: Waves
+    ) -> None:
         self._inputs, self._labels, self._fold, self._fit_on = inputs, labels, fold, fit_on
-        self._classes, self._waves = classes, waves
+        self._classes, self._waves, self._unit = classes, waves, unit
         self._owner = fold[fit_on]
-        self._weights = class_balance(labels[fit_on], classes)
+        self._weights = class_balance(labels[fit_on], classes, unit[fit_on])
         self.folds = int(fold.max()) + 1 if len(fold) else 0
         both = itertools.combinations_with_replacement(range(self.folds), 2)
         self.pairs = list(both) if self.folds > 1 else []
@@ -142,15 +154,16 @@ class _Trial:
             self._labels[rows],
             self._classes,
             penalty=choice.penalty,
+            weights=class_balance(self._labels[rows], self._classes, self._unit[rows]),
             start=self.heads.get((choice, pair[0], pair[0])),
             tolerance=_ROUGH,
         )
 
     def judged(self, choice: Choice, *, apart: int | None) -> tuple[float, float]:
-        """Class-balanced cross entropy of held-out folds, and the share of right pixels; ``apart``: the fold that
-        neither trains nor is judged. Pixels of classes that the head never saw do not count."""
-        total = weight = right = 0.0
-        count = 0
+        """Class-balanced cross entropy of held-out folds, calibrated by one temperature, and the share of right
+        pixels; ``apart``: the fold that neither trains nor is judged. Pixels of classes that the head never saw do not
+        count."""
+        scores, truth, weights = [], [], []
         for b in range(self.folds):
             a = b if apart is None else apart
             if b == apart:
@@ -161,9 +174,12 @@ class _Trial:
             if len(rows) == 0 or not trained.any():
                 continue
             index = self._fit_on[rows]
-            logits = self.heads[choice, min(a, b), max(a, b)].logits(self.of(choice, index))
-            total += float((cross_entropy(logits, self._labels[index]) * self._weights[rows]).sum())
-            weight += float(self._weights[rows].sum())
-            right += float((logits.argmax(1) == self._labels[index]).sum())
-            count += len(rows)
-        return total / max(weight, 1e-12), right / max(count, 1)
+            scores.append(self.heads[choice, min(a, b), max(a, b)].logits(self.of(choice, index)))
+            truth.append(self._labels[index])
+            weights.append(self._weights[rows])
+        if not scores:
+            return math.inf, 0.0
+        logits, labels, share = np.concatenate(scores), np.concatenate(truth), np.concatenate(weights)
+        share = share / share.sum()
+        loss = min(float((cross_entropy(logits / t, labels) * share).sum()) for t in _TEMPERATURES)
+        return loss, float((logits.argmax(1) == labels).mean())

@@ -16,7 +16,7 @@ from engine.training.labels.trunk import Trunk
 _HELD_OUT = "held-out spatial blocks of the labels (a convenience sample: indicative)"
 
 
-def figures_of(fitted: Fitted, trunk: Trunk) -> dict[str, Any]:
+def figures_of(fitted: Fitted, trunk: Trunk, *, unknown_share: float) -> dict[str, Any]:
     """``overall_accuracy``, ``miou``, ``ece`` with intervals over blocks, ``classes`` with counts and their own
     figures, ``confusion`` by truth and map, and how the split was made."""
     data, blocks, measured = fitted.data, fitted.blocks, fitted.measured
@@ -42,7 +42,7 @@ def figures_of(fitted: Fitted, trunk: Trunk) -> dict[str, Any]:
         "classes": classes,
         "confusion": measured.matrices.sum(0).tolist(),
         "temperature": measured.temperature,
-        "unknown_below": measured.unknown_below(),
+        "unknown_below": measured.unknown_below(unknown_share),
         "legend": data.table.legend,
         "head": "pixel",
         "penalty": fitted.choice.penalty,
