@@ -9,7 +9,7 @@ try:  # Qt 6
 except ImportError:  # Qt 5
     from qgis.PyQt.QtWidgets import QAction
 
-__all__ = ["QAction", "scoped"]
+__all__ = ["QAction", "quiet_task", "scoped"]
 
 
 def scoped(*candidates: tuple[Any, str]) -> Any:
@@ -23,3 +23,11 @@ def scoped(*candidates: tuple[Any, str]) -> Any:
         if value is not None:
             return value
     raise AttributeError(" / ".join(name for _, name in candidates))
+
+
+def quiet_task() -> Any:
+    """Flags of a task that can be cancelled and whose end QGIS does not announce (from 3.26 on; before, it may)."""
+    from qgis.core import QgsTask
+
+    silent = getattr(QgsTask.Flag, "Silent", None)
+    return QgsTask.Flag.CanCancel if silent is None else QgsTask.Flag.CanCancel | silent

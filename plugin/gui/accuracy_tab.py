@@ -43,6 +43,7 @@ class AccuracyTab(PagedTab):
         self.sample.started.connect(lambda run: self.sample.say(self.tr("Drawing the points…"), "mActionRefresh.svg"))
         self.sample.ended.connect(self._sampled)
         self.label.progressed.connect(self.report.form.use)
+        self.turned.connect(self._turned)
         self.report.started.connect(lambda run: self.report.say(self.tr("At work…"), "mActionRefresh.svg"))
         self.report.ended.connect(self._reported)
         if self.label.folder and not self.report.form.folder.filePath():
@@ -52,6 +53,10 @@ class AccuracyTab(PagedTab):
         """Take over a map (``source``) from another tab."""
         self.turn_to("sample")
         self.sample.form.map.restore(str(given.get("source") or ""))
+
+    def _turned(self, name: str) -> None:
+        if name == "report" and self.label.panel.active:
+            self.report.form.use(self.label.folder)  # how far the labels are by now
 
     def _sampled(self, _run, successful: bool, outputs: dict) -> None:
         self.sample.say("")

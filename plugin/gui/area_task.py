@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import QgsTask
 
+from ..compat import quiet_task
 from ..layers.area_table import AreaTableError, area_by_threshold
 
 
@@ -11,7 +12,7 @@ class AreaTask(QgsTask):
     """:attr:`areas` (m² by threshold 0…100) when it completed; None when it was stopped or could not."""
 
     def __init__(self, flood: str, probability: str) -> None:
-        super().__init__("SameScene: areas by threshold", QgsTask.Flag.CanCancel)
+        super().__init__("SameScene: areas by threshold", quiet_task())
         self._flood, self._probability = flood, probability
         self.areas = None
 

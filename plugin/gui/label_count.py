@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import NULL, QgsFeatureRequest, QgsTask, QgsVectorLayer, QgsVectorLayerFeatureSource
 
+from ..compat import quiet_task
 from ..processing.label_classes import value_text
 
 
@@ -11,7 +12,7 @@ class LabelCount(QgsTask):
     """:attr:`counts`: value of the class field as text → features; :attr:`without`: features without a value."""
 
     def __init__(self, layer: QgsVectorLayer, field: str) -> None:
-        super().__init__("SameScene: labels by class", QgsTask.Flag.CanCancel)
+        super().__init__("SameScene: labels by class", quiet_task())
         self._source = QgsVectorLayerFeatureSource(layer)
         self._at = layer.fields().lookupField(field)
         self.counts: dict[str, int] = {}

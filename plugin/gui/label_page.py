@@ -21,7 +21,7 @@ _SETTINGS = "samescene/dock/label"
 
 
 class LabelPage(QWidget):
-    """:attr:`progressed` carries the sample's folder whenever labels changed; :meth:`use` takes another sample."""
+    """:attr:`progressed` carries the sample's folder when labelling ended; :meth:`use` takes another sample."""
 
     progressed = pyqtSignal(str)
 
@@ -68,7 +68,6 @@ class LabelPage(QWidget):
         self.legend.changed.connect(self.refresh)
         self.start.clicked.connect(self.begin)
         self.panel.ended.connect(self._ended)
-        self.panel.answered.connect(lambda: self.progressed.emit(self.folder))
         self.file.setFilePath(QgsSettings().value(f"{_SETTINGS}/points", "", type=str))
         self.refresh()
 

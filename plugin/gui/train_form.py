@@ -10,7 +10,7 @@ from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
 
-from ..processing.label_classes import class_colors_json, label_classes
+from ..processing.label_classes import LabelClass, class_colors_json, label_classes
 from .class_table import ClassTable
 from .form_page import Form
 from .form_parts import OutputFolder, add_row, rows
@@ -22,6 +22,7 @@ from .train_options import TrainOptions
 
 _SETTINGS = "samescene/dock/train"
 _WIDEST = "Output folder"
+MOST_CLASSES = 60
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 _USUAL = ("class", "label", "code", "class_name", "classname", "landcover", "lc", "type", "name")
 
@@ -35,6 +36,7 @@ class TrainForm(Form):
         self._count: LabelCount | None = None
         self._counts: dict[str, int] | None = None
         self._without = 0
+        self._too_many = False
         self.scenes = SceneList(self.tr("Sentinel-2, Sentinel-1, or both, as for a map; bands by name"), self)
         self.labels = LayerPicker(LABELS, title=self.tr("Labels"), optional=False, parent=self)
         self.field = QgsFieldComboBox(self)
@@ -174,9 +176,11 @@ class TrainForm(Form):
     def _look_at_labels(self, *_) -> None:
         self._stop_count()
         field = self.field.currentField()
-        classes = []
-        if self._layer is not None and field and self._layer.fields().lookupField(field) >= 0:
-            classes = label_classes(self._layer, self._layer, field)[:254]
+        classes: list[LabelClass] = []
+        at = self._layer.fields().lookupField(field) if self._layer is not None and field else -1
+        self._too_many = at >= 0 and len(self._layer.uniqueValues(at, MOST_CLASSES + 2)) > MOST_CLASSES + 1
+        if at >= 0 and not self._too_many:
+            classes = label_classes(self._layer, self._layer, field)
             self._count = LabelCount(self._layer, field)
             self._count.taskCompleted.connect(self._counted)
             QgsApplication.taskManager().addTask(self._count)
@@ -208,13 +212,19 @@ class TrainForm(Form):
     def _remarks(self) -> list[Remark]:
         if self._layer is None or not self.field.currentField():
             return []
+        if self._too_many:
+            text = self.tr(
+                "The field {} holds more than {} different values: is it the class? (The toolbox takes up to 254.)"
+            )
+            return [Remark(text.format(self.field.currentField(), MOST_CLASSES), True)]
         scene = next(iter(self.scene_layers()), None)
         return remarks(self.tr, self._layer, self.table.classes(), self._counts, self._without, scene)
 
     def _show_checks(self) -> None:
         lines = []
         if self._layer is not None and self.field.currentField():
-            lines.append(summary(self.tr, self.table.classes(), self._counts))
+            if not self._too_many:
+                lines.append(summary(self.tr, self.table.classes(), self._counts))
             for one in self._remarks()[:6]:
                 color = "#c92a2a" if one.fatal else "#a15c00"
                 lines.append(f'<span style="color:{color}">●</span> {_escaped(one.text)}')

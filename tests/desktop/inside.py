@@ -179,12 +179,13 @@ def narrow(dock, width: int) -> None:
     QApplication.processEvents()
 
 
-def in_true_color(layer, bands=(4, 3, 2)) -> None:
-    """Show an image in these bands, stretched as QGIS does."""
+def in_true_color(layer, bands=(4, 3, 2), *, extent=None) -> None:
+    """Show an image in these bands, stretched as QGIS does, over ``extent`` or all of it."""
     layer.setRenderer(QgsMultiBandColorRenderer(layer.dataProvider(), *bands))
     layer.setContrastEnhancement(
         QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum,
         QgsRasterMinMaxOrigin.Limits.CumulativeCut,
+        layer.extent() if extent is None else extent,
     )
 
 

@@ -19,7 +19,7 @@ def steps(w):
     dock.flood.form.scene.set_layer(layer)
     dock.flood.form.out.setFilePath(w.arguments["out"])
     yield 0.3
-    dock.start()
+    dock.flood.start()
     registry = w.plugin.registry
     yield w.until(lambda: registry.runs() and registry.runs()[0].fraction > 0.1, 90, "progress of the run")
     w.result["engines"] = [process for process, _ in engine_children()]

@@ -166,6 +166,7 @@ def accuracy(w, dock, out):
             yield 0.3
             w.result["gaps_ms"]["labelling"] = heartbeat.worst_ms
             panel.scale.setScale(5000)
+            in_true_color(w.layers()["Valley 2021-07-16"], extent=iface.mapCanvas().extent())
             yield 0.3
             yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "a point")
             yield 0.3

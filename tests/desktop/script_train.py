@@ -81,7 +81,7 @@ def steps(w):
         yield 0.2
         if not pictured and tab.training.loss.accessibleDescription() and registry.runs()[0].fraction > 0.5:
             w.result["runs_gaps_ms"], w.result["gaps"] = [heartbeat.worst_ms], heartbeat.gaps
-            w.picture("qgis-training", small=True)
+            w.picture("training", dock)
             heartbeat.reset()
             pictured = True
     yield 0.6

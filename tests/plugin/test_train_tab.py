@@ -67,7 +67,7 @@ def filled(scene, layer) -> TrainForm:
     form = TrainForm()
     form.scenes.set_layers([scene])
     form.labels.set_layer(layer)
-    spin(lambda: form._counts is not None)
+    spin(lambda: form._counts is not None or form._count is None)
     return form
 
 
@@ -109,6 +109,12 @@ def test_what_is_wrong_is_said_live_in_plain_words(iface, scene, given, text, fa
     form = filled(scene, labels(**given))
     assert text in form.checks.text(), form.checks.text()
     assert bool(form.fault()[0]) is fatal
+
+
+def test_a_field_of_many_values_is_no_class_and_costs_no_time(iface, scene):
+    form = filled(scene, labels({f"plot {number}": 1 for number in range(80)}, styled=False))
+    assert "more than 60 different values" in form.fault()[0] and "more than 60" in form.checks.text()
+    assert form.table.rowCount() == 0 and form.table.isHidden()
 
 
 def test_the_form_says_what_is_missing(iface, scene):
