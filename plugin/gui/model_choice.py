@@ -16,7 +16,8 @@ from .icons import theme_icon
 
 AUTO = "auto"
 TASK = "landcover"
-STARTER = "landcover"
+STARTERS = ("landcover", "landcover-s1s2")
+"""What auto takes, by the sensors of the scenes; both know the same classes."""
 
 
 class ModelChoice(QWidget):
@@ -68,8 +69,9 @@ class ModelChoice(QWidget):
         return {"MODEL_FOLDER": value} if is_folder(value) else {"MODEL": value}
 
     def card(self) -> dict[str, Any] | None:
-        """The card of the chosen model; None where there is no such model."""
-        return find_card(STARTER if self.value() == AUTO else self.value())
+        """The card of the chosen model, of auto one of those that it may take; None where there is no such model."""
+        names = STARTERS if self.value() == AUTO else (self.value(),)
+        return next((card for card in map(find_card, names) if card is not None), None)
 
     def save(self, settings: QgsSettings, prefix: str) -> None:
         """Remember the choice."""

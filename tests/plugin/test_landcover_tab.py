@@ -118,6 +118,13 @@ def test_without_any_model_the_form_says_how_to_get_one(iface, scene, monkeypatc
     assert "no land-cover model yet" in form.fault()[0]
 
 
+def test_auto_is_content_with_either_starter_model(iface, models):
+    form = LandcoverForm(iface.canvas)
+    assert form.model.card()["title"] == "Starter"
+    (models / "landcover").rename(models / "landcover-s1s2")
+    assert form.model.card()["title"] == "Starter"
+
+
 def test_a_model_folder_may_be_typed(iface, models):
     form = LandcoverForm(iface.canvas)
     form.model.set_value(str(models / "fields"))
