@@ -20,7 +20,7 @@ from .model_choice import AUTO, ModelChoice
 from .scene_list import SceneList
 
 _SETTINGS = "samescene/dock/landcover"
-_WIDEST = "Smallest patch"
+_WIDEST = "Unknown below"
 
 
 class LandcoverForm(Form):

@@ -16,7 +16,7 @@ from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 
 _SETTINGS = "samescene/dock/sample"
-_WIDEST = "Points by class"
+_WIDEST = "Number of points"
 
 
 class SampleForm(Form):
