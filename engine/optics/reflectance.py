@@ -81,9 +81,10 @@ def find_scale(
     )
 
 
-def to_reflectance(values: FloatArray, finding: ScaleFinding) -> FloatArray:
-    """float32 reflectance of the same shape; a few values of shadow may be slightly negative. NaN stays NaN."""
-    out = np.subtract(values, np.float32(finding.offset), dtype=np.float32)
+def to_reflectance(values: FloatArray, finding: ScaleFinding, *, out: FloatArray | None = None) -> FloatArray:
+    """float32 reflectance of the same shape, in ``out`` (``values`` itself where they are not needed any more) or a new
+    array; a few values of shadow may be slightly negative. NaN stays NaN."""
+    out = np.subtract(values, np.float32(finding.offset), out=out, dtype=np.float32)
     out *= np.float32(finding.scale)
     return out
 

@@ -103,7 +103,8 @@ class LandcoverScene:
         while todo:
             file, view = self._light[todo[0]]
             together = [name for name in todo if self._light[name][0] is file]
-            values = to_reflectance(view.read(place, [file.bands[name] for name in together]), file.scale)
+            values = view.read(place, [file.bands[name] for name in together])
+            to_reflectance(values, file.scale, out=values)
             if together == list(names):
                 return values
             for name, plane in zip(together, values, strict=True):
