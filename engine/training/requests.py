@@ -175,7 +175,7 @@ class FinetuneRequest(LabelFields, RunRequest):
         ge=0,
         lt=1,
         description="Land cover: largest share of the validation pixels that the threshold of 'unknown' leaves "
-        "unknown; 0: nothing is unknown.",
+        "unknown (it is never above 50 %); 0: nothing is unknown.",
     )
     drop_sensor: Share = Field(
         0.5,

@@ -217,7 +217,8 @@ def test_the_threshold_is_the_largest_that_loses_no_more_than_the_share(percents
     found = round(100 * unknown_threshold(given_, share=share))
     lost = [np.mean(np.array(percents) < t) for t in range(100)]
     assert lost[found] <= share
-    assert all(lost[t] > share for t in range(found + 1, 100))
+    assert all(lost[t] > share for t in range(found + 1, 51))
+    assert found <= 50  # what is more likely right than wrong is never given up
     assert unknown_threshold(PercentCalibration(), share=share) == unknown_threshold(given_, share=0) == 0
 
 
