@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from qgis.PyQt.QtCore import QEvent, QObject, Qt
 
-CLASS_KEYS = "1234567890abcdefghijklmopqrstvwxyz"
+CLASS_KEYS = "1234567890" + "abcdefghijklm" + "opqrst" + "vwxyz"
 """Keys of the classes, in the legend's order; n and u are kept for note and not sure."""
 BACK, FORWARD, SKIP, UNDO, UNSURE, NOTE, STOP = "back", "forward", "skip", "undo", "unsure", "note", "stop"
 KEY_NAMES = {SKIP: "Space", BACK: "Backspace", UNDO: "Ctrl+Z", UNSURE: "U", NOTE: "N"}
