@@ -6,7 +6,6 @@ import numpy as np
 
 from engine.metrics.calibration import PercentCalibration
 
-
 MOST = 0.5
 """A calibrated confidence of one half or more is never given up: the class is more likely right than wrong. Validation
 pixels are often plain ones, and a threshold from them alone would call all that is less plain unknown."""
