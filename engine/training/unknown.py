@@ -12,8 +12,9 @@ pixels are often plain ones, and a threshold from them alone would call all that
 
 
 def unknown_threshold(confidences: PercentCalibration, *, share: float) -> float:
-    """The largest threshold, in whole per cent as 0…:data:`MOST`, below which at most ``share`` (0…1) of the pixels lie, whose
-    largest calibrated probability is ``confidences``. 0 without pixels, and with ``share`` 0 where none may be lost.
+    """The largest threshold, in whole per cent as 0…:data:`MOST`, below which at most ``share`` (0…1) of the pixels
+    lie, whose largest calibrated probability is ``confidences``. 0 without pixels, and with ``share`` 0 where none may
+    be lost.
 
     One point of the risk–coverage curve (El-Yaniv and Wiener 2010): the coverage is fixed, and the least certain pixels
     are given up.
