@@ -17,6 +17,7 @@ from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.calibration import Calibrated, calibrate, calibration_error
 from engine.training.data.dataset import PairDataset
+from engine.training.daylight import Daylight, Reflectances
 from engine.training.distributed import World, joined_world
 from engine.training.labelled import SENSOR_SETS, Split, choose_bands, ground_sampling, open_labelled, split
 from engine.training.loop import TrainingLoop, explain_out_of_memory
@@ -227,11 +228,18 @@ def _objective(
         shrink=request.shrink,
         hide=request.hide_bands,
         hidden=tuple(number for number, band in enumerate(optical) if band in request.hidden_bands),
+        daylight=Daylight(brightness=request.brightness, tint=request.tint, haze=request.haze),
+        optical=_reflectances(data) if optical else None,
         drop_sensor=request.drop_sensor,
     )
     return Segmentation(
         network, sensors=SENSOR_SETS[request.sensor_set], loss=request.loss, weights=weights, variation=variation
     )
+
+
+def _reflectances(data: PairDataset) -> Reflectances:
+    found = data.statistics["s2"]
+    return Reflectances(found.names, found.mean, found.std)
 
 
 def _frozen(network: Network, request: FinetuneRequest) -> Callable[[], None]:

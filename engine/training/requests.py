@@ -162,6 +162,18 @@ class FinetuneRequest(LabelFields, RunRequest):
     shrink: float = Field(
         1.0, ge=1, le=4, description="Squares are reduced by a random factor up to this, and mirrored to fill the rest."
     )
+    brightness: float = Field(
+        0.0, ge=0, le=2, description="Sentinel-2: reflectance of all bands times e^-BRIGHTNESS to e^BRIGHTNESS."
+    )
+    tint: float = Field(
+        0.0, ge=0, le=2, description="Sentinel-2: reflectance of each band times e^-TINT to e^TINT, by itself."
+    )
+    haze: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Sentinel-2: up to this reflectance is added or taken off in blue, less in longer wavelengths.",
+    )
     hide_bands: Share = Field(
         0.0,
         description="Share of the squares in which Sentinel-2 bands are hidden, each by even chance, so that the model "

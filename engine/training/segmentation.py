@@ -13,6 +13,7 @@ from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.data.augment import Geometry, Photometry, joint_geometry, photometry
 from engine.training.data.items import IGNORE
+from engine.training.daylight import Daylight, Reflectances, relit
 from engine.training.objectives import Batch
 from engine.training.segmentation_losses import FOCUS, cross_entropy, dice
 from engine.training.shrinking import shrunk
@@ -29,8 +30,9 @@ class Variation:
     together (calibration and incidence move the polarisations alike); ``gain``: deviations from the mean are multiplied
     by 1 − gain … 1 + gain; ``scale``: magnified up to so many times, all sensors and the label alike (1: never);
     ``shrink``: reduced up to so many times (see :mod:`engine.training.shrinking`); ``hide``: share of the samples in
-    which bands are set to their mean, each of the bands whose numbers ``hidden`` has by even chance; ``drop_sensor``:
-    probability that one of two sensors, either equally likely, is masked.
+    which bands are set to their mean, each of the bands whose numbers ``hidden`` has by even chance; ``daylight``:
+    other light on the bands of Sentinel-2, which ``optical`` describes; ``drop_sensor``: probability that one of two
+    sensors, either equally likely, is masked.
     """
 
     jitter: float = 0.15
@@ -40,6 +42,8 @@ class Variation:
     shrink: float = 1.0
     hide: float = 0.0
     hidden: tuple[int, ...] = ()
+    daylight: Daylight = Daylight()  # noqa: RUF009 - frozen
+    optical: Reflectances | None = None
     drop_sensor: float = 0.0
 
     @property
@@ -88,6 +92,8 @@ class Segmentation(nn.Module):
             seen = shrunk(kept, seen, self.variation.scale, self.variation.shrink, generator)
         if len(self.sensors) == 2 and self.variation.drop_sensor > 0:
             seen = _one_dropped(seen, self.sensors, self.variation.drop_sensor, generator)
+        if "s2" in self.sensors and self.variation.daylight and self.variation.optical is not None:
+            seen["s2"] = relit(seen["s2"], seen["s2_valid"], self.variation.optical, self.variation.daylight, generator)
         for sensor in self.sensors:
             seen[sensor] = photometry(seen[sensor], seen[f"{sensor}_valid"], self.variation.photometry, generator)
         if "s2" in self.sensors and self.variation.hide > 0 and self.variation.hidden:
