@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib.machinery
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -32,16 +34,21 @@ def starter(monkeypatch):
     torch.set_num_threads(before)
 
 
-def data_of(home: Path, places=("2", "2", "2", "5", "6", "7", "8")) -> Path:
+PLACES = ("2", "2", "2", "5", "6", "7", "8", "9")
+
+
+def data_of(home: Path) -> Path:
+    """Seven training chips of five places and a validation chip of another."""
     draw = np.random.default_rng(3)
-    folder = home / "landcover" / "train"
-    folder.mkdir(parents=True)
+    for split in ("train", "val"):
+        (home / "landcover" / split).mkdir(parents=True)
     with (home / "landcover" / "groups.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["chip", "split", "place"])
-        for number, place in enumerate(places):
-            name = f"{number:03d}"
-            writer.writerow([name, "train", place])
+        for number, place in enumerate(PLACES):
+            name, split = f"{number:03d}", "val" if place == PLACES[-1] else "train"
+            folder = home / "landcover" / split
+            writer.writerow([name, split, place])
             label = np.repeat(np.repeat(draw.choice([10, 80], (2, 2)), 16, 0), 16, 1).astype(np.uint8)
             values = (np.where(label == 80, 300, 2500) + draw.normal(0, 40, (7, 32, 32))).astype(np.int16)
             for stem, array in ((name, values), (f"{name}_worldcover", label[None])):
@@ -81,3 +88,25 @@ def test_from_chips_to_a_bundle_with_figures_of_the_folds(starter, tmp_path, cap
     said = capsys.readouterr().out
     assert starter.main(given) == 0, "a second run goes on with what is there"
     assert "others together" in said and "steps in" not in capsys.readouterr().out
+
+
+def test_the_forest_stands_beside_the_network_on_the_same_chips(starter, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn", reason="the forest of the study needs scikit-learn, which the engine does not")
+    small = {"steps": 2, "width": 0.0625, "crop": 32, "batch": 4, "precision": "fp32"}
+    monkeypatch.setattr(starter, "RECIPE", starter.RECIPE | small)
+    loader = importlib.machinery.SourceFileLoader("study_landcover", str(SCRIPTS / "study_landcover"))
+    study = importlib.util.module_from_spec(importlib.util.spec_from_loader("study_landcover", loader))
+    loader.exec_module(study)
+    data = data_of(tmp_path / "data")
+    assert starter.main([str(data), "-o", str(tmp_path / "runs"), "--steps", "2"]) == 0
+    given = [data, "-o", tmp_path / "runs", "--val", "--model", tmp_path / "runs" / "half" / "landcover"]
+    monkeypatch.setattr(sys, "argv", ["study_landcover", *map(str, given), "--json", str(tmp_path / "study.json")])
+    assert study.main() == 0
+    found = json.loads((tmp_path / "study.json").read_text())
+    for name in ("large", "others together"):
+        one = found["folds"][name]
+        gap = one["network"]["overall_accuracy"]["value"] - one["forest"]["overall_accuracy"]["value"]
+        assert one["difference"]["overall_accuracy"]["value"] == pytest.approx(gap)
+    assert found["folds"]["large"]["forest"]["overall_accuracy"]["value"] > 0.95, "two classes far apart"
+    assert found["validation"]["forest"]["miou"]["n"] == 1
+    assert "| validation chips |" in capsys.readouterr().out
