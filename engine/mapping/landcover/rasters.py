@@ -8,12 +8,12 @@ from types import TracebackType
 from engine.events import Reporter
 from engine.legends import NOT_OBSERVED
 from engine.mapping.landcover.classes import ClassTable
+from engine.mapping.landcover.naming import LEGEND_TAG
 from engine.mapping.landcover.pipeline import LandcoverStrip
 from engine.raster.grid import Grid
 from engine.raster.write import CogWriter
 
 MAP, CONFIDENCE = "landcover.tif", "confidence.tif"
-LEGEND_TAG = "SAMESCENE_LEGEND"
 
 
 class RasterSink:
