@@ -57,25 +57,29 @@ RECIPE: dict[str, Any] = {
     "sensors": "s2",
     "gsd": 30.0,
     "crop": 96,
-    "batch": 12,
-    "steps": 300,
+    "batch": 8,
+    "steps": 1600,
     "width": 0.25,
     "lr": 3e-3,
     "weight_decay": 1e-2,
     "loss": "ce",
     "class_weights": "none",
-    "ema": 0.98,
-    "jitter": 0.1,
-    "common_jitter": 0.3,
+    "ema": 0.99,
+    "jitter": 0.05,
+    "common_jitter": 0.05,
+    "brightness": 0.15,
+    "tint": 0.08,
+    "haze": 0.015,
     "scale": 3.0,
-    "hide_bands": 0.25,
+    "shrink": 1.3,
+    "hide_bands": 0.15,
     "precision": "bf16",
     "workers": 1,
     "device": "cpu",
-    "checkpoint_every": 100,
-    "log_every": 10,
+    "checkpoint_every": 200,
+    "log_every": 20,
 }
-OTHERS = 5
+OTHERS = 3
 """How often chips of the other places stand in the data for each time that those of the large one do."""
 
 TRAINED_ON = [
