@@ -80,3 +80,19 @@ def test_a_faulty_legend_is_one_line_that_names_the_file(tmp_path, text, words):
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(ParameterError, match="worldcover"):
         find_legend("corine")
+
+
+def test_legends_of_an_installed_package_are_found(tmp_path, monkeypatch):
+    """``pip install .`` without the checkout has no resources folder beside the engine."""
+    import shutil
+    import sys
+
+    from engine import legends
+
+    shipped = legends.list_legends()
+    shutil.copytree(next(iter(shipped.values())).parent, tmp_path / "share" / "samescene" / "legends")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    folders = [folder for folder in legends.legend_folders() if tmp_path in folder.parents]
+    monkeypatch.setattr(legends, "legend_folders", lambda: folders)
+    assert set(legends.list_legends()) == set(shipped)
+    assert legends.find_legend("worldcover").codes[0] == 10
