@@ -50,7 +50,7 @@ LAYOUT = Layout(
             "time_limit",
             "register_as",
         ),
-        "Network": ("encoder", "architecture", "width", "freeze", "layer_decay"),
+        "Network": ("encoder", "architecture", "width", "indices", "freeze", "layer_decay"),
         "Objective": ("loss", "class_weights", "drop_sensor"),
         "Variation of the squares": (
             "jitter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.models.indices import Indices
 from engine.models.pixel import PixelSegmenter
 from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
@@ -28,7 +29,10 @@ def build(card: Card) -> AnyNetwork:
         trunk = size if card.network.architecture == "pixel-unet" else {}
         waves = card.network.waves
         return PixelSegmenter(bands=card.inputs, classes=card.outputs, waves=waves, **trunk).eval()
-    return Segmenter(bands=card.inputs, classes=card.outputs, **size).eval()
+    indices = None
+    if card.network.indices:
+        indices = Indices(*zip(*((band.name, band.mean, band.std) for band in card.bands), strict=True))
+    return Segmenter(bands=card.inputs, classes=card.outputs, indices=indices, **size).eval()
 
 
 def describe(network: AnyNetwork) -> dict[str, Any]:
@@ -43,7 +47,8 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
         return found | {"waves": network.waves}
     architecture = "two-sensor-unet" if isinstance(network, TwoSensorSegmenter) else "resnet-unet"
     settings = network.settings()
-    return {"architecture": architecture} | {name: settings[name] for name in ("encoder", "width", "features")}
+    told = {"architecture": architecture} | {name: settings[name] for name in ("encoder", "width", "features")}
+    return told | {"indices": isinstance(network, Segmenter) and network.indices is not None}
 
 
 def sizes(network: AnyNetwork) -> tuple[int, int]:

@@ -70,6 +70,9 @@ class Network(_Part):
     """The network has one more input band, 1 where a pixel is valid."""
     waves: Annotated[int, Field(ge=0, le=65536)] = 0
     """Random cosines of a "pixel" or "pixel-unet"."""
+    indices: bool = False
+    """A "resnet-unet" of Sentinel-2 that computes normalised differences of its bands itself
+    (:mod:`engine.models.indices`)."""
 
 
 class TrainingData(_Part):
@@ -155,6 +158,10 @@ class Card(_Part):
         ordered = set(order) == {"s1", "s2"} and order == sorted(order)
         if self.network.architecture == "two-sensor-unet" and (not ordered or self.network.validity):
             raise ValueError("a two-sensor network takes bands of s1, then bands of s2, and no validity band")
+        if self.network.indices and (
+            self.network.architecture != "resnet-unet" or set(order) != {"s2"} or self.network.validity
+        ):
+            raise ValueError("indices are for a resnet-unet of bands of s2 without a validity band")
         if self.activation == "sigmoid" and len(self.classes) != 2:
             raise ValueError(f"sigmoid needs 2 classes, found {len(self.classes)}")
         if self.task == "flood" and {c.value for c in self.classes} != {0, 1}:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.models.indices import Indices
 from engine.models.names import EncoderName
 from engine.models.resnet import ResNet
 from engine.models.unet import UNetDecoder
@@ -19,22 +20,31 @@ class Segmenter(nn.Module):
 
     Rows and columns must be multiples of :attr:`divisor`. ``encoder.*`` holds the encoder's published parameter
     names. ``width`` scales encoder and decoder channels; no block of the decoder has fewer than ``features``: what few
-    channels of the last one hold, the head cannot tell into many classes.
+    channels of the last one hold, the head cannot tell into many classes. With ``indices`` the encoder sees normalised
+    differences of the bands too.
     """
 
     divisor = 32
 
     def __init__(
-        self, *, bands: int, classes: int, encoder: EncoderName = "resnet18", width: float = 1.0, features: int = 4
+        self,
+        *,
+        bands: int,
+        classes: int,
+        encoder: EncoderName = "resnet18",
+        width: float = 1.0,
+        features: int = 4,
+        indices: Indices | None = None,
     ) -> None:
         super().__init__()
-        self.bands, self.classes, self.features = bands, classes, features
-        self.encoder = ResNet(encoder, bands=bands, width=width)
+        self.bands, self.classes, self.features, self.indices = bands, classes, features, indices
+        self.encoder = ResNet(encoder, bands=bands + (indices.count if indices is not None else 0), width=width)
         self.decoder = UNetDecoder(self.encoder.channels, decoder_channels(width, features))
         self.head = nn.Conv2d(self.decoder.channels_out, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.decoder(self.encoder(x)))
+        seen = x if self.indices is None else self.indices(x)
+        logits: Tensor = self.head(self.decoder(self.encoder(seen)))
         return logits
 
     def settings(self) -> dict[str, Any]:

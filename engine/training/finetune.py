@@ -11,8 +11,10 @@ import torch
 
 from engine import plainjson
 from engine.command_line import command_line
+from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.models.bundle import CARD, Bundle, save_bundle
+from engine.models.indices import Indices
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.calibration import Calibrated, calibrate, calibration_error
@@ -214,6 +216,7 @@ def _objective(
             encoder=name,
             width=width,
             features=features,
+            indices=_indices(request, start, data),
         )
     carry_over(start, network, [one.value for one in classes], data.legend)
     weights = None
@@ -235,6 +238,20 @@ def _objective(
     return Segmentation(
         network, sensors=SENSOR_SETS[request.sensor_set], loss=request.loss, weights=weights, variation=variation
     )
+
+
+def _indices(request: FinetuneRequest, start: Start, data: PairDataset) -> Indices | None:
+    """Those of the network that is gone on with, else as the request says."""
+    has = start.network.indices is not None if isinstance(start.network, Segmenter) else request.indices
+    if not has:
+        return None
+    if request.sensor_set != "s2" or (start.encoders and start.network is None):
+        raise ParameterError(
+            "--indices is for a network of Sentinel-2 alone that starts from random weights or from one with indices.",
+            remedy="Leave it out, or use --sensors s2 and --encoder random.",
+        )
+    known = data.statistics["s2"]
+    return Indices(known.names, known.mean, known.std)
 
 
 def _reflectances(data: PairDataset) -> Reflectances:

@@ -162,6 +162,10 @@ class FinetuneRequest(LabelFields, RunRequest):
     shrink: float = Field(
         1.0, ge=1, le=4, description="Squares are reduced by a random factor up to this, and mirrored to fill the rest."
     )
+    indices: bool = Field(
+        False,
+        description="Sentinel-2: the network computes normalised differences of its bands (such as NDVI) as inputs.",
+    )
     brightness: float = Field(
         0.0, ge=0, le=2, description="Sentinel-2: reflectance of all bands times e^-BRIGHTNESS to e^BRIGHTNESS."
     )

@@ -67,6 +67,12 @@ def find_start(request: FinetuneRequest) -> Start:
     start = Start(" and ".join(names), encoders, statistics, sha256)
     card = bundles[sensors[0]].card
     if card.task != request.task or card.sensors != sensors or card.activation != "softmax":
+        if any(bundle.card.network.indices for bundle in bundles.values()):
+            raise ModelError(
+                f"{bundles[sensors[0]].folder}: the model {card.name} has indices of its bands inside and can only be "
+                f"gone on with for {card.task} from {' and '.join(card.sensors)}.",
+                remedy="Start from another model or run, or from random weights.",
+            )
         return start
     network = bundles[sensors[0]].two_sensor() if len(sensors) == 2 else bundles[sensors[0]].network()
     return replace(start, network=network, values=tuple(one.value for one in card.classes), legend=card.legend)

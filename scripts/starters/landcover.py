@@ -73,6 +73,7 @@ RECIPE: dict[str, Any] = {
     "scale": 3.0,
     "shrink": 1.3,
     "hide_bands": 0.15,
+    "indices": True,
     "precision": "bf16",
     "workers": 1,
     "device": "cpu",

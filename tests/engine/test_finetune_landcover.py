@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
-from engine.errors import DamagedFileError, ParameterError
+from engine.errors import DamagedFileError, ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.legends import find_legend
@@ -146,10 +146,28 @@ def test_outputs_of_a_start_are_carried_over_by_what_they_stand_for(tmp_path):
                                atol=1e-6)  # fmt: skip
 
 
+def test_indices_come_with_the_model_are_mapped_and_gone_on_with(tmp_path):
+    home = chips(tmp_path / "chips")
+    finetune(home, tmp_path / "run", steps=2, indices=True)
+    model = tmp_path / "run" / "model"
+    first = load_bundle(model)
+    assert first.card.network.indices and first.network().indices.count == 7  # seven pairs of the six bands
+    finetune(home, tmp_path / "again", steps=1, lr=1e-9, ema=0.0, encoder=str(model))
+    second = load_bundle(tmp_path / "again" / "model")
+    assert second.card.network.indices
+    torch.testing.assert_close(second.network().head.weight, first.network().head.weight, rtol=1e-4, atol=1e-6)
+    done = run("landcover", scene=[str(home / "000.tif")], model=str(model), out=str(tmp_path / "map"))
+    assert done["figures"]["observed_percent"] == 100
+    with pytest.raises(ModelError, match="has indices of its bands inside"):
+        run("finetune", **{**TINY, "task": "flood", "sensors": "s2", "data": [str(home)], "out": str(tmp_path / "x"),
+                           "encoder": str(model)})  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("make", "options", "words"),
     [
         ({"codes": (10,)}, {}, "one class only, 10"),
+        ({}, {"sensors": "s1", "indices": True}, "no item has s1"),
         ({"crs": None}, {}, "pixel size is not known"),
         ({}, {"task": "flood", "sensors": "s2"}, "land cover"),
         ({}, {"legend": "no-such"}, "no-such"),

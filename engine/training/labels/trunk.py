@@ -108,6 +108,8 @@ def find_trunk(
         if network.trunk is None:
             return no_trunk(bands, statistics, f"the model {card.name} is of single pixels")
         network = network.trunk
+    if isinstance(network, Segmenter) and network.indices is not None:
+        return no_trunk(bands, statistics, f"the model {card.name} has indices of its own bands inside")
     if not isinstance(network, Segmenter):
         raise ModelError(f"{bundle.folder}: the model {card.name} is no network that maps.", remedy="Choose another.")
     known = {(band.sensor, band.name): band for band in own}
