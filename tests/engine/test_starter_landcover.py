@@ -80,7 +80,7 @@ def test_from_chips_to_a_bundle_with_figures_of_the_folds(starter, tmp_path, cap
     figures = {figure.metric: figure for figure in card.figures}
     assert figures["overall_accuracy"].value == study["others"]["overall_accuracy"]["value"]
     assert figures["overall_accuracy"].n == 4, "the places that were left out one part at a time"
-    assert card.gsd_m == (20.0, 30.0)
+    assert card.gsd_m == (20.0, 39.0)
     assert {band.name for band in card.bands if not band.optional} == {"B03", "B04", "B08"}
     result = json.loads((tmp_path / "runs" / "fold-others-1" / "result.json").read_text())
     learned = result["figures"]["squares"]
