@@ -17,7 +17,15 @@ from driver import ROOT, Desktop, installations, wait_until_gone
 
 ALGORITHMS = [
     f"samescene:{name}"
-    for name in ("accuracy", "flood", "landcover", "landcover_change", "sample_points", "train_landcover")
+    for name in (
+        "accuracy",
+        "flood",
+        "landcover",
+        "landcover_change",
+        "landcover_legend",
+        "sample_points",
+        "train_landcover",
+    )
 ]
 FIELDS = "description about version tracker repository homepage"
 
