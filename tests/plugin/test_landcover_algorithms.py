@@ -201,8 +201,8 @@ def test_a_cancelled_training_leaves_nothing(run, work, registry, tmp_path):
     try:
         algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:train_landcover")
         parameters = {
-            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": drawn_labels(work), "CLASS_FIELD": "class",
-            "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
+            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": f"{work / 'labels.gpkg'}|layername=labels",
+            "CLASS_FIELD": "class", "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
         }  # fmt: skip
         feedback = Feedback()
         results, good = algorithm.run(parameters, QgsProcessingContext(), feedback)
