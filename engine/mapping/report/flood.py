@@ -18,8 +18,8 @@ from engine.mapping.report.page import (
     hex_color,
     is_simulated,
     making,
+    map_template,
     observed_text,
-    page_template,
     probability_scale,
     uri,
     write_page,
@@ -27,6 +27,7 @@ from engine.mapping.report.page import (
 from engine.mapping.report.pictures import UNSEEN
 from engine.raster.grid import Grid
 
+_TEMPLATE = Path(__file__).with_name("flood.html")
 _ZONES_SHOWN = 25
 _CLASS_ORDER = (
     (2, "flood"),
@@ -65,7 +66,7 @@ def flood_report_html(
     zones: list[dict[str, Any]],
 ) -> str:
     """The report as text; see :func:`write_flood_report`."""
-    template = page_template("flood.html")
+    template = map_template(_TEMPLATE)
     widths = {"classes": 1150, "backscatter": 640, "image": 640, "probability": 640}
     maps = {
         name: uri(draw_map(pictures[name], preview_grid, width_px=widths[name])) for name in widths if name in pictures

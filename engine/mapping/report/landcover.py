@@ -16,8 +16,8 @@ from engine.mapping.report.page import (
     hex_color,
     is_simulated,
     making,
+    map_template,
     observed_text,
-    page_template,
     probability_scale,
     uri,
     write_page,
@@ -25,6 +25,7 @@ from engine.mapping.report.page import (
 from engine.mapping.report.pictures import UNSEEN
 from engine.raster.grid import Grid
 
+_TEMPLATE = Path(__file__).with_name("landcover.html")
 _ZONES_SHOWN = 25
 _COLUMNS_SHOWN = 6
 _WIDTHS = {"classes": 1150, "image": 640, "confidence": 640}
@@ -49,7 +50,7 @@ def landcover_report_html(*, result: dict[str, Any], pictures: dict[str, NDArray
     known = [row for row in figures["classes"] if row["code"] != 0 and row["pixels"]]
     pixels = sum(row["pixels"] for row in known)
     confidence = sum(row["pixels"] * row["mean_confidence"] for row in known) / pixels if pixels else None
-    return page_template("landcover.html").render(
+    return map_template(_TEMPLATE).render(
         head=_head(result),
         nothing=figures["observed_percent"] in (None, 0),
         largest=_largest(known),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.mapping.report import wording
 from engine.mapping.report.pictures import probability_colors
 from engine.outputs import explain_os_error
+from engine.pages import page_template
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -16,19 +17,9 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 
-def page_template(name: str) -> Template:
-    """The template ``name`` of this folder; it may include ``look.css``. Texts are escaped, an unknown name is an
-    error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
+def map_template(path: Path) -> Template:
+    """The template in ``path``; it may include and extend the templates of this folder, ``look.css`` among them."""
+    return page_template(path, _FOLDER)
 
 
 def write_page(path: Path, html: str) -> None:

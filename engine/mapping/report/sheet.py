@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.mapping.report import wording
-from engine.mapping.report.page import write_page
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-
-def sheet_template(path: Path) -> Template:
-    """The template in ``path``; it extends ``sheet.html``. Texts are escaped, an unknown name is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader([path.parent, Path(__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(path.name)
+from engine.mapping.report.page import map_template, write_page
 
 
 def write_sheet(path: Path, template: Path, values: dict[str, Any]) -> None:
-    """Fill ``template`` and write it as one HTML file at ``path``; raises OutputError."""
-    write_page(path, sheet_template(template).render(**values))
+    """Fill ``template``, which extends ``sheet.html``, and write it at ``path``; raises OutputError."""
+    write_page(path, map_template(template).render(**values))
 
 
 def page_facts(result: dict[str, Any], *, kind: str, title: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.training.progress import duration
 from engine.training.report.charts import Rgb, draw_curves, picture_png
-from engine.training.report.page import page_template
+from engine.training.report.page import run_template
 from engine.training.report.run import png_uri
 
 _TEMPLATE = Path(__file__).with_name("report.html")
@@ -27,7 +27,7 @@ def labels_report_html(
     """The page as text, from ``result.json``'s content and the lines of metrics.jsonl; ``reliability`` is the address
     of the diagram. Every text is escaped; nothing is loaded from elsewhere."""
     figures = result["figures"]
-    return page_template(_TEMPLATE).render(
+    return run_template(_TEMPLATE).render(
         job=result["job"],
         title=title,
         version=result["engine_version"],

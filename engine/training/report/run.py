@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.training.progress import duration
 from engine.training.report.charts import Rgb, draw_curves, picture_png
-from engine.training.report.page import page_template
+from engine.training.report.page import run_template
 from engine.training.report.reliability import Reliability, reliability_svg
 
 _TEMPLATE = Path(__file__).with_name("run.html")
@@ -32,7 +32,7 @@ def run_report_html(
     """The report as text: ``cards`` are label and value, ``rows`` the lines of metrics.jsonl, ``samples`` rows of
     pictures, ``reliability`` the lines of a reliability diagram. Every text is escaped; nothing is loaded from
     elsewhere."""
-    template = page_template(_TEMPLATE)
+    template = run_template(_TEMPLATE)
     diagram = reliability_svg([("After calibration", reliability)], share=reliability_of)
     return template.render(
         job=result["job"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.training.progress import duration
-from engine.training.report.page import page_template
+from engine.training.report.page import run_template
 from engine.training.report.reliability import Reliability, reliability_svg
 from engine.training.report.run import svg_uri
 from engine.training.study.chart import MODE_TITLES, efficiency_svg, looks
@@ -29,7 +29,7 @@ def study_report_html(
 ) -> str:
     """The report as text: ``study`` is the content of study.json, ``cells`` are the finished cells with their
     reliability, ``measure`` what it is about. Every text is escaped; nothing is loaded from elsewhere."""
-    template = page_template(_TEMPLATE)
+    template = run_template(_TEMPLATE)
     lines, score = study["summary"], study["score"]
     methods, modes, fractions = list(study["methods"]), study["modes"], study["fractions"]
     plot = efficiency_svg(
