@@ -15,13 +15,11 @@ from engine.events import Reporter
 from engine.mapping.flood.detector import FloatArray, SceneReader
 from engine.mapping.inference import InferenceSettings, StreamingInference
 from engine.mapping.scene.bands import POLARISATIONS
+from engine.mapping.scene.model_bands import check_bands
 from engine.models.bundle import Bundle
 from engine.models.card import Card, gsd_fits
 from engine.models.stacked import VALIDITY_BANDS, StackedSensors
 from engine.raster.grid import Grid, Window
-from engine.sensors import SENSORS
-
-_UNITS = {"s1": "db", "s2": "reflectance"}
 
 
 class ModelDetector:
@@ -132,14 +130,7 @@ def _check_card(bundle: Bundle) -> None:
             f"{card.network.architecture}; expected flood from one sensor, or from two by a two-sensor-unet.",
             remedy="Choose a flood model.",
         )
-    for band in card.bands:
-        if band.unit != _UNITS[band.sensor] or (band.sensor == "s1" and band.name not in POLARISATIONS):
-            what = "VV and VH in dB" if band.sensor == "s1" else "bands in reflectance"
-            raise ModelError(
-                f"{bundle.folder}: the model takes {band.name} in {band.unit}; expected {what} of "
-                f"{SENSORS[band.sensor].title}.",
-                remedy="Choose another model.",
-            )
+    check_bands(bundle)
 
 
 class _SceneSource:

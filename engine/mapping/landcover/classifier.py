@@ -16,7 +16,8 @@ from engine.events import Reporter
 from engine.mapping.inference import InferenceSettings, StreamingInference
 from engine.mapping.landcover.images import missing_band
 from engine.mapping.landcover.scene import LandcoverScene
-from engine.mapping.scene.sentinel1 import POLARISATIONS
+from engine.mapping.scene.bands import POLARISATIONS
+from engine.mapping.scene.model_bands import check_bands
 from engine.mapping.scene.spool import RowSpool
 from engine.models.bundle import Bundle
 from engine.models.card import Card, gsd_fits
@@ -31,7 +32,6 @@ Watch = Callable[[Window, Sequence[str], FloatArray], None]
 """(window, names, (bands, rows, columns) reflectance): windows in any order, from another thread, not to be changed."""
 
 UNDER_CLOUD = 1
-_UNITS = {"s1": "db", "s2": "reflectance"}
 
 
 class LandcoverModel:
@@ -156,14 +156,7 @@ def _check_card(bundle: Bundle) -> None:
             f"{bundle.folder}: the model {card.name} is made for {card.task}; expected one for landcover.",
             remedy="Choose a land-cover model.",
         )
-    for band in card.bands:
-        if band.unit != _UNITS[band.sensor] or (band.sensor == "s1" and band.name not in POLARISATIONS):
-            what = "VV and VH in dB" if band.sensor == "s1" else "bands in reflectance"
-            raise ModelError(
-                f"{bundle.folder}: the model takes {band.name} in {band.unit}; expected {what} of "
-                f"{SENSORS[band.sensor].title}.",
-                remedy="Choose another model.",
-            )
+    check_bands(bundle)
 
 
 class _ModelSource:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from engine.events import Reporter
 from engine.mapping.landcover.images import Images, open_images
+from engine.mapping.scene.bands import POLARISATIONS
 from engine.mapping.scene.overlap import check_overlap
-from engine.mapping.scene.sentinel1 import POLARISATIONS
 from engine.mapping.scene.sentinel2 import Sentinel2File, laid_on
 from engine.optics.classification import shows_ground
 from engine.optics.clouds import CLOUD_BANDS, RULE, looks_cloudy

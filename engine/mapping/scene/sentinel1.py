@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BandError
-from engine.mapping.scene.bands import numbers_for
+from engine.mapping.scene.bands import POLARISATIONS, numbers_for
 from engine.mapping.scene.sampling import sample_windows
 from engine.raster.grid import Window
 from engine.raster.read import Raster, open_raster
 from engine.sar.radiometry import UnitFinding, detect_unit, to_db
 from engine.sensors import SENTINEL1, Unit, identify_band, match_bands
 
-POLARISATIONS = ("VV", "VH")
 FloatArray = NDArray[np.float32]
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from engine.errors import BandError
 from engine.mapping.landcover.scene import LandcoverScene
+from engine.mapping.scene.bands import POLARISATIONS
 from engine.mapping.scene.sampling import sample_windows
-from engine.mapping.scene.sentinel1 import POLARISATIONS
 from engine.raster.grid import Grid, Window
 from engine.training.data.statistics import BandStatistics, RunningStatistics
 
