@@ -35,13 +35,14 @@ def label(text: str, buddy: QWidget, *, as_wide_as: str = "") -> QLabel:
     return made
 
 
-def add_row(form: QFormLayout, text: str, field: QWidget, tip: str = "", *, as_wide_as: str = "") -> None:
-    """A row of a form; ``tip`` is the field's tool tip and its name for screen readers is the label's text."""
+def add_row(form: QFormLayout, text: str, field: QWidget, tip: str = "", *, as_wide_as: str = "", at: int = -1) -> None:
+    """A row of a form, the last or in place ``at``; ``tip`` is the field's tool tip and its name for screen readers is
+    the label's text."""
     if tip:
         field.setToolTip(tip)
     if not field.accessibleName():
         field.setAccessibleName(text.replace("&", ""))
-    form.addRow(label(text, field, as_wide_as=as_wide_as), field)
+    form.insertRow(at, label(text, field, as_wide_as=as_wide_as), field)
 
 
 def hint(text: str, parent: QWidget | None = None) -> QLabel:

@@ -12,12 +12,12 @@ from ..layers.legends import legend_of_card
 from .area_picker import AreaPicker
 from .form_page import Form
 from .form_parts import OutputFolder, ZonesBox, add_row, number, rows
-from .landcover_options import LandcoverOptions
 from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 from .legend_view import LegendView
 from .model_choice import AUTO, ModelChoice
 from .scene_list import SceneList
+from .scene_options import SceneOptions
 
 _SETTINGS = "samescene/dock/landcover"
 _WIDEST = "Unknown below"
@@ -46,7 +46,7 @@ class LandcoverForm(Form):
         self.unknown.setValue(-1)
         self.unknown.setSuffix(" %")
         self.zones_box = ZonesBox(self.tr("Polygons, for example districts, to report areas of classes by."), self)
-        self.options = LandcoverOptions(self)
+        self.options = SceneOptions(bands="B02=1,B03=2", parent=self)
         self.out = OutputFolder(self)
         self._lay_out()
         self._connect()
