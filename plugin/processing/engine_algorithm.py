@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from qgis.core import (
     QgsProcessingAlgorithm,
@@ -118,24 +118,36 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return not fault, fault
 
     def prepareAlgorithm(self, parameters, context, feedback):
+        fault = self._prepare(parameters, context)
+        del parameters, context, feedback  # see _refuse
+        return _refuse(fault) if fault else True
+
+    def _prepare(self, parameters, context) -> str:
+        """Get ready; what is wrong, in one line, else the empty string."""
         # Models and scripts run an algorithm without checkParameterValues.
         try:
             self._engine = find_engine(EngineSettings())
             fault = next(self.faults(parameters, context), "")
             if fault:
-                raise QgsProcessingException(fault)
+                return fault
             self._run = self.prepared(parameters, context)
         except (EngineFailure, LayerFault) as failure:
-            raise QgsProcessingException(str(failure)) from failure
+            return str(failure)
         self._proxy = proxy_variables()
         loads = self.parameterDefinition("LOAD_RESULTS") is not None
         self._load = loads and self.parameterAsBool(parameters, "LOAD_RESULTS", context)
-        return True
+        return ""
 
     def processAlgorithm(self, parameters, context: QgsProcessingContext, feedback: QgsProcessingFeedback):
+        outputs, fault = self._process(feedback)
+        del parameters, context, feedback  # see _refuse
+        return _refuse(fault) if fault else outputs
+
+    def _process(self, feedback: QgsProcessingFeedback) -> tuple[dict[str, Any], str]:
+        """Run the engine: the outputs, or none and what went wrong in one line."""
         run, engine = self._run, self._engine
         if run is None or engine is None:
-            raise QgsProcessingException(self.tr("The algorithm was not prepared."))
+            return {}, self.tr("The algorithm was not prepared.")
         registry = self._registry
         run_id = registry.add(self.job, run.title, run.params)
         watch = RunWatch(registry, run_id, feedback)
@@ -149,14 +161,14 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             result = engine.process(self._proxy).run_job(
                 self.job, run.params, on_progress=watch.progress, on_log=watch.log, is_cancelled=watch.is_cancelled
             )
-        except EngineCancelled as stop:
+        except EngineCancelled:
             registry.was_cancelled(run_id)
-            raise QgsProcessingException(self.tr("Cancelled; nothing was written.")) from stop
+            return {}, self.tr("Cancelled; nothing was written.")
         except EngineFailure as failure:
             if failure.details:
                 feedback.pushDebugInfo(failure.details)
             registry.failed(run_id, failure.line)
-            raise QgsProcessingException(failure.line) from failure
+            return {}, failure.line
         except BaseException as defect:
             registry.failed(run_id, f"{type(defect).__name__}: {defect}")
             raise
@@ -167,7 +179,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         registry.done(run_id, result)
         self._result = result
         feedback.setProgress(100)
-        return {"OUTPUT": run.params["out"], **self.results_of(result, run.params["out"])}
+        return {"OUTPUT": run.params["out"], **self.results_of(result, run.params["out"])}, ""
 
     def postProcessAlgorithm(self, context, feedback):
         if self._result is not None and self._run is not None and self._load and context.project() is not None:
@@ -176,6 +188,15 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             held = add_to_context(self._result, self._run.params["out"], context, self.layer_outputs)
             self._registry.hold(*held)
         return {}
+
+
+def _refuse(fault: str) -> NoReturn:
+    """End the run with one line.
+
+    QGIS's bindings keep an exception that was raised, and with it the variables of the frames that it came through,
+    until QGIS ends: whoever calls this lets go of layers first, or they outlive the application and crash it at exit.
+    """
+    raise QgsProcessingException(fault)
 
 
 def made_files(result: dict[str, Any], out: str, files: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -197,12 +198,14 @@ def test_a_cancelled_training_leaves_nothing(run, work, registry, tmp_path):
         if registry.run(run_id).fraction > 0.15:  # labels are read, the model is being fitted
             registry.cancel(run_id)
 
+    layer = drawn_labels(work)
+    kept = weakref.ref(layer)
     registry.changed.connect(changed)
     try:
         algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:train_landcover")
         parameters = {
-            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": f"{work / 'labels.gpkg'}|layername=labels",
-            "CLASS_FIELD": "class", "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
+            "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": layer, "CLASS_FIELD": "class",
+            "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
         }  # fmt: skip
         feedback = Feedback()
         results, good = algorithm.run(parameters, QgsProcessingContext(), feedback)
@@ -210,6 +213,24 @@ def test_a_cancelled_training_leaves_nothing(run, work, registry, tmp_path):
         registry.changed.disconnect(changed)
     assert not good and not results and registry.runs()[0].state == CANCELLED, feedback.lines
     assert not (tmp_path / "out").exists() and not (user_models_folder() / "never").exists()
+    del layer, parameters
+    gc.collect()
+    assert kept() is None, "a layer that a failed run holds outlives QGIS, and QGIS crashes at exit"
+
+
+def test_a_refused_run_lets_go_of_its_layers(run, work, tmp_path):
+    layer = drawn_labels(work)
+    kept = weakref.ref(layer)
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:train_landcover")
+    parameters = {
+        "SCENES": [str(work / "scene" / "after_S2.tif")], "LABELS": layer, "CLASS_FIELD": "nosuch",
+        "MODEL_NAME": "never", "OUTPUT": str(tmp_path / "out"),
+    }  # fmt: skip
+    results, good = algorithm.run(parameters, QgsProcessingContext(), Feedback())
+    assert not good and not results
+    del layer, parameters
+    gc.collect()
+    assert kept() is None
 
 
 def test_the_user_s_models_lie_where_the_engine_says(work):
