@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from engine.provenance import fingerprint
 from engine.raster.classes import MISSING, CodedRaster
 from engine.raster.read import open_raster
 from engine.raster.vector import read_regions
-from engine.version import VERSION
+from engine.result import REPORT, RESULT, job_result, keep
 
 
 def run(request: ReportRequest, reporter: Reporter) -> dict[str, Any]:
@@ -63,25 +62,18 @@ def run(request: ReportRequest, reporter: Reporter) -> dict[str, Any]:
         _warn(figures, labelled, design, request, reporter)
         reporter.progress(0.9, "tables", "Writing tables")
         outputs = write_tables(results.path, figures)
-        result: dict[str, Any] = {
-            "job": "assess-report",
-            "outputs": {**outputs, "report": "report.html", "result": "result.json"},
-            "inputs": files,
-            "parameters": request.model_dump(mode="json"),
-            "model": None,
-            "engine_version": VERSION,
-            "command": command_line("assess report", request, positional=("sample",)),
-            "device": "cpu",
-            "warnings": list(reporter.warnings),
-            "figures": figures,
-        }
-        result["seconds"] = round(time.monotonic() - started, 2)
-        write_report_page(results.path / "report.html", result=result)
-        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-        reporter.check()
-        results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+        result = job_result(
+            "assess-report",
+            request,
+            command=command_line("assess report", request, positional=("sample",)),
+            outputs={**outputs, "report": REPORT, "result": RESULT},
+            inputs=files,
+            figures=figures,
+            reporter=reporter,
+            started=started,
+        )
+        write_report_page(results.path / REPORT, result=result)
+        return keep(results, result, reporter)
 
 
 def _designed(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from engine.assess.design import (
@@ -36,6 +34,7 @@ from engine.raster.classes import MISSING
 from engine.raster.crs import crs_name
 from engine.raster.read import open_raster
 from engine.raster.vector import read_regions
+from engine.result import REPORT, RESULT, job_result, keep
 from engine.version import VERSION
 
 
@@ -69,17 +68,13 @@ def run(request: SampleRequest, reporter: Reporter) -> dict[str, Any]:
             write_points(results.path / POINTS_FILE, points, population.grid)
             grid = population.grid
         (results.path / DESIGN_FILE).write_text(design.model_dump_json(indent=1), encoding="utf-8")
-        result: dict[str, Any] = {
-            "job": "assess-sample",
-            "outputs": {"points": POINTS_FILE, "design": DESIGN_FILE, "report": "report.html", "result": "result.json"},
-            "inputs": files,
-            "parameters": request.model_dump(mode="json"),
-            "model": None,
-            "engine_version": VERSION,
-            "command": command_line("assess sample", request, positional=("map",)),
-            "device": "cpu",
-            "warnings": list(reporter.warnings),
-            "figures": {
+        result = job_result(
+            "assess-sample",
+            request,
+            command=command_line("assess sample", request, positional=("map",)),
+            outputs={"points": POINTS_FILE, "design": DESIGN_FILE, "report": REPORT, "result": RESULT},
+            inputs=files,
+            figures={
                 "points": len(points),
                 "points_wanted": number,
                 "design": design.design,
@@ -89,14 +84,11 @@ def run(request: SampleRequest, reporter: Reporter) -> dict[str, Any]:
                 "strata": [{**one.model_dump(), "weight": one.area_m2 / design.total_area_m2} for one in design.strata],
                 "classes": [one.model_dump() for one in design.classes],
             },
-        }
-        result["seconds"] = round(time.monotonic() - started, 2)
-        write_sample_report(results.path / "report.html", result=result, design=design, census=census, grid=grid)
-        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-        reporter.check()
-        results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+            reporter=reporter,
+            started=started,
+        )
+        write_sample_report(results.path / REPORT, result=result, design=design, census=census, grid=grid)
+        return keep(results, result, reporter)
 
 
 def _excluded(given: str | None, naming: Naming) -> frozenset[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.area import polygon_area_m2
 from engine.raster.vector import Regions, StripPolygons, read_regions, write_layer
+from engine.result import REPORT, RESULT, job_result, keep
 from engine.version import VERSION
 
 
@@ -55,32 +55,27 @@ def run(request: FloodRequest, reporter: Reporter) -> dict[str, Any]:
             whole.post.raster.require_crs()
             require_fit(detector, whole)
             figures, outputs = _map(request, whole, detector, results.path, reporter)
-            result: dict[str, Any] = {
-                "job": "flood",
-                "outputs": outputs,
-                "inputs": _inputs(request, whole, reporter.part(0.93, 0.96)),
-                "parameters": request.model_dump(mode="json"),
-                "model": describe_model(detector),
-                "engine_version": VERSION,
-                "command": command_line("flood", request, positional=("post",)),
-                "device": detector.diagnostics().get("device", "cpu"),
-                "warnings": list(reporter.warnings),
-                "figures": figures.json,
-            }
+            result = job_result(
+                "flood",
+                request,
+                command=command_line("flood", request, positional=("post",)),
+                outputs=outputs,
+                inputs=_inputs(request, whole, reporter.part(0.93, 0.96)),
+                figures=figures.json,
+                reporter=reporter,
+                started=started,
+                model=describe_model(detector),
+                device=detector.diagnostics().get("device", "cpu"),
+            )
         reporter.progress(0.97, "report", "Writing the report")
-        result["seconds"] = round(time.monotonic() - started, 2)
         write_flood_report(
-            results.path / "report.html",
+            results.path / REPORT,
             result=result,
             pictures=figures.pictures,
             preview_grid=figures.preview.grid,
             zones=figures.json["zones"],
         )
-        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-        reporter.check()
-        results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+        return keep(results, result, reporter)
 
 
 @dataclass
@@ -177,7 +172,7 @@ def _map(
         "classes": class_rgb(preview.codes, picture),
         "probability": probability_rgb(preview.probability),
     }
-    outputs = {**names, "polygons": "flood.gpkg", "report": "report.html", "result": "result.json"}
+    outputs = {**names, "polygons": "flood.gpkg", "report": REPORT, "result": RESULT}
     return _Figures(figures, preview, pictures), outputs
 
 

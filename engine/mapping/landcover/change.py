@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import time
@@ -33,6 +32,7 @@ from engine.provenance import fingerprint
 from engine.raster.grid import Grid, Window
 from engine.raster.vector import Regions, read_regions, write_layer
 from engine.raster.write import CogWriter
+from engine.result import REPORT, RESULT, job_result, keep
 from engine.version import VERSION
 
 U8 = NDArray[np.uint8]
@@ -68,28 +68,19 @@ def run(request: LandcoverChangeRequest, reporter: Reporter) -> dict[str, Any]:
             if request.aoi is not None:
                 files["aoi"] = fingerprint(request.aoi, reporter)
         outputs = {"change": "change.tif", "layers": "change.gpkg", "matrix": "matrix.csv"}
-        result: dict[str, Any] = {
-            "job": "landcover-change",
-            "outputs": {**outputs, "report": "report.html", "result": "result.json"},
-            "inputs": files,
-            "parameters": request.model_dump(mode="json"),
-            "model": None,
-            "engine_version": VERSION,
-            "command": command_line("landcover-change", request, positional=("map_a", "map_b")),
-            "device": "cpu",
-            "warnings": list(reporter.warnings),
-            "figures": figures,
-        }
-        result["seconds"] = round(time.monotonic() - started, 2)
-        reporter.progress(0.97, "report", "Writing the report")
-        write_change_report(
-            results.path / "report.html", result=result, pictures=comparison.pictures(), grid=comparison.small
+        result = job_result(
+            "landcover-change",
+            request,
+            command=command_line("landcover-change", request, positional=("map_a", "map_b")),
+            outputs={**outputs, "report": REPORT, "result": RESULT},
+            inputs=files,
+            figures=figures,
+            reporter=reporter,
+            started=started,
         )
-        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-        reporter.check()
-        results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+        reporter.progress(0.97, "report", "Writing the report")
+        write_change_report(results.path / REPORT, result=result, pictures=comparison.pictures(), grid=comparison.small)
+        return keep(results, result, reporter)
 
 
 class _Comparison:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.raster.area import polygon_area_m2
 from engine.raster.vector import Regions, read_regions, write_layer, write_table
+from engine.result import REPORT, RESULT, job_result, keep
 from engine.version import VERSION
 
 TABLES = "landcover.gpkg"
@@ -52,28 +52,23 @@ def run(request: LandcoverRequest, reporter: Reporter) -> dict[str, Any]:
             whole.images.reference.raster.require_crs()
             model.check(whole, reporter)
             made = _map(request, whole, model, table, results.path, reporter)
-            result: dict[str, Any] = {
-                "job": "landcover",
-                "outputs": made.outputs,
-                "inputs": _inputs(request, whole, reporter.part(0.93, 0.96)),
-                "parameters": request.model_dump(mode="json"),
-                "model": model.describe(),
-                "engine_version": VERSION,
-                "command": _command(request),
-                "device": model.facts()["device"],
-                "warnings": list(reporter.warnings),
-                "figures": made.figures,
-            }
-            reporter.progress(0.97, "report", "Writing the report")
-            result["seconds"] = round(time.monotonic() - started, 2)
-            write_landcover_report(
-                results.path / "report.html", result=result, pictures=made.pictures, preview_grid=made.preview.grid
+            result = job_result(
+                "landcover",
+                request,
+                command=_command(request),
+                outputs=made.outputs,
+                inputs=_inputs(request, whole, reporter.part(0.93, 0.96)),
+                figures=made.figures,
+                reporter=reporter,
+                started=started,
+                model=model.describe(),
+                device=model.facts()["device"],
             )
-            (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-            reporter.check()
-            results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+            reporter.progress(0.97, "report", "Writing the report")
+            write_landcover_report(
+                results.path / REPORT, result=result, pictures=made.pictures, preview_grid=made.preview.grid
+            )
+            return keep(results, result, reporter)
 
 
 @dataclass
@@ -150,7 +145,7 @@ def _map(
         "image": preview.picture,
         "confidence": probability_rgb(preview.probability),
     }
-    outputs = {**names, "tables": TABLES, "report": "report.html", "result": "result.json"}
+    outputs = {**names, "tables": TABLES, "report": REPORT, "result": RESULT}
     return _Made(figures, outputs, preview, pictures)
 
 

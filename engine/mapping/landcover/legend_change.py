@@ -33,6 +33,7 @@ from engine.raster.area import PixelAreas
 from engine.raster.classes import MISSING, CodedRaster
 from engine.raster.read import Raster, open_raster
 from engine.raster.write import CogWriter
+from engine.result import RESULT, job_result, keep
 from engine.version import VERSION
 
 U8 = NDArray[np.uint8]
@@ -72,17 +73,13 @@ def run(request: LandcoverLegendRequest, reporter: Reporter) -> dict[str, Any]:
                 counts += np.bincount(codes.ravel(), minlength=256)
                 areas += pixel_areas.sums(window, codes, 256)
                 reporter.progress(0.3 + 0.6 * window.row_stop / raster.grid.height, "write", "Writing the map")
-        result: dict[str, Any] = {
-            "job": "landcover-legend",
-            "outputs": {"landcover": "landcover.tif", "result": "result.json"},
-            "inputs": {"map": fingerprint(request.map, reporter)},
-            "parameters": request.model_dump(mode="json"),
-            "model": None,
-            "engine_version": VERSION,
-            "command": command_line("landcover-legend", request, positional=("map",)),
-            "device": "cpu",
-            "warnings": list(reporter.warnings),
-            "figures": {
+        result = job_result(
+            "landcover-legend",
+            request,
+            command=command_line("landcover-legend", request, positional=("map",)),
+            outputs={"landcover": "landcover.tif", "result": RESULT},
+            inputs={"map": fingerprint(request.map, reporter)},
+            figures={
                 "legend": naming.legend.name if naming.legend else None,
                 "codes": {str(code): int(table[code]) for code in found},
                 "classes": [
@@ -95,13 +92,10 @@ def run(request: LandcoverLegendRequest, reporter: Reporter) -> dict[str, Any]:
                     for code in np.flatnonzero(counts)
                 ],
             },
-        }
-        result["seconds"] = round(time.monotonic() - started, 2)
-        (results.path / "result.json").write_text(json.dumps(result, indent=2, allow_nan=False), encoding="utf-8")
-        reporter.check()
-        results.commit()
-    reporter.progress(1.0, "done", "Done")
-    return {**result, "out": str(Path(request.out).absolute())}
+            reporter=reporter,
+            started=started,
+        )
+        return keep(results, result, reporter)
 
 
 def _bytes(codes: NDArray[np.int32]) -> U8:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 
@@ -36,15 +36,8 @@ class Trunk:
         ``width`` where there is none."""
         if self.segmenter is None:
             return Segmenter(bands=len(self.inputs), classes=classes, width=width)
-        encoder = self.segmenter.encoder
-        made = Segmenter(
-            bands=len(self.inputs),
-            classes=classes,
-            encoder=encoder.name,
-            width=encoder.width,
-            features=self.segmenter.features,
-        )
-        made.encoder.load_state_dict(encoder.state_dict())
+        made = Segmenter(bands=len(self.inputs), classes=classes, **_size(self.segmenter))
+        made.encoder.load_state_dict(self.segmenter.encoder.state_dict())
         made.decoder.load_state_dict(self.segmenter.decoder.state_dict())
         return made
 
@@ -52,19 +45,16 @@ class Trunk:
         """A new network with this trunk, the rest not fitted yet, in evaluation mode."""
         if self.segmenter is None:
             return PixelSegmenter(bands=len(self.inputs), classes=classes, waves=waves).eval()
-        encoder = self.segmenter.encoder
-        made = PixelSegmenter(
-            bands=len(self.inputs),
-            classes=classes,
-            encoder=encoder.name,
-            width=encoder.width,
-            features=self.segmenter.features,
-            waves=waves,
-        )
+        made = PixelSegmenter(bands=len(self.inputs), classes=classes, waves=waves, **_size(self.segmenter))
         if made.trunk is not None:
             state = {k: v for k, v in self.segmenter.state_dict().items() if not k.startswith("head.")}
             made.trunk.load_state_dict(state)
         return made.eval()
+
+
+def _size(segmenter: Segmenter) -> dict[str, Any]:
+    """What makes another network of the same size."""
+    return {name: segmenter.settings()[name] for name in ("encoder", "width", "features")}
 
 
 def no_trunk(bands: Sequence[Band], statistics: Mapping[str, BandStatistics], note: str = "") -> Trunk:
