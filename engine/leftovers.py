@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+PATIENCE_S = 0.3
+"""How long a removal is repeated: the process answers a cancel within 2 s, and ends right after."""
+_ASIDE = "-gone"
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,13 @@ class Leftovers:
         if self.target is None:
             return
         pattern = f".{self.target.name}.partial-{os.getpid()}-"
-        for _ in range(3):  # threads of the job may still be writing
-            for home in (self.target.parent, self.target):
-                for path in _children(home):
-                    if path.name.startswith(pattern):
-                        _remove(path)
+        homes = (self.target.parent, self.target)
+        deadline = time.monotonic() + PATIENCE_S
+        while found := [path for home in homes for path in _children(home) if path.name.startswith(pattern)]:
+            for path in found:
+                _remove(path)
+            if time.monotonic() > deadline:
+                break
         for parent in self.absent_parents:
             with contextlib.suppress(OSError):  # never made, or filled by somebody else
                 parent.rmdir()
@@ -55,6 +62,11 @@ def _children(folder: Path) -> list[Path]:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
+        # Threads of the job may still be writing into it: under another name their paths lead nowhere.
+        if not path.name.endswith(_ASIDE):
+            aside = path.with_name(path.name + _ASIDE)
+            with contextlib.suppress(OSError):  # Windows: a file in it is open
+                path = path.rename(aside)
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):

@@ -66,7 +66,7 @@ class EngineProcess:
 
         ``on_progress(fraction 0..1, stage, message)``, ``on_log(level, message)`` and ``is_cancelled()`` are called
         in this thread. Raises EngineFailure, or EngineCancelled; whatever is raised, the process is gone and so are
-        the staging folders beside ``params["out"]`` of an engine that had to be killed.
+        the staging folders that it had made beside ``params["out"]``.
         """
         return _Run(self, on_progress, on_log, is_cancelled).job(job, dict(params))
 
@@ -105,7 +105,8 @@ class _Run:
             return self._result(self._answer or {})
         finally:
             self._end()
-            if self._killed or self._process.exitStatus() == QProcess.ExitStatus.CrashExit:
+            if self._answer is None or self._answer["event"] != "result":
+                # The process is gone. An engine that had to end a job by force raced with the job's own threads.
                 pids = {self._pid, self._hello.pid if self._hello else self._pid}
                 if isinstance(out, str):
                     remove_staging_folders(out, pids, on_problem=lambda text: self._on_log("warning", text))

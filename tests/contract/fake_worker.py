@@ -113,7 +113,9 @@ elif behaviour in ("deaf", "deaf-staging", "stubborn", "staging"):
     send(event="progress", id=number, fraction=0.1, stage="stuck", message="")
     while True:
         time.sleep(1)
-elif behaviour == "polite":
+elif behaviour in ("polite", "polite-staging"):
+    if behaviour.endswith("staging"):
+        staging(request)
     send(event="progress", id=number, fraction=0.1, stage="work", message="")
     if json.loads(sys.stdin.readline()) == {"cmd": "cancel"}:
         send(event="cancelled", id=number)

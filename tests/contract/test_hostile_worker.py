@@ -187,6 +187,12 @@ def test_a_worker_that_ignores_sigterm_is_killed_and_its_folder_removed(fake, tm
     assert list(tmp_path.glob(".*partial*")) == []
 
 
+def test_a_worker_that_answers_and_leaves_its_folder_is_cleaned_up_after(fake, tmp_path):
+    """An engine that ends a job by force races with the job's threads, which may write while it removes."""
+    cancelled(fake("polite-staging"), lambda f: f.progress, 1.0, out=tmp_path / "out")
+    assert list(tmp_path.glob(".*partial*")) == []
+
+
 def test_cancel_while_the_worker_still_imports(fake):
     worker = fake("silent")
     cancelled(worker, lambda f: (f.folder / "pid").exists() and f.pid, 1.5)
