@@ -61,6 +61,7 @@ class LandcoverModel:
                 activation=card.activation,
                 temperature=card.temperature,
                 logits=True,
+                judged="classes",
             ),
             device=device if isinstance(device, Device) else choose_device(device),
         )
