@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.device import Device, has_bfloat16
 from engine.errors import ModelError
 from engine.mapping.background import Stopped
+from engine.mapping.fresh import fresh
 from engine.mapping.precision import Activation, Judged, Proof, proof_of
 from engine.models.segmenter import fuse_batch_norm
 
@@ -30,7 +31,8 @@ class PreparedNetwork:
 
     PROOFS = 2
     PROOF_PIXELS = 1 << 16
-    """The first batches are compared until so many pixels that count were seen (and :data:`PROOFS` batches at least)."""
+    """The first batches are compared until so many pixels that count were seen (and :data:`PROOFS` batches at least);
+    of later ones as many tiles as hold so many pixels."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class PreparedNetwork:
         self.layout = torch.contiguous_format if device.kind == "mps" else torch.channels_last
         self._network = prepared.to(memory_format=self.layout)  # type: ignore[call-overload]
         self._proof: Proof | None = None
-        self._batches, self._next_proof = 0, 1
+        self._batches, self._next_proof, self._settled = 0, 1, False
         self._dtype: torch.dtype | None = None
         if precision == "auto":
             if convolutions > 1 and has_bfloat16(device):
@@ -129,17 +131,27 @@ class PreparedNetwork:
         return logits
 
     def _prove(self, batch: Tensor, proof: Proof, counts: Tensor | None) -> Tensor:
-        exact = self._checked(self._run(batch, None), batch)
-        reduced = self._checked(self._run(batch, self._dtype), batch)
-        proof.add(exact, reduced, counts)
+        """The answer, the compared part of it in float32: the first batches whole, later a sample of their tiles."""
+        logits = self._checked(self._run(batch, self._dtype), batch)
+        tiles = list(range(batch.shape[0]))
+        if self._settled:
+            if counts is not None:
+                shown = counts.flatten(1).sum(dim=1)
+                tiles.sort(key=lambda tile: -int(shown[tile]))
+            tiles = tiles[: -(-self.PROOF_PIXELS // (batch.shape[2] * batch.shape[3]))]
+        chosen = torch.tensor(tiles, device=batch.device)
+        exact = self._checked(self._run(batch[chosen].contiguous(memory_format=self.layout), None), batch[chosen])
+        proof.add(exact, logits[chosen], None if counts is None else counts[chosen])
         if not proof.holds:
             self.reason = f"{self.precision} is not equal enough: {proof.measured}"
             self._dtype, self._proof = None, None
-            return exact
+            return exact if len(tiles) == batch.shape[0] else self._checked(self._run(batch, None), batch)
         self.reason = f"equal enough: {proof.measured}"
         if self._batches >= self.PROOFS and proof.pixels >= self.PROOF_PIXELS:
-            self._next_proof = 2 * self._batches
-        return exact
+            self._settled, self._next_proof = True, 2 * self._batches
+        logits = logits.float()
+        logits[chosen] = exact
+        return logits
 
 
 def out_of_memory(error: RuntimeError) -> bool:
@@ -149,7 +161,7 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 def activate(logits: Tensor, *, activation: Activation, temperature: float) -> Tensor:
     """New float32 array of (classes, rows, columns): logits / temperature, through sigmoid or softmax over classes."""
+    scaled = torch.div(logits, temperature, out=fresh(logits.shape, device=logits.device))
     if activation == "none":
-        return logits / temperature if temperature != 1.0 else logits.clone()
-    scaled = logits / temperature if temperature != 1.0 else logits
-    return torch.sigmoid(scaled) if activation == "sigmoid" else torch.softmax(scaled, dim=0)
+        return scaled
+    return scaled.sigmoid_() if activation == "sigmoid" else torch.softmax(scaled, dim=0, out=scaled)
