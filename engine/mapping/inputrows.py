@@ -17,7 +17,6 @@ from engine.mapping.settings import InferenceSettings
 from engine.mapping.source import READ_VALUES, Blocks, Source
 from engine.raster.grid import Window
 
-
 _CACHED_ROWS = 16
 """Rows whose intermediate results stay in a processor's cache."""
 

@@ -1,11 +1,12 @@
 """When reduced precision is equal enough to float32: one proof for probabilities, one for maps of classes.
 
-A map of classes shows the likeliest class and how likely it is. Where two classes are nearly equally likely, float32 and
-bfloat16 may choose differently and neither is better; what counts is how much probability a change gives away. It is the
-**lead**: the float32 probability of the class that float32 chooses, less that of the class that the reduced precision
-chooses (0 where the class stays). If the probabilities are calibrated, the mean lead over all pixels is exactly the
-accuracy that the map can expect to lose. So near ties may change, and hardly anything else (:class:`ClassProof`).
-Where the probability itself is the product (floods), sides of 0.5 are counted as they are (:class:`ProbabilityProof`).
+A map of classes shows the likeliest class and how likely it is. Where two classes are nearly equally likely, float32
+and bfloat16 may choose differently and neither is better; what counts is how much probability a change gives away. It
+is the **lead**: the float32 probability of the class that float32 chooses, less that of the class that the reduced
+precision chooses (0 where the class stays). If the probabilities are calibrated, the mean lead over all pixels is
+exactly the accuracy that the map can expect to lose. So near ties may change, and hardly anything else
+(:class:`ClassProof`). Where the probability itself is the product (floods), sides of 0.5 are counted as they are
+(:class:`ProbabilityProof`).
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class ProbabilityProof:
         self.pixels += exact.shape[0] * exact.shape[2] * exact.shape[3]
         self.holds = self.holds and not (agreement < AGREEMENT or mean > MEAN_SHIFT or tail > TAIL_SHIFT)
         self.measured = (
-            f"{agreement:.2%} of pixels keep their class, probabilities move by {mean:.2%} on average and by {tail:.1%} "
-            "at the 99.9th percentile"
+            f"{agreement:.2%} of pixels keep their class, probabilities move by {mean:.2%} on average and by "
+            f"{tail:.1%} at the 99.9th percentile"
         )
 
 

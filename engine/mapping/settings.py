@@ -23,8 +23,8 @@ class InferenceSettings:
     or "any" of them. ``batch`` None takes what suits the device. ``activation`` and ``temperature`` act on the blended
     logits; with ``logits`` only the temperature does, and ``activation`` is what the caller will do (by its result
     precisions are compared). ``judged``: what the caller makes of the answer, a probability or the likeliest class; a
-    reduced precision must be equal enough for that. ``budget_bytes`` is for the arrays of a run; None never splits a scene into groups of
-    columns.
+    reduced precision must be equal enough for that. ``budget_bytes`` is for the arrays of a run; None never splits a
+    scene into groups of columns.
     """
 
     tile: int = 512
