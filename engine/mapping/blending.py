@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.mapping.fresh import fresh
 from engine.mapping.tiles import Share
 
 
@@ -52,6 +53,7 @@ class ColumnBlender:
 
     def __init__(self) -> None:
         self._carry: Tensor | None = None
+        self._store: Tensor | None = None
 
     def push(self, row: Tensor, share: Share) -> Tensor:
         """Blend a row of tiles with what the rows above left; ``row`` is changed in place.
@@ -67,5 +69,11 @@ class ColumnBlender:
         if later < row.shape[1]:
             row[:, later:].mul_(weights[later:])
         final = row[:, : share.later]
-        self._carry = row[:, share.later :].clone() if share.later < row.shape[1] else None
+        self._carry = self._kept(row[:, share.later :]) if share.later < row.shape[1] else None
         return final
+
+    def _kept(self, rows: Tensor) -> Tensor:
+        """A copy of ``rows``; the copy before is not needed any more."""
+        if self._store is None or self._store.shape != rows.shape:
+            self._store = fresh(rows.shape, device=rows.device)
+        return self._store.copy_(rows)

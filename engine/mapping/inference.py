@@ -44,7 +44,12 @@ class StreamingInference:
         self.settings = settings or InferenceSettings()
         self.device = device or choose_device("auto")
         self.network = PreparedNetwork(
-            network, device=self.device, precision=self.settings.precision, activation=self.settings.activation
+            network,
+            device=self.device,
+            precision=self.settings.precision,
+            activation=self.settings.activation,
+            judged=self.settings.judged,
+            temperature=self.settings.temperature,
         )
         self._passes: list[ColumnPass] = []
 
@@ -84,9 +89,9 @@ class StreamingInference:
                 while (rows := results.get(reporter.check)) is not None:
                     if rows.ready is not None:
                         rows.ready.synchronize()
-                    if self.network.reason != said:
-                        said = self.network.reason
-                        reporter.log(f"The network runs on {self.device} in {self.network.precision} ({said}).")
+                    if self.network.precision != said:  # the reason is refined as the proof goes on
+                        said = self.network.precision
+                        reporter.log(f"The network runs on {self.device} in {said} ({self.network.reason}).")
                     window, values = rows.window, rows.values.numpy()
                     del rows  # nothing here may keep alive what the caller has dropped
                     yield window, values

@@ -17,6 +17,9 @@ from engine.mapping.settings import InferenceSettings
 from engine.mapping.source import READ_VALUES, Blocks, Source
 from engine.raster.grid import Window
 
+_CACHED_ROWS = 16
+"""Rows whose intermediate results stay in a processor's cache."""
+
 
 class Piece(NamedTuple):
     """What one read gave: ``values`` (bands, rows, columns) on the host; ``complete`` when no value is missing."""
@@ -78,15 +81,27 @@ class Normaliser:
             out[:bands].copy_(values)
         missing = None
         if not complete:
-            bad = ~torch.isfinite(values)
-            out[:bands].masked_fill_(bad, 0.0)
-            missing = bad.all(dim=0) if self._settings.nodata == "all" else bad.any(dim=0)
+            out[:bands].nan_to_num_(0.0, 0.0, 0.0)  # only of what is not finite itself does the line above make such
+            missing = _missing(values, any_band=self._settings.nodata == "any")
         if self._settings.validity:
             if missing is None:
                 out[bands].fill_(1.0)
             else:
                 out[bands].copy_(~missing)
         return missing
+
+
+def _missing(values: Tensor, *, any_band: bool) -> Tensor:
+    """bool (rows, columns): where any band, or every band, of (bands, rows, columns) is not finite."""
+    out = torch.empty(values.shape[1:], dtype=torch.bool, device=values.device)
+    step = _CACHED_ROWS if values.device.type == "cpu" else max(1, values.shape[1])
+    for row in range(0, values.shape[1], step):
+        valid = values[:, row : row + step] * 0.0 == 0.0
+        whole = valid[0]
+        for plane in valid[1:]:
+            whole = whole.logical_and_(plane) if any_band else whole.logical_or_(plane)
+        torch.logical_not(whole, out=out[row : row + step])
+    return out
 
 
 class InputRows:
@@ -145,9 +160,9 @@ class InputRows:
     def _shift(self, top: int) -> None:
         down, kept = top - self._top, self._filled - top
         if down and kept > 0 and self._buffer is not None:
-            self._buffer[:, :kept] = self._buffer[:, down : down + kept].clone()
-            if self._missing is not None:
-                self._missing[:kept] = self._missing[down : down + kept].clone()
+            for buffer in (self._buffer, *([] if self._missing is None else [self._missing[None]])):
+                moved = buffer[:, down : down + kept]
+                buffer[:, :kept] = moved.clone() if kept > down else moved
         self._top = top
 
     def _put(self, piece: Piece) -> None:

@@ -13,43 +13,51 @@ from torch import Tensor, nn
 from engine.device import Device, has_bfloat16
 from engine.errors import ModelError
 from engine.mapping.background import Stopped
+from engine.mapping.fresh import fresh
+from engine.mapping.precision import Activation, Judged, Proof, proof_of
 from engine.models.segmenter import fuse_batch_norm
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Activation = Literal["none", "sigmoid", "softmax"]
-
-# Reduced precision is used when, over the first tiles, at most one pixel in 200 changes its class and the mean
-# probability moves by at most half a per cent and that of 999 pixels in 1000 by at most five.
-AGREEMENT = 0.995
-MEAN_SHIFT = 0.005
-TAIL_SHIFT = 0.05
 
 
 class PreparedNetwork:
     """``network`` on ``device``, for inference: normalisations folded, channels last where there are kernels for it.
 
     ``precision`` "auto" takes bfloat16 where the device has it in hardware and the first batches prove it equal
-    enough to float32 (:data:`AGREEMENT`, :data:`MEAN_SHIFT`, :data:`TAIL_SHIFT`), else float32; :attr:`precision` and
-    :attr:`reason` say what was taken and why. ``network`` itself is not changed.
+    enough to float32 for what their answer becomes (``judged``: :mod:`engine.mapping.precision`), else float32; a scene
+    may begin with nothing but sea, so the proof goes on at the 4th, 8th, 16th … batch, and once it fails the rest is
+    float32. :attr:`precision` and :attr:`reason` say what was taken and why. ``network`` itself is not changed.
     """
 
     PROOFS = 2
+    PROOF_PIXELS = 1 << 16
+    """The first batches are compared until so many pixels that count were seen (and :data:`PROOFS` batches at least);
+    of later ones as many tiles as hold so many pixels."""
 
     def __init__(
-        self, network: nn.Module, *, device: Device, precision: Precision = "auto", activation: Activation = "none"
+        self,
+        network: nn.Module,
+        *,
+        device: Device,
+        precision: Precision = "auto",
+        activation: Activation = "none",
+        judged: Judged = "probabilities",
+        temperature: float = 1.0,
     ) -> None:
-        self.original, self.device, self.activation = network, device, activation
+        self.original, self.device = network, device
         self._torch_device = device.torch
         prepared = fuse_batch_norm(network).to(self._torch_device, torch.float32)
         convolutions = sum(isinstance(module, nn.Conv2d) for module in prepared.modules())
         # Measured on processors: 1.4 times as fast for a U-Net, 2 times for one 1 x 1 layer, never slower.
         self.layout = torch.contiguous_format if device.kind == "mps" else torch.channels_last
         self._network = prepared.to(memory_format=self.layout)  # type: ignore[call-overload]
-        self._proofs_left = 0
+        self._proof: Proof | None = None
+        self._batches, self._next_proof, self._settled = 0, 1, False
         self._dtype: torch.dtype | None = None
         if precision == "auto":
             if convolutions > 1 and has_bfloat16(device):
-                self._dtype, self._proofs_left = torch.bfloat16, self.PROOFS
+                self._dtype = torch.bfloat16
+                self._proof = proof_of(judged, activation=activation, temperature=temperature)
                 self.reason = "not proven yet"
             else:
                 self.reason = "one layer gains nothing" if convolutions <= 1 else "no bfloat16 in hardware"
@@ -61,6 +69,11 @@ class PreparedNetwork:
     def precision(self) -> str:
         """``float32``, ``bfloat16`` or ``float16``."""
         return "float32" if self._dtype is None else str(self._dtype).removeprefix("torch.")
+
+    @property
+    def proving(self) -> bool:
+        """Will the next batch be compared?"""
+        return self._proof is not None and self._batches + 1 >= self._next_proof
 
     @contextlib.contextmanager
     def running(self, stop: threading.Event) -> Iterator[None]:
@@ -79,15 +92,19 @@ class PreparedNetwork:
             for hook in hooks:
                 hook.remove()
 
-    def forward(self, batch: Tensor, *, prove: bool = True) -> Tensor:
+    def forward(self, batch: Tensor, *, counts: Tensor | None = None, prove: bool = True) -> Tensor:
         """(batch, bands, rows, columns) float32 on the device → (batch, classes, rows, columns) logits of some float.
 
-        ``prove`` False keeps a batch without real values out of the proof of the precision. Raises ModelError when
-        the network refuses the input or answers another size; what :func:`out_of_memory` knows passes as it is.
+        ``counts`` is bool (batch, rows, columns), False where nobody will see the answer: such pixels prove nothing
+        about the precision (None: all count). ``prove`` False keeps a batch without real values out of the proof.
+        Raises ModelError when the network refuses the input or answers another size; what :func:`out_of_memory` knows
+        passes as it is.
         """
         try:
-            if self._proofs_left and prove:
-                return self._prove(batch)
+            if self._proof is not None and prove:
+                self._batches += 1
+                if self._batches >= self._next_proof:
+                    return self._prove(batch, self._proof, counts)
             return self._checked(self._run(batch, self._dtype), batch)
         except RuntimeError as error:
             if out_of_memory(error):
@@ -113,18 +130,28 @@ class PreparedNetwork:
             )
         return logits
 
-    def _prove(self, batch: Tensor) -> Tensor:
-        exact = self._checked(self._run(batch, None), batch)
-        reduced = self._checked(self._run(batch, self._dtype), batch)
-        self._proofs_left -= 1
-        agreement, mean, tail = compare_logits(exact, reduced, activation=self.activation)
-        measured = f"{agreement:.2%} of pixels keep their class, probabilities move by {mean:.2%} on average"
-        if agreement < AGREEMENT or mean > MEAN_SHIFT or tail > TAIL_SHIFT:
-            self.reason = f"{self.precision} is not equal enough: {measured}, by {tail:.1%} at the 99.9th percentile"
-            self._dtype, self._proofs_left = None, 0
-        else:
-            self.reason = f"equal enough: {measured}"
-        return exact
+    def _prove(self, batch: Tensor, proof: Proof, counts: Tensor | None) -> Tensor:
+        """The answer, the compared part of it in float32: the first batches whole, later a sample of their tiles."""
+        logits = self._checked(self._run(batch, self._dtype), batch)
+        tiles = list(range(batch.shape[0]))
+        if self._settled:
+            if counts is not None:
+                shown = counts.flatten(1).sum(dim=1)
+                tiles.sort(key=lambda tile: -int(shown[tile]))
+            tiles = tiles[: -(-self.PROOF_PIXELS // (batch.shape[2] * batch.shape[3]))]
+        chosen = torch.tensor(tiles, device=batch.device)
+        exact = self._checked(self._run(batch[chosen].contiguous(memory_format=self.layout), None), batch[chosen])
+        proof.add(exact, logits[chosen], None if counts is None else counts[chosen])
+        if not proof.holds:
+            self.reason = f"{self.precision} is not equal enough: {proof.measured}"
+            self._dtype, self._proof = None, None
+            return exact if len(tiles) == batch.shape[0] else self._checked(self._run(batch, None), batch)
+        self.reason = f"equal enough: {proof.measured}"
+        if self._batches >= self.PROOFS and proof.pixels >= self.PROOF_PIXELS:
+            self._settled, self._next_proof = True, 2 * self._batches
+        logits = logits.float()
+        logits[chosen] = exact
+        return logits
 
 
 def out_of_memory(error: RuntimeError) -> bool:
@@ -132,30 +159,9 @@ def out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def compare_logits(exact: Tensor, reduced: Tensor, *, activation: Activation) -> tuple[float, float, float]:
-    """How far two answers (batch, classes, rows, columns) are apart.
-
-    Returns the share of pixels with the same class (largest logit; for one class or a sigmoid the same side of 0.5),
-    the mean and the 99.9th percentile of the absolute difference of probabilities. Not-a-number in ``reduced`` counts
-    as a different class and a difference of 1.
-    """
-    exact, reduced = exact.float(), reduced.float()
-    bad = ~torch.isfinite(reduced).all(dim=1)
-    if activation == "sigmoid" or exact.shape[1] == 1:
-        same = ((exact > 0) == (reduced > 0)).all(dim=1)
-        shift = (torch.sigmoid(exact) - torch.sigmoid(reduced)).abs().amax(dim=1)
-    else:
-        same = exact.argmax(dim=1) == reduced.argmax(dim=1)
-        shift = (torch.softmax(exact, 1) - torch.softmax(reduced, 1)).abs().amax(dim=1)
-    shift = torch.where(bad, torch.ones_like(shift), shift).flatten()
-    rank = max(1, round(shift.numel() * 0.999))
-    tail = float(shift.cpu().kthvalue(rank).values)
-    return float((same & ~bad).double().mean()), float(shift.double().mean()), tail
-
-
 def activate(logits: Tensor, *, activation: Activation, temperature: float) -> Tensor:
     """New float32 array of (classes, rows, columns): logits / temperature, through sigmoid or softmax over classes."""
+    scaled = torch.div(logits, temperature, out=fresh(logits.shape, device=logits.device))
     if activation == "none":
-        return logits / temperature if temperature != 1.0 else logits.clone()
-    scaled = logits / temperature if temperature != 1.0 else logits
-    return torch.sigmoid(scaled) if activation == "sigmoid" else torch.softmax(scaled, dim=0)
+        return scaled
+    return scaled.sigmoid_() if activation == "sigmoid" else torch.softmax(scaled, dim=0, out=scaled)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.errors import ParameterError
-from engine.mapping.network import Activation, Precision
+from engine.mapping.network import Precision
+from engine.mapping.precision import Activation, Judged
 
 Nodata = Literal["all", "any"]
 
@@ -21,8 +22,9 @@ class InferenceSettings:
     0. A pixel is missing in the output, NaN in every class, exactly where ``nodata`` holds: "all" input bands missing,
     or "any" of them. ``batch`` None takes what suits the device. ``activation`` and ``temperature`` act on the blended
     logits; with ``logits`` only the temperature does, and ``activation`` is what the caller will do (by its result
-    precisions are compared). ``budget_bytes`` is for the arrays of a run; None never splits a scene into groups of
-    columns.
+    precisions are compared). ``judged``: what the caller makes of the answer, a probability or the likeliest class; a
+    reduced precision must be equal enough for that. ``budget_bytes`` is for the arrays of a run; None never splits a
+    scene into groups of columns.
     """
 
     tile: int = 512
@@ -36,6 +38,7 @@ class InferenceSettings:
     temperature: float = 1.0
     logits: bool = False
     precision: Precision = "auto"
+    judged: Judged = "probabilities"
     budget_bytes: int | None = 1 << 30
 
     def __post_init__(self) -> None:
