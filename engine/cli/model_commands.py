@@ -56,11 +56,15 @@ def list_command(as_json: bool, debug: bool) -> None:
         if not found:
             return ["No model is installed. Flood maps need none: --method threshold."]
         return [
-            f"{one['name']:<28}{one['error'] or one['task'] + ' from ' + ', '.join(one['sensors'])}  ({one['folder']})"
+            f"{one['name']:<28}{one['error'] or one['task'] + ' from ' + _inputs(one)}  ({one['folder']})"
             for one in found
         ]
 
     tell(work, debug=debug)
+
+
+def _inputs(entry: dict[str, Any]) -> str:
+    return ", ".join(entry["sensors"]) or "photos and imagery"
 
 
 @click.command("show")

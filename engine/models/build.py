@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from engine.models.convnext import ConvNext
+from engine.models.crossview import CrossViewNetwork
 from engine.models.indices import Indices
+from engine.models.names import ConvNextName
 from engine.models.pixel import PixelSegmenter
 from engine.models.resnet import ResNet
 from engine.models.segmenter import Segmenter
@@ -13,14 +16,27 @@ from engine.models.two_sensor import TwoSensorSegmenter
 if TYPE_CHECKING:
     from engine.models.card import Card
 
-AnyNetwork = Segmenter | TwoSensorSegmenter | PixelSegmenter | ResNet
+AnyNetwork = Segmenter | TwoSensorSegmenter | PixelSegmenter | ResNet | ConvNext | CrossViewNetwork
 
 
 def build(card: Card) -> AnyNetwork:
     """The network that the card describes, with new weights, in evaluation mode."""
     size: dict[str, Any] = {"encoder": card.network.encoder, "width": card.network.width}
-    if card.network.architecture == "resnet":
-        return ResNet(card.network.encoder, bands=card.inputs, width=card.network.width).eval()
+    depth = card.network.depth
+    if card.crossview is not None:
+        return CrossViewNetwork(
+            **size,
+            depth=depth,
+            stages=card.network.stages,
+            maps=card.network.maps,
+            ground_size=card.crossview.ground.size,
+            overhead_size=card.crossview.overhead.size,
+        ).eval()
+    if card.network.architecture in ("resnet", "convnext"):
+        kind: Any = ConvNext if card.network.encoder in get_args(ConvNextName) else ResNet
+        more = {"depth": depth} if kind is ConvNext else {}
+        alone: ResNet | ConvNext = kind(card.network.encoder, bands=card.inputs, width=card.network.width, **more)
+        return alone.eval()
     size["features"] = card.network.features
     if card.network.architecture == "two-sensor-unet":
         s1 = sum(band.sensor == "s1" for band in card.bands)
@@ -39,6 +55,16 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
     """Architecture, encoder and width as the card's ``network`` has them."""
     if isinstance(network, ResNet):
         return {"architecture": "resnet", "encoder": network.name, "width": network.width}
+    if isinstance(network, ConvNext):
+        return {
+            "architecture": "convnext",
+            "encoder": network.name,
+            "width": network.width,
+            "depth": network.depth,
+        }
+    if isinstance(network, CrossViewNetwork):
+        told = network.settings()
+        return {"architecture": "crossview"} | {k: told[k] for k in ("encoder", "width", "depth", "stages", "maps")}
     if isinstance(network, PixelSegmenter):
         found: dict[str, Any] = {"architecture": "pixel" if network.trunk is None else "pixel-unet"}
         if network.trunk is not None:
@@ -52,5 +78,7 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
 
 
 def sizes(network: AnyNetwork) -> tuple[int, int]:
-    """Input bands and outputs; an encoder has none."""
-    return network.bands, 0 if isinstance(network, ResNet) else network.classes
+    """Input bands and outputs; an encoder and a cross-view network have none of the latter."""
+    if isinstance(network, CrossViewNetwork):
+        return 3, 0
+    return network.bands, 0 if isinstance(network, (ResNet, ConvNext)) else network.classes

@@ -25,6 +25,7 @@ from engine.version import VERSION
 if TYPE_CHECKING:
     from engine.models.build import AnyNetwork
     from engine.models.card import Card
+    from engine.models.crossview import CrossViewNetwork
     from engine.models.pixel import PixelSegmenter
     from engine.models.resnet import ResNet
     from engine.models.segmenter import Segmenter
@@ -109,6 +110,12 @@ class Bundle:
         if isinstance(network, Segmenter):
             return network.encoder
         return self._of(ResNet, "an encoder", network)
+
+    def crossview(self) -> CrossViewNetwork:
+        """As :meth:`network`, for a card of the task "crossview"."""
+        from engine.models.crossview import CrossViewNetwork
+
+        return self._of(CrossViewNetwork, "one for cross-view search")
 
     def _of(self, kind: type[Kind], words: str, network: AnyNetwork | None = None) -> Kind:
         network = self.module() if network is None else network

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from engine.models.names import EncoderName
+from engine.models.names import PhotoEncoderName
 from engine.sensors import SENSORS
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -51,19 +51,27 @@ class OutputClass(_Part):
     color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None = None
 
 
-Architecture = Literal["resnet-unet", "two-sensor-unet", "pixel", "pixel-unet", "resnet"]
+Architecture = Literal["resnet-unet", "two-sensor-unet", "pixel", "pixel-unet", "resnet", "convnext", "crossview"]
+ALONE = ("resnet", "convnext")
+"""Architectures that are an encoder without anything behind it."""
 
 
 class Network(_Part):
     """What the network is built with, beside bands and classes: "resnet-unet" is
     :class:`engine.models.segmenter.Segmenter`, "two-sensor-unet" is
     :class:`engine.models.two_sensor.TwoSensorSegmenter`, "pixel" is :class:`engine.models.pixel.PixelSegmenter`
-    without a trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" is an encoder
-    alone."""
+    without a trunk (``encoder`` and ``width`` say nothing then) and "pixel-unet" with one, "resnet" and "convnext" are
+    an encoder alone, "crossview" is :class:`engine.models.crossview.CrossViewNetwork`."""
 
     architecture: Architecture = "resnet-unet"
-    encoder: EncoderName = "resnet18"
+    encoder: PhotoEncoderName = "resnet18"
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    depth: Annotated[float, Field(gt=0, le=4)] = 1.0
+    """Factor of a ConvNeXt's numbers of blocks."""
+    stages: Annotated[int, Field(ge=1, le=4)] = 4
+    """Stages of the encoders of a "crossview"."""
+    maps: Annotated[int, Field(ge=1, le=64)] = 8
+    """Maps of a "crossview"'s heads."""
     features: Annotated[int, Field(ge=1, le=512)] = 4
     """Fewest channels of a block of the decoder."""
     validity: bool = False
@@ -73,6 +81,43 @@ class Network(_Part):
     indices: bool = False
     """A "resnet-unet" of Sentinel-2 that computes normalised differences of its bands itself
     (:mod:`engine.models.indices`)."""
+
+
+Rgb = tuple[Finite, Finite, Finite]
+PositiveRgb = tuple[Positive, Positive, Positive]
+Size = tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]
+
+
+class GroundInput(_Part):
+    """What the ground branch of a cross-view network sees: ``size`` (rows, columns) of an equirectangular image that
+    spans ``hfov_deg`` × ``vfov_deg`` around the pitch ``pitch_center_deg``: red, green and blue of 0 to 1, less
+    ``mean``, divided by ``std``; what an image does not show is ``mean``. ``heading`` "north": the image's centre must look
+    north; "any": it was trained with unknown headings."""
+
+    size: Size
+    hfov_deg: Annotated[float, Field(gt=0, le=360)]
+    vfov_deg: Annotated[float, Field(gt=0, le=180)]
+    pitch_center_deg: Annotated[float, Field(ge=-90, le=90)] = 0.0
+    heading: Literal["north", "any"] = "north"
+    mean: Rgb
+    std: PositiveRgb
+
+
+class OverheadInput(_Part):
+    """What the overhead branch sees: ``size`` pixels, north up, ``extent_m`` metres from edge to edge (None: the scale
+    of the training images is not known, whole images are taken), values as in :class:`GroundInput`."""
+
+    size: Size
+    extent_m: Positive | None = None
+    mean: Rgb
+    std: PositiveRgb
+
+
+class CrossViewInputs(_Part):
+    """The inputs of a cross-view network."""
+
+    ground: GroundInput
+    overhead: OverheadInput
 
 
 class TrainingData(_Part):
@@ -104,15 +149,18 @@ class Figure(_Part):
 class Card(_Part):
     """``card.json``. ``activation``: "sigmoid" with one class more than outputs (the last class's probability), or
     "softmax" with one output per class; ``temperature`` divides the logits and makes the probabilities calibrated.
-    The task "encoder" is a network without a decoder, to be fine-tuned: it has no classes and the activation "none"."""
+    The task "encoder" is a network without a decoder, to be fine-tuned: it has no classes and the activation "none".
+    The task "crossview" has ``crossview`` instead of bands and classes; ``gsd_m`` is the size of an overhead input's
+    pixels on the ground."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
     description: str = ""
     licence: Text
-    task: Literal["flood", "landcover", "encoder"]
-    bands: Annotated[tuple[BandInput, ...], Field(min_length=1)]
+    task: Literal["flood", "landcover", "encoder", "crossview"]
+    bands: tuple[BandInput, ...] = ()
+    crossview: CrossViewInputs | None = None
     gsd_m: tuple[Positive, Positive]
     classes: tuple[OutputClass, ...] = ()
     legend: Text | None = None
@@ -146,13 +194,16 @@ class Card(_Part):
                 raise ValueError(f"{what} stand more than once: {values}")
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} is not smaller than tile {self.tile}")
-        encoder = self.task == "encoder"
-        if encoder != (self.network.architecture == "resnet") or encoder != (self.activation == "none"):
+        encoder, photos = self.task == "encoder", self.task == "crossview"
+        fits = encoder == (self.network.architecture in ALONE) and photos == (self.network.architecture == "crossview")
+        if not fits or (encoder or photos) != (self.activation == "none"):
             raise ValueError(
                 f"the task {self.task} does not go with the network {self.network.architecture} and the activation "
                 f"{self.activation}"
             )
-        if self.classes if encoder else len(self.classes) < 2:
+        if photos != (self.crossview is not None) or photos == bool(self.bands):
+            raise ValueError(f"a model for the task {self.task} takes {'images, not bands' if photos else 'bands'}")
+        if self.classes if encoder or photos else len(self.classes) < 2:
             raise ValueError(f"a model for the task {self.task} cannot have {len(self.classes)} classes")
         order = [band.sensor for band in self.bands]
         ordered = set(order) == {"s1", "s2"} and order == sorted(order)
@@ -168,9 +219,11 @@ class Card(_Part):
             raise ValueError("a flood model needs the classes 0 (dry) and 1 (water)")
         if self.task == "landcover" and not all(1 <= c.value <= 254 for c in self.classes):
             raise ValueError("a land-cover model needs class values from 1 to 254 (0 is unknown, 255 not observed)")
+        if self.network.encoder.startswith("convnext") and self.network.architecture not in ("convnext", "crossview"):
+            raise ValueError(f"a {self.network.architecture} cannot have the encoder {self.network.encoder}")
         if self.task != "landcover" and (self.legend is not None or self.unknown_below > 0):
             raise ValueError(f"legend and unknown_below are for land cover, not for {self.task}")
-        if all(band.optional for band in self.bands):
+        if self.bands and all(band.optional for band in self.bands):
             raise ValueError("at least one band must not be optional")
         return self
 
@@ -181,12 +234,14 @@ class Card(_Part):
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network; 0 for an encoder."""
+        """Outputs of the network; 0 for an encoder and a cross-view network."""
         return 1 if self.activation == "sigmoid" else len(self.classes)
 
     @property
     def inputs(self) -> int:
-        """Input bands of the network, the validity band included."""
+        """Input bands of the network, the validity band included; 3 for each branch of a cross-view network."""
+        if self.crossview is not None:
+            return 3
         return len(self.bands) + (1 if self.network.validity else 0)
 
 

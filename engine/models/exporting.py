@@ -19,6 +19,7 @@ from engine.errors import MissingExtraError, ModelError
 from engine.models.build import AnyNetwork
 from engine.models.bundle import Bundle
 from engine.models.card import BandInput, Card
+from engine.models.convnext import ConvNext
 from engine.models.resnet import ResNet
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.resultfile import ResultFile
@@ -64,7 +65,7 @@ class Portable(nn.Module):
             return self._activated(self.network(s1, s2, valid1, valid2))
         x, valid = self._normalised(scenes[0], "values")
         x = torch.cat([x, valid.to(x.dtype)], dim=1) if self.validity else x
-        if isinstance(self.network, ResNet):
+        if isinstance(self.network, (ResNet, ConvNext)):
             return list(self.network(x))
         return self._activated(self.network(x))
 
@@ -88,9 +89,12 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> Export:
     """
     onnx, runtime = _extra()
     card = bundle.card
+    if card.crossview is not None:
+        raise ModelError(f"{bundle.folder}: a cross-view model has two inputs of photos and is not exported.")
     network = Portable(bundle.module(), card).eval()
     inputs = tuple(_groups(card))
-    outputs = tuple(f"stride{2**n}" for n in range(1, 6)) if card.task == "encoder" else ("probabilities",)
+    strides = range(2, 6) if card.network.architecture == "convnext" else range(1, 6)
+    outputs = tuple(f"stride{2**n}" for n in strides) if card.task == "encoder" else ("probabilities",)
     with ResultFile(path) as file:
         model = onnx.load_model_from_string(_traced(network, card, inputs, outputs))
         _describe(onnx, model, bundle)

@@ -1,4 +1,4 @@
-"""Published ResNet weights for Sentinel-1 or Sentinel-2 become an encoder bundle."""
+"""Published ResNet or ConvNeXt weights become an encoder bundle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from engine.errors import ModelError, ParameterError
 from engine.models.bundle import Bundle, save_bundle
 from engine.models.card import is_name
+from engine.models.convnext import ConvNext
+from engine.models.convnext_weights import STEMS, convnext_of
 from engine.models.foreign import read_weights
 from engine.models.names import EncoderName
 from engine.models.resnet import ResNet, load_encoder_state
@@ -40,7 +42,7 @@ _DEPTHS: dict[tuple[bool, tuple[int, ...]], EncoderName] = {
 class Found:
     """The encoder in a file: under which ``prefix`` it stood, and the parts that were left out (heads)."""
 
-    encoder: ResNet
+    encoder: ResNet | ConvNext
     prefix: str
     dropped: tuple[str, ...]
 
@@ -72,12 +74,15 @@ class ImportRequest:
 def find_encoder(
     state: Mapping[str, Tensor], *, source: str, prefix: str | None = None, bands: int | None = None
 ) -> Found:
-    """The ResNet-18, -34 or -50 among the tensors; depth, width and bands are read off their shapes.
+    """The ResNet-18, -34, -50 or ConvNeXt among the tensors; depth, width and bands are read off their shapes.
 
     Any prefix is found (``module.encoder_q.``, ``backbone.`` …); slow copies give way to the encoder that they
     follow, and with ``bands`` an encoder for that many is preferred. Classifier and projection heads are dropped.
-    Raises ModelError when there is none, more than one, or its names or shapes are not those of a ResNet.
+    Raises ModelError when there is none, more than one, or its names or shapes are not those of such an encoder.
     """
+    modern = _convnext(state, source=source, prefix=prefix)
+    if modern is not None:
+        return modern
     start = _choose(state, source=source, prefix=prefix, bands=bands)
     given = {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
     dropped = tuple(sorted({key.split(".")[0] for key in given} & _HEADS))
@@ -100,6 +105,21 @@ def find_encoder(
     encoder = ResNet(name, bands=stem.shape[1], width=stem.shape[0] / 64).eval()
     load_encoder_state(encoder, given, source=source)
     return Found(encoder, start, dropped)
+
+
+def _convnext(state: Mapping[str, Tensor], *, source: str, prefix: str | None) -> Found | None:
+    """The one ConvNeXt among the tensors; None where there is none."""
+    starts = sorted(
+        key.removesuffix(stem) for key in state for stem in STEMS if key == stem or key.endswith(f".{stem}")
+    )
+    starts = [start for start in starts if f"{start}{STEM}" not in state]
+    if not starts:
+        return None
+    start = starts[0] if len(starts) == 1 and prefix is None else _one_of(starts, state, source, prefix, None)
+    given = {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
+    dropped = tuple(sorted({key.split(".")[0] for key in given} & _HEADS))
+    given = {key: _plain(value, key, source) for key, value in given.items() if key.split(".")[0] not in _HEADS}
+    return Found(convnext_of(given, source=source), start, dropped)
 
 
 def import_model(request: ImportRequest) -> tuple[Bundle, Found]:
@@ -150,15 +170,21 @@ def _choose(state: Mapping[str, Tensor], *, source: str, prefix: str | None, ban
     if not starts:
         raise ModelError(
             f"{source}: no ResNet found: nothing is called {STEM} beside {_PROBE}.",
-            remedy="Give weights of a ResNet-18, -34 or -50 with the usual parameter names.",
+            remedy="Give weights of a ResNet-18, -34, -50 or a ConvNeXt with the usual parameter names.",
         )
+    return _one_of(starts, state, source, prefix, bands)
+
+
+def _one_of(starts: list[str], state: Mapping[str, Tensor], source: str, prefix: str | None, bands: int | None) -> str:
+    """The prefix that is meant among ``starts``."""
     if prefix is not None:
         wanted = prefix.rstrip(".")
         chosen = [s for s in starts if s.rstrip(".") == wanted or s.rstrip(".").endswith(f".{wanted}")]
     else:
         chosen = [s for s in starts if not set(s.split(".")) & set(_COPIES)] or starts
         if len(chosen) > 1 and bands is not None:
-            chosen = [s for s in chosen if state[s + STEM].ndim == 4 and state[s + STEM].shape[1] == bands] or chosen
+            stems = {s: state.get(s + STEM) for s in chosen}
+            chosen = [s for s, stem in stems.items() if stem is not None and stem.shape[1:2] == (bands,)] or chosen
     if len(chosen) != 1:
         listed = ", ".join(s.rstrip(".") or "(no prefix)" for s in starts)
         raise ModelError(

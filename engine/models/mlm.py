@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from engine.models.card import BandInput, Card
+from engine.models.card import BandInput, Card, CrossViewInputs, GroundInput, OverheadInput
 
 MLM = "mlm.json"
 SCHEMA = "https://stac-extensions.github.io/mlm/v1.5.2/schema.json"
@@ -19,8 +19,22 @@ _TITLES = {
     "pixel": "Linear layer over pixels and their neighbourhoods",
     "pixel-unet": "Linear layer over pixels, their neighbourhoods and a frozen U-Net with a {encoder} encoder",
     "resnet": "{encoder}",
+    "convnext": "{encoder}",
+    "crossview": "Two {encoder} encoders with spatial maps, one for the ground and one for the view from above",
 }
-_ENCODERS = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}
+_ENCODERS = {
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "convnext_tiny": "ConvNeXt-T",
+    "convnext_small": "ConvNeXt-S",
+    "convnext_base": "ConvNeXt-B",
+}
+_RGB = ("red", "green", "blue")
+_BRANCHES = {
+    "ground": "Equirectangular image of the ground, its centre north unless the card says otherwise.",
+    "overhead": "Image from above, north up.",
+}
 _OVER = {"sigmoid": "", "softmax": ", dim=1"}
 _UNITS = {"db": "dB (sigma0)", "reflectance": "reflectance"}
 
@@ -33,7 +47,9 @@ def mlm_item(card: Card, *, weights: str, parameters: int) -> dict[str, Any]:
     """
     # MLM 1.5 wants bands under properties, and STAC 1.1 allows them there only if an asset has them too.
     bands = [{"name": band.name, "description": _describe(band)} for band in card.bands]
-    task = "similarity-search" if card.task == "encoder" else "semantic-segmentation"
+    if card.crossview is not None:
+        bands = [{"name": name, "description": f"{name} of a photo, 0 to 1"} for name in _RGB]
+    task = "similarity-search" if card.task in ("encoder", "crossview") else "semantic-segmentation"
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -88,6 +104,8 @@ def _describe(band: BandInput) -> str:
 
 def _inputs(card: Card) -> list[dict[str, Any]]:
     """One input for each encoder: all bands, or those of each sensor."""
+    if card.crossview is not None:
+        return [_photo_input(name, part) for name, part in zip(_BRANCHES, _branches(card.crossview), strict=True)]
     groups = [list(card.bands)]
     if card.network.architecture == "two-sensor-unet":
         groups = [[band for band in card.bands if band.sensor == sensor] for sensor in card.sensors]
@@ -112,7 +130,35 @@ def _inputs(card: Card) -> list[dict[str, Any]]:
     return found
 
 
+def _branches(inputs: CrossViewInputs) -> tuple[GroundInput | OverheadInput, ...]:
+    return inputs.ground, inputs.overhead
+
+
+def _photo_input(name: str, part: GroundInput | OverheadInput) -> dict[str, Any]:
+    scaling = [{"type": "z-score", "mean": m, "stddev": s} for m, s in zip(part.mean, part.std, strict=True)]
+    return {
+        "name": name,
+        "description": _BRANCHES[name],
+        "bands": list(_RGB),
+        "input": {
+            "shape": [-1, 3, *part.size],
+            "dim_order": ["batch", "bands", "height", "width"],
+            "data_type": "float32",
+        },
+        "value_scaling": scaling,
+        "resize_type": None,
+    }
+
+
 def _output(card: Card, task: str) -> dict[str, Any]:
+    if card.crossview is not None:
+        return {
+            "name": "embedding",
+            "description": "Embedding of unit length; those of one place lie close together.",
+            "tasks": [task],
+            "result": {"shape": [-1, -1], "dim_order": ["batch", "channel"], "data_type": "float32"},
+            "classification:classes": [],
+        }
     if card.task == "encoder":
         return {
             "name": "features",

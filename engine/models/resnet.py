@@ -76,27 +76,32 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential
 class ResNet(nn.Module):
     """An encoder without a classifier.
 
-    ``bands`` input channels; ``width`` multiplies every channel count (1 is the published size). :meth:`forward`
-    takes (batch, bands, rows, columns) and gives the features at strides 2, 4, 8, 16 and 32, finest first;
-    :attr:`channels` are their channel counts.
+    ``bands`` input channels; ``width`` multiplies every channel count (1 is the published size); ``stages`` 1 to 4 of
+    its stages. :meth:`forward` takes (batch, bands, rows, columns) and gives the features at strides 2, 4, 8, 16 and 32
+    (as many as stages and one), finest first; :attr:`channels` are their channel counts.
     """
 
-    def __init__(self, name: EncoderName = "resnet18", *, bands: int, width: float = 1.0) -> None:
+    def __init__(self, name: EncoderName = "resnet18", *, bands: int, width: float = 1.0, stages: int = 4) -> None:
         super().__init__()
         if name not in _STAGES:
             raise ParameterError(f"There is no encoder {name!r}; there are {', '.join(_STAGES)}.")
-        if bands < 1 or width <= 0:
-            raise ParameterError(f"An encoder needs at least 1 band and a positive width, found {bands} and {width}.")
+        if bands < 1 or width <= 0 or not 1 <= stages <= 4:
+            raise ParameterError(
+                f"An encoder needs at least 1 band, a positive width and 1 to 4 stages, found {bands}, {width} and "
+                f"{stages}."
+            )
         block: type[BasicBlock] | type[Bottleneck] = Bottleneck if name == "resnet50" else BasicBlock
         base = [max(1, round(c * width)) for c in (64, 64, 128, 256, 512)]
         self.name, self.bands, self.width = name, bands, width
-        self.channels = (base[0], *(c * block.expansion for c in base[1:]))
+        self.channels = (base[0], *(c * block.expansion for c in base[1 : stages + 1]))
+        self.stride = 2 ** (stages + 1)
         self.conv1 = nn.Conv2d(bands, base[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(base[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         before = base[0]
-        for stage, (blocks, channels) in enumerate(zip(_STAGES[name], base[1:], strict=True), start=1):
+        sizes = list(zip(_STAGES[name], base[1:], strict=True))[:stages]
+        for stage, (blocks, channels) in enumerate(sizes, start=1):
             layers: list[nn.Module] = []
             for index in range(blocks):
                 stride = 2 if stage > 1 and index == 0 else 1
@@ -110,7 +115,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         features = [self.relu(self.bn1(self.conv1(x)))]
         x = self.maxpool(features[0])
-        for stage in range(1, 5):
+        for stage in range(1, len(self.channels)):
             x = self.get_submodule(f"layer{stage}")(x)
             features.append(x)
         return features
@@ -119,12 +124,13 @@ class ResNet(nn.Module):
 def load_encoder_state(encoder: ResNet, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load published ResNet weights into ``encoder``, in place.
 
-    ``fc.*`` is dropped. A first convolution for another number of bands is averaged over its bands and spread, with
-    the sum kept (the usual way to reuse weights across sensors). ``source`` names the weights in errors. Raises
-    ModelError when names or shapes do not fit.
+    ``fc.*`` and stages that ``encoder`` does not have are dropped. A first convolution for another number of bands is
+    averaged over its bands and spread, with the sum kept (the usual way to reuse weights across sensors). ``source``
+    names the weights in errors. Raises ModelError when names or shapes do not fit.
     """
     own = encoder.state_dict()
-    given = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    absent = tuple(f"layer{stage}." for stage in range(len(encoder.channels), 5))
+    given = {key: value for key, value in state.items() if not key.startswith(("fc.", *absent))}
     stem = given.get("conv1.weight")
     if stem is not None and stem.ndim == 4 and stem.shape[1] != encoder.bands:
         given["conv1.weight"] = (stem.sum(1, keepdim=True) / encoder.bands).expand(-1, encoder.bands, -1, -1)
