@@ -32,7 +32,8 @@ def build_blocks(seed: int, brief: Brief, size_m: float, streets: Any, contents:
     area = shapely.box(-MARGIN_M, -MARGIN_M, size_m + MARGIN_M, size_m + MARGIN_M)
     left = shapely.get_parts(area.difference(streets))
     blocks = sorted(
-        (b for b in left if b.geom_type == "Polygon" and b.area > 60), key=lambda b: (round(b.bounds[0], 3), round(b.bounds[1], 3))
+        (b for b in left if b.geom_type == "Polygon" and b.area > 60),
+        key=lambda b: (round(b.bounds[0], 3), round(b.bounds[1], 3)),
     )
     for number, block in enumerate(blocks):
         rng = dice(seed, "block", number)

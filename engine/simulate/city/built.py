@@ -101,7 +101,16 @@ def _wing(rng: Dice, contents: Contents, block: Any, house: Building, along: Any
     height = house.height if rng.random() < 0.6 else 2.6
     rise = min(house.rise, width * 0.4) if house.roof != "flat" else 0.3
     wing = Building(
-        *map(float, centre), length, width, house.angle + np.pi / 2, height, house.roof, rise, house.wall, house.tiles, HOUSE
+        *map(float, centre),
+        length,
+        width,
+        house.angle + np.pi / 2,
+        height,
+        house.roof,
+        rise,
+        house.wall,
+        house.tiles,
+        HOUSE,
     )
     if block.contains(wing.outline()):
         contents.buildings.append(wing)
@@ -112,6 +121,7 @@ def _hedges(rng: Dice, contents: Contents, middle: Any, along: Any, inward: Any,
     height = {"hedge": rng.uniform(0.8, 2.0), "fence": rng.uniform(0.9, 1.6), "wall": rng.uniform(0.5, 1.2)}[kind]
     width = 0.7 if kind == "hedge" else 0.15
     left, right = middle - along * each / 2, middle + along * each / 2
+
     def add(a: Any, b: Any) -> None:
         contents.barriers.append(
             Barrier((float(a[0]), float(a[1])), (float(b[0]), float(b[1])), float(height), width, kind)
@@ -124,14 +134,24 @@ def _hedges(rng: Dice, contents: Contents, middle: Any, along: Any, inward: Any,
 
 
 def _garden_tree(rng: Dice, x: float, y: float) -> Tree:
-    species = str(rng.choice(["round", "oval", "conifer", "bush", "pine", "poplar"], p=[0.36, 0.18, 0.12, 0.2, 0.1, 0.04]))
+    species = str(
+        rng.choice(["round", "oval", "conifer", "bush", "pine", "poplar"], p=[0.36, 0.18, 0.12, 0.2, 0.1, 0.04])
+    )
     height = float(rng.uniform(1.2, 3.0) if species == "bush" else rng.uniform(4, 13))
     slim = {"round": 0.32, "oval": 0.24, "poplar": 0.12, "conifer": 0.2, "pine": 0.26, "bush": 0.6}[species]
     return Tree(float(x), float(y), species, height, height * slim * float(rng.uniform(0.8, 1.25)))
 
 
 def _garden(
-    rng: Dice, contents: Contents, block: Any, middle: Any, along: Any, inward: Any, each: float, setback: float, deep: float
+    rng: Dice,
+    contents: Contents,
+    block: Any,
+    middle: Any,
+    along: Any,
+    inward: Any,
+    each: float,
+    setback: float,
+    deep: float,
 ) -> None:
     for _ in range(rng.poisson(1.6)):
         x, y = middle + along * rng.uniform(-0.45, 0.45) * each + inward * rng.uniform(1, max(setback - 0.5, 1.2))
@@ -144,7 +164,9 @@ def _garden(
 
 def perimeter(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
     """A closed front of houses along the street around a court."""
-    contents.patches.append(Patch(block, str(rng.choice(["slabs", "worn", "lawn", "yard"])), float(rng.uniform(0.8, 1.2))))
+    contents.patches.append(
+        Patch(block, str(rng.choice(["slabs", "worn", "lawn", "yard"])), float(rng.uniform(0.8, 1.2)))
+    )
     centre = brief.character == "centre"
     floors = rng.integers(3, 8) if centre else rng.integers(2, 6)
     for start, along, length in _fronts(block, 9):
@@ -232,7 +254,10 @@ def commercial(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
             float(x), float(y), float(size[0]), float(size[1]), angle, float(rng.uniform(4.5, 10)), "flat", 0.8, wall,
             roof_color(rng, True), SHED if rng.random() < 0.6 else SHOPS,
         )  # fmt: skip
-        if len(contents.buildings) and sum(room.contains(shapely.Point(b.x, b.y)) for b in contents.buildings[-8:]) >= 3:
+        if (
+            len(contents.buildings)
+            and sum(room.contains(shapely.Point(b.x, b.y)) for b in contents.buildings[-8:]) >= 3
+        ):
             break
         _put(rng, contents, room, hall, 7)
     centre = np.array([block.centroid.x, block.centroid.y])

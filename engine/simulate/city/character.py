@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.simulate.city.dice import Dice, dice, pick
+from engine.simulate.city.dice import dice, pick
 
 Character = Literal["rural", "suburb", "town", "centre"]
 CHARACTERS: tuple[Character, ...] = ("rural", "suburb", "town", "centre")

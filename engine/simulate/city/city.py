@@ -207,7 +207,9 @@ class SimulatedCity:
         while len(found) < count and len(streets):
             street = streets[int(rng.choice(len(streets), p=lengths / lengths.sum()))]
             lane = street.median / 2 + (street.width - street.median) / 4 * 0.8
-            place, direction = street.at(rng.uniform(3, street.length - 3), rng.choice([-1, 1]) * lane + rng.normal(0, 0.4))
+            place, direction = street.at(
+                rng.uniform(3, street.length - 3), rng.choice([-1, 1]) * lane + rng.normal(0, 0.4)
+            )
             x, y = place[0]
             near = np.hypot(*(places[: len(found)] - place[0]).T).min(initial=np.inf) < spacing
             clear = len(cars) == 0 or np.hypot(*(cars - place[0]).T).min() > 3.5 * min(1.0, spacing / spacing_m)
@@ -220,5 +222,7 @@ class SimulatedCity:
                 continue
             misses = 0
             places[len(found)] = place[0]
-            found.append(Viewpoint(float(x), float(y), float(np.degrees(np.arctan2(direction[0, 0], direction[0, 1])) % 360)))
+            found.append(
+                Viewpoint(float(x), float(y), float(np.degrees(np.arctan2(direction[0, 0], direction[0, 1])) % 360))
+            )
         return found

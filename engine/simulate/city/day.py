@@ -141,7 +141,9 @@ def shot(day: Day, seed: int, *key: int) -> Day:
     r, g, b = (p * q for p, q in zip(own.balance, extra.balance, strict=True))
     return replace(
         day,
-        camera=Camera(own.exposure * extra.exposure, (r, g, b), own.saturation * extra.saturation, own.gamma * extra.gamma),
+        camera=Camera(
+            own.exposure * extra.exposure, (r, g, b), own.saturation * extra.saturation, own.gamma * extra.gamma
+        ),
     )
 
 

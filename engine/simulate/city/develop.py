@@ -15,7 +15,7 @@ def develop(radiance: FloatArray, gain: float, camera: Camera) -> NDArray[np.uin
     """uint8 (n, 3) from linear radiance (n, 3): highlights roll off as in a photo (extended Reinhard, white at 2.6)."""
     x = radiance * (np.asarray(camera.balance, np.float32) * np.float32(gain))
     x *= (1 + x * np.float32(1 / 2.6**2)) / (1 + x) * np.float32(1.5)
-    grey = (x @ np.array([0.2126, 0.7152, 0.0722], np.float32))[:, None]
+    grey = (np.float32(0.2126) * x[:, 0] + np.float32(0.7152) * x[:, 1] + np.float32(0.0722) * x[:, 2])[:, None]
     x = grey + (x - grey) * np.float32(camera.saturation)
     index = np.clip(np.sqrt(np.clip(x, 0, 1)) * np.float32(_STEPS - 1), 0, _STEPS - 1).astype(np.int32)
     return _curve(camera.gamma)[index]

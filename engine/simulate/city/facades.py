@@ -42,7 +42,9 @@ def facade(
     bay_width = length / bays
     bay = np.clip(np.floor(u / bay_width), 0, bays - 1)
     w = u - (bay + 0.5) * bay_width
-    key = mix(seed ^ (bay.astype(np.uint32) * np.uint32(0x85EBCA77)) ^ (storey.astype(np.uint32) * np.uint32(0xC2B2AE3D)))
+    key = mix(
+        seed ^ (bay.astype(np.uint32) * np.uint32(0x85EBCA77)) ^ (storey.astype(np.uint32) * np.uint32(0xC2B2AE3D))
+    )
     luck = (key & np.uint32(255)).astype(np.float32) / 255
     luck2 = ((key >> np.uint32(8)) & np.uint32(255)).astype(np.float32) / 255
 

@@ -35,12 +35,27 @@ def build_cars(seed: int, cars: np.ndarray, day: Day, builder: MeshBuilder) -> N
         rng = dice(seed, "paint", day.name, int(van))
         paint = car_colors(rng, len(own))
         length, width, waist, roof = (5.2, 1.95, 1.15, 2.15) if van else (4.4, 1.78, 0.92, 1.47)
-        scale = np.stack([rng.uniform(0.9, 1.12, len(own)), np.ones(len(own)), rng.uniform(0.95, 1.12, len(own))], axis=-1)
-        body = box(length, width, 0.28, waist * 0.8, (length * 0.99, width)), box(length * 0.99, width, waist * 0.8, waist, (length * 0.93, width * 0.92))
-        cabin = box(length * (0.86 if van else 0.62), width * 0.9, waist, roof, (length * (0.78 if van else 0.42), width * 0.74))
+        scale = np.stack(
+            [rng.uniform(0.9, 1.12, len(own)), np.ones(len(own)), rng.uniform(0.95, 1.12, len(own))], axis=-1
+        )
+        body = (
+            box(length, width, 0.28, waist * 0.8, (length * 0.99, width)),
+            box(length * 0.99, width, waist * 0.8, waist, (length * 0.93, width * 0.92)),
+        )
+        cabin = box(
+            length * (0.86 if van else 0.62), width * 0.9, waist, roof, (length * (0.78 if van else 0.42), width * 0.74)
+        )
         cabin[..., 0] += 0.0 if van else -0.2
-        wheels = np.concatenate([_shifted(box(0.62, 0.2, 0.0, 0.6), x, y) for x in (-length * 0.3, length * 0.31) for y in (-width / 2 + 0.08, width / 2 - 0.08)])
-        lights = np.concatenate([_shifted(box(0.06, 0.35, 0.55, 0.72), x, y) for x in (-length / 2 - 0.01,) for y in (-0.6, 0.6)])
+        wheels = np.concatenate(
+            [
+                _shifted(box(0.62, 0.2, 0.0, 0.6), x, y)
+                for x in (-length * 0.3, length * 0.31)
+                for y in (-width / 2 + 0.08, width / 2 - 0.08)
+            ]
+        )
+        lights = np.concatenate(
+            [_shifted(box(0.06, 0.35, 0.55, 0.72), x, y) for x in (-length / 2 - 0.01,) for y in (-0.6, 0.6)]
+        )
         for part, color, kind in (
             (body[0], paint, Kind.PLAIN),
             (body[1], paint, Kind.PLAIN),
@@ -67,11 +82,17 @@ def build_posts(posts: list[Post], builder: MeshBuilder) -> None:
         x, y, angle = (np.array([getattr(p, f) for p in own]) for f in ("x", "y", "angle"))
         height = np.array([(1, 1, p.height) for p in own], np.float32)
         if kind == "lamp":
-            parts = [box(0.16, 0.16, 0, 1, (0.1, 0.1)), _shifted(box(1.7, 0.08, 0.985, 1.0), 0.8, 0), _shifted(box(0.7, 0.3, 0.975, 1.0), 1.6, 0)]
+            parts = [
+                box(0.16, 0.16, 0, 1, (0.1, 0.1)),
+                _shifted(box(1.7, 0.08, 0.985, 1.0), 0.8, 0),
+                _shifted(box(0.7, 0.3, 0.975, 1.0), 1.6, 0),
+            ]
         else:
             parts = [box(0.28, 0.28, 0, 1, (0.2, 0.2)), box(2.2, 0.12, 0.93, 0.95)]
         shape = np.concatenate(parts)
-        builder.add(placed(shape, x, y, angle, height).reshape(-1, 3, 3), _METAL if kind == "lamp" else _WOOD, Kind.PLAIN)
+        builder.add(
+            placed(shape, x, y, angle, height).reshape(-1, 3, 3), _METAL if kind == "lamp" else _WOOD, Kind.PLAIN
+        )
     wires = []
     for post in posts:
         if post.next is None:
@@ -99,8 +120,14 @@ def build_barriers(seed: int, barriers: list[Barrier], builder: MeshBuilder) -> 
             continue
         a, b = (np.array([getattr(o, f) for o in own], np.float64) for f in ("start", "end"))
         middle, step = (a + b) / 2, b - a
-        scale = np.stack([np.hypot(*step.T), [o.width for o in own], [o.height for o in own]], axis=-1).astype(np.float32)
+        scale = np.stack([np.hypot(*step.T), [o.width for o in own], [o.height for o in own]], axis=-1).astype(
+            np.float32
+        )
         shape = placed(box(1, 1, 0, 1), middle[:, 0], middle[:, 1], np.arctan2(step[:, 1], step[:, 0]), scale)
         base = {"hedge": (0.045, 0.075, 0.025), "wall": (0.3, 0.27, 0.22), "fence": (0.2, 0.15, 0.1)}[kind]
         color = np.array(base) * rng.uniform(0.75, 1.3, (len(own), 1))
-        builder.add(shape.reshape(-1, 3, 3), np.repeat(color, shape.shape[1], axis=0), Kind.LEAF if kind == "hedge" else Kind.PLAIN)
+        builder.add(
+            shape.reshape(-1, 3, 3),
+            np.repeat(color, shape.shape[1], axis=0),
+            Kind.LEAF if kind == "hedge" else Kind.PLAIN,
+        )

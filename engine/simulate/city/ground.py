@@ -65,10 +65,15 @@ class Ground:
         names = [MATERIALS[k.name] for k in self.kinds]
         dry = self.brief.dryness
         base = np.array(
-            [albedo(m, dry, day.autumn, day.winter, day.spring) * k.tone for m, k in zip(names, self.kinds, strict=True)], np.float32
+            [
+                albedo(m, dry, day.autumn, day.winter, day.spring) * k.tone
+                for m, k in zip(names, self.kinds, strict=True)
+            ],
+            np.float32,
         )
         patches, mottle, grain, green = (
-            np.array([getattr(m, field) for m in names], np.float32) for field in ("patches", "mottle", "grain", "green")
+            np.array([getattr(m, field) for m in names], np.float32)
+            for field in ("patches", "mottle", "grain", "green")
         )
         depth = np.array([m.depth for m in names], np.float32)
         pitch = np.array([2 * np.pi / m.rows if m.rows else 0.0 for m in names], np.float32)
@@ -143,11 +148,15 @@ class GroundPicture:
         sides = np.array([level.shape[1] for level in levels], np.int64)
         self._sides = sides.astype(np.int32)
         self._starts = np.concatenate([[0], np.cumsum([level.shape[0] * level.shape[1] for level in levels])])[:-1]
-        self._pixels = np.concatenate([np.ascontiguousarray(level).reshape(-1, 4) for level in levels]).view(np.uint32)[:, 0]
+        self._pixels = np.concatenate([np.ascontiguousarray(level).reshape(-1, 4) for level in levels]).view(np.uint32)[
+            :, 0
+        ]
 
     def at(self, x: FloatArray, y: FloatArray, footprint_m: FloatArray) -> FloatArray:
         """Albedo (n, 3) at places (n,) as a pixel that covers ``footprint_m`` (n,) sees it; bilinear in its level."""
-        level = np.clip(np.log2(np.maximum(footprint_m, 1e-3) / self.gsd_m) + 0.2, 0, len(self._sides) - 1).astype(np.int32)
+        level = np.clip(np.log2(np.maximum(footprint_m, 1e-3) / self.gsd_m) + 0.2, 0, len(self._sides) - 1).astype(
+            np.int32
+        )
         side, start = self._sides[level], self._starts[level]
         scale = (1.0 / (self.gsd_m * (1 << np.arange(len(self._sides))))).astype(np.float32)[level]
         column = (x - np.float32(self.origin[0])) * scale - np.float32(0.5)
@@ -156,7 +165,10 @@ class GroundPicture:
         fc, fr = (column - c)[:, None], (row - r)[:, None]
         ci, ri = c.astype(np.int32), r.astype(np.int32)
         c0, c1 = _mirrored(ci, side), _mirrored(ci + 1, side)
-        r0, r1 = start + _mirrored(ri, side).astype(np.int64) * side, start + _mirrored(ri + 1, side).astype(np.int64) * side
+        r0, r1 = (
+            start + _mirrored(ri, side).astype(np.int64) * side,
+            start + _mirrored(ri + 1, side).astype(np.int64) * side,
+        )
         top = _channels(self._pixels[r0 + c0]) * (1 - fc) + _channels(self._pixels[r0 + c1]) * fc
         low = _channels(self._pixels[r1 + c0]) * (1 - fc) + _channels(self._pixels[r1 + c1]) * fc
         mixed = (top * (1 - fr) + low * fr) * np.float32(1 / 255)

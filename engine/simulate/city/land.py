@@ -20,11 +20,19 @@ def _grow(rng: Dice, contents: Contents, places: Any, species: tuple[str, ...], 
     for x, y in places:
         kind = species[int(rng.integers(len(species)))]
         height = float(rng.uniform(1.0, 2.8) if kind == "bush" else rng.uniform(low, high))
-        contents.trees.append(Tree(float(x), float(y), kind, height, height * _SLIM[kind] * float(rng.uniform(0.8, 1.25))))
+        contents.trees.append(
+            Tree(float(x), float(y), kind, height, height * _SLIM[kind] * float(rng.uniform(0.8, 1.25)))
+        )
 
 
 def _mixed(rng: Dice) -> tuple[str, ...]:
-    choices = (("round", "oval"), ("conifer",), ("pine", "conifer"), ("round", "pine", "bush"), ("oval", "round", "poplar"))
+    choices = (
+        ("round", "oval"),
+        ("conifer",),
+        ("pine", "conifer"),
+        ("round", "pine", "bush"),
+        ("oval", "round", "poplar"),
+    )
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -61,7 +69,11 @@ def _edged(rng: Dice, block: Any, contents: Contents) -> None:
         part = shapely.box(*block.bounds)
         west, south, east, north = block.bounds
         if rng.random() < 0.7:
-            part = shapely.box(west, south, (west + east) / 2, north) if rng.random() < 0.5 else shapely.box(west, south, east, (south + north) / 2)
+            part = (
+                shapely.box(west, south, (west + east) / 2, north)
+                if rng.random() < 0.5
+                else shapely.box(west, south, east, (south + north) / 2)
+            )
         places = scattered(rng, ring.intersection(part), 5.0, float(rng.uniform(0.3, 1.0)))
         _grow(rng, contents, places, _mixed(rng), 4, 13)
 
@@ -73,14 +85,19 @@ def _farm(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
         return
     spot = ring.interpolate(rng.uniform(0, ring.length))
     yard = _blob(rng, spot.x, spot.y, rng.uniform(16, 28)).intersection(block)
-    contents.patches += [Patch(yard.buffer(8).intersection(block), "lawn"), Patch(yard, "gravel" if rng.random() < 0.5 else "yard")]
+    contents.patches += [
+        Patch(yard.buffer(8).intersection(block), "lawn"),
+        Patch(yard, "gravel" if rng.random() < 0.5 else "yard"),
+    ]
     nearest = block.exterior.interpolate(block.exterior.project(spot))
     contents.patches.append(Patch(shapely.LineString([spot, nearest]).buffer(2.2), "gravel"))
     turn = float(rng.uniform(0, np.pi))
     for k in range(int(rng.integers(2, 5))):
         x, y = np.array([spot.x, spot.y]) + rng.normal(0, 13, 2)
         house = k == 0
-        length, width = (float(rng.uniform(10, 16)), 8.5) if house else (float(rng.uniform(10, 28)), float(rng.uniform(8, 14)))
+        length, width = (
+            (float(rng.uniform(10, 16)), 8.5) if house else (float(rng.uniform(10, 28)), float(rng.uniform(8, 14)))
+        )
         roof = "gable" if rng.random() < 0.8 else "flat"
         building = Building(
             float(x), float(y), length, width, turn + np.pi / 2 * int(rng.integers(2)), float(rng.uniform(3, 5.5)), roof,
@@ -89,7 +106,14 @@ def _farm(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
         )  # fmt: skip
         if block.contains(building.outline(1)) and contents.free(building.outline(1.5)):
             contents.buildings.append(building)
-    _grow(rng, contents, scattered(rng, yard.buffer(6).difference(yard).intersection(block), 8, 0.5), ("round", "oval", "bush"), 4, 11)
+    _grow(
+        rng,
+        contents,
+        scattered(rng, yard.buffer(6).difference(yard).intersection(block), 8, 0.5),
+        ("round", "oval", "bush"),
+        4,
+        11,
+    )
 
 
 def forest(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
@@ -109,8 +133,17 @@ def scrub(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
     contents.patches.append(Patch(block, "scrub" if rng.random() < 0.6 else "verge", float(rng.uniform(0.8, 1.25))))
     for x, y in scattered(rng, block, 22, 0.5):
         kind = "dirt" if rng.random() < 0.6 else "meadow"
-        contents.patches.append(Patch(_blob(rng, x, y, rng.uniform(2, 9)).intersection(block), kind, float(rng.uniform(0.85, 1.2))))
-    _grow(rng, contents, scattered(rng, block.buffer(-1), 6.5, float(rng.uniform(0.1, 0.6))), ("bush", "bush", "round", "pine"), 3, 8)
+        contents.patches.append(
+            Patch(_blob(rng, x, y, rng.uniform(2, 9)).intersection(block), kind, float(rng.uniform(0.85, 1.2)))
+        )
+    _grow(
+        rng,
+        contents,
+        scattered(rng, block.buffer(-1), 6.5, float(rng.uniform(0.1, 0.6))),
+        ("bush", "bush", "round", "pine"),
+        3,
+        8,
+    )
     _path(rng, block, contents, "dirt")
 
 
@@ -128,7 +161,12 @@ def park(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
         path = _path(rng, block, contents, str(rng.choice(["gravel", "worn", "dirt", "slabs"])))
         open_ground = open_ground.difference(path.buffer(1.0))
     for x, y in scattered(rng, block, 18, 0.3):
-        contents.patches.append(Patch(_blob(rng, x, y, rng.uniform(1.5, 6)).intersection(open_ground), "meadow" if rng.random() < 0.6 else "bed"))
+        contents.patches.append(
+            Patch(
+                _blob(rng, x, y, rng.uniform(1.5, 6)).intersection(open_ground),
+                "meadow" if rng.random() < 0.6 else "bed",
+            )
+        )
     for x, y in scattered(rng, block, 34, 0.6):
         clump = _blob(rng, x, y, rng.uniform(6, 14)).intersection(open_ground)
         _grow(rng, contents, scattered(rng, clump, 6.5, 0.7), _mixed(rng), 5, 15)
@@ -139,7 +177,9 @@ def plaza(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
     """A paved square with bands, beds and trees in a grid."""
     edge = np.asarray(block.minimum_rotated_rectangle.exterior.coords)
     angle = float(np.arctan2(*(edge[1] - edge[0])[::-1]))
-    contents.patches.append(Patch(block, str(rng.choice(["slabs", "concrete", "brick"])), float(rng.uniform(0.85, 1.2)), angle))
+    contents.patches.append(
+        Patch(block, str(rng.choice(["slabs", "concrete", "brick"])), float(rng.uniform(0.85, 1.2)), angle)
+    )
     for x, y in scattered(rng, block.buffer(-4), 22, 0.4):
         shape = _blob(rng, x, y, rng.uniform(2.5, 6))
         contents.patches += [Patch(shape.buffer(0.4), "kerb"), Patch(shape, "bed" if rng.random() < 0.5 else "lawn")]
@@ -173,7 +213,9 @@ def _blob(rng: Dice, x: float, y: float, radius: float) -> Any:
     stretch = rng.uniform(0.7, 1.4)
     turn = rng.uniform(0, np.pi)
     px, py = np.cos(angle) * wave * radius * stretch, np.sin(angle) * wave * radius / stretch
-    return shapely.Polygon(np.stack([x + px * np.cos(turn) - py * np.sin(turn), y + px * np.sin(turn) + py * np.cos(turn)], -1)).buffer(0)
+    return shapely.Polygon(
+        np.stack([x + px * np.cos(turn) - py * np.sin(turn), y + px * np.sin(turn) + py * np.cos(turn)], -1)
+    ).buffer(0)
 
 
 def _path(rng: Dice, block: Any, contents: Contents, kind: str) -> Any:

@@ -109,7 +109,11 @@ def box(length: float, width: float, low: float, high: float, top: tuple[float, 
 
 
 def placed(
-    template: FloatArray, x: NDArray[np.floating], y: NDArray[np.floating], angle: NDArray[np.floating], scale: object = 1.0
+    template: FloatArray,
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    angle: NDArray[np.floating],
+    scale: object = 1.0,
 ) -> FloatArray:
     """A template (m, 3, 3) at each of n places, turned by ``angle`` (radians, counter-clockwise): (n, m, 3, 3).
 

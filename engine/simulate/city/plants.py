@@ -48,17 +48,25 @@ def build_trees(seed: int, trees: list[Tree], day: Day, dryness: float, builder:
             kept = max(1, round(len(crown) * min(1.0, carried + 0.12)))
             order = rng.permutation(len(crown))[:kept]
             leaves = placed(crown[order], x, y, turn, scale)
-            dry = np.array(_GREENS[species], np.float32) * (1 - 0.45 * dryness) + np.array((0.13, 0.115, 0.06), np.float32) * 0.45 * dryness
+            dry = (
+                np.array(_GREENS[species], np.float32) * (1 - 0.45 * dryness)
+                + np.array((0.13, 0.115, 0.06), np.float32) * 0.45 * dryness
+            )
             fresh = np.array((1.15, 1.2, 0.9), np.float32) * day.spring + 1 * (1 - day.spring)
             green = dry * fresh
             color = (green if species in EVERGREEN else green * (1 - ripe) + kind * ripe) * tint
             card = rng.uniform(0.7, 1.3, (1, kept, 1))
             # Inner and lower leaves see less sky.
             depth = np.linalg.norm((crown[order].mean(axis=1) - (0, 0, 0.55)) * (1, 1, 1.4), axis=1)
-            color = np.broadcast_to(color * card * (0.5 + 0.55 * np.clip(depth, 0, 1))[None, :, None], (*leaves.shape[:2], 3))
+            color = np.broadcast_to(
+                color * card * (0.5 + 0.55 * np.clip(depth, 0, 1))[None, :, None], (*leaves.shape[:2], 3)
+            )
             c, s = np.cos(turn).astype(np.float32)[:, None], np.sin(turn).astype(np.float32)[:, None]
             n = normals[order]
-            round_ = np.stack([c * n[:, 0] - s * n[:, 1], s * n[:, 0] + c * n[:, 1], np.broadcast_to(n[:, 2], (len(own), kept))], axis=-1)
+            round_ = np.stack(
+                [c * n[:, 0] - s * n[:, 1], s * n[:, 0] + c * n[:, 1], np.broadcast_to(n[:, 2], (len(own), kept))],
+                axis=-1,
+            )
             builder.add(leaves.reshape(-1, 3, 3), color.reshape(-1, 3), Kind.LEAF, 0, round_.reshape(-1, 3))
         if carried < 0.7 and species not in EVERGREEN:
             bare = placed(twigs, x, y, turn, scale)
@@ -91,14 +99,18 @@ def _ball(rng: Dice, fine: bool) -> FloatArray:
     """A lumpy ball (n, 3, 3): an octahedron halved once or twice, its corners pushed in and out."""
     axes = np.array([(1, 0, 0), (0, 1, 0), (-1, 0, 0), (0, -1, 0)], np.float64)
     top, low = np.array((0.0, 0, 1)), np.array((0.0, 0, -1))
-    faces = np.array([[axes[k], axes[(k + 1) % 4], top] for k in range(4)] + [[axes[(k + 1) % 4], axes[k], low] for k in range(4)])
+    faces = np.array(
+        [[axes[k], axes[(k + 1) % 4], top] for k in range(4)] + [[axes[(k + 1) % 4], axes[k], low] for k in range(4)]
+    )
     for _ in range(2 if fine else 1):
         a, b, c = faces[:, 0], faces[:, 1], faces[:, 2]
         ab, bc, ca = a + b, b + c, c + a
         faces = np.concatenate([np.stack(f, axis=1) for f in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
         faces /= np.linalg.norm(faces, axis=2, keepdims=True)
     wave = rng.normal(0, 2.6, (3, 3))
-    return (faces * (1 + 0.16 * np.sin(faces @ wave.T + rng.uniform(0, 6, 3)).sum(axis=2, keepdims=True) / 1.5)).astype(np.float32)
+    return (faces * (1 + 0.16 * np.sin(faces @ wave.T + rng.uniform(0, 6, 3)).sum(axis=2, keepdims=True) / 1.5)).astype(
+        np.float32
+    )
 
 
 def _shape(rng: Dice, species: str, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,7 +129,9 @@ def _crown(rng: Dice, species: str, dense: bool) -> tuple[FloatArray, FloatArray
     """Triangles (n, 3, 3) of a crown, and normals (n, 3) that round it off: lumpy balls, and loose leaves around them."""
     count = 40 if dense else 130
     middle, half = _lobes(rng, species)
-    balls = np.concatenate([_ball(rng, not dense and species != "bush") * (h * 0.9) + m for m, h in zip(middle, half, strict=True)])
+    balls = np.concatenate(
+        [_ball(rng, not dense and species != "bush") * (h * 0.9) + m for m, h in zip(middle, half, strict=True)]
+    )
     centre = np.array((0, 0, middle[:, 2].mean()))
     ball_owner = np.repeat(np.arange(len(middle)), len(balls) // len(middle))
     ball_out = (balls.mean(axis=1) - middle[ball_owner]) / half[ball_owner]

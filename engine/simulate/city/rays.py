@@ -35,7 +35,9 @@ class Tracer:
         """The triangle that each ray (n, 3) meets first, -1 for none, and how far away it is in lengths of its direction."""
         if not len(origins):
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
-        hit = self._scene.run(np.ascontiguousarray(origins), np.ascontiguousarray(directions), query="INTERSECT", output=True)
+        hit = self._scene.run(
+            np.ascontiguousarray(origins), np.ascontiguousarray(directions), query="INTERSECT", output=True
+        )
         return hit["primID"], hit["tfar"]
 
     def shadowed(self, origins: FloatArray, to_light: FloatArray) -> NDArray[np.bool_]:

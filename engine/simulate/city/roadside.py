@@ -21,12 +21,16 @@ def build_streets(seed: int, brief: Brief, network: Network, size_m: float, cont
     rng = dice(seed, "street ground")
     rounds = [shapely.Point(j.place).buffer(j.radius) for j in network.junctions if j.radius]
     reach = [line.buffer(s.reach + brief.shoulder) for line, s in zip(lines, network.streets, strict=True)]
-    pavements = [line.buffer(s.width / 2 + s.verge + s.pavement) for line, s in zip(lines, network.streets, strict=True)]
+    pavements = [
+        line.buffer(s.width / 2 + s.verge + s.pavement) for line, s in zip(lines, network.streets, strict=True)
+    ]
     verges = [line.buffer(s.width / 2 + s.verge) for line, s in zip(lines, network.streets, strict=True) if s.verge]
     total = _rounded(shapely.union_all(reach + [r.buffer(3 + brief.shoulder) for r in rounds]), 6).intersection(area)
     paved = "concrete" if rng.random() < 0.5 else "slabs" if rng.random() < 0.7 else "brick"
     if brief.character == "rural":
-        contents.patches.append(Patch(total, "gravel" if rng.random() < 0.4 else "verge" if rng.random() < 0.6 else "dirt"))
+        contents.patches.append(
+            Patch(total, "gravel" if rng.random() < 0.4 else "verge" if rng.random() < 0.6 else "dirt")
+        )
     else:
         walk = _rounded(shapely.union_all(pavements + [r.buffer(2.5) for r in rounds]), 5).intersection(area)
         contents.patches.append(Patch(walk, paved, float(rng.uniform(0.85, 1.15))))
@@ -71,7 +75,9 @@ def _repairs(rng: Dice, street: Street, contents: Contents) -> None:
         from engine.simulate.city.contents import rectangle
 
         if street.surface != "track":
-            contents.patches.append(Patch(rectangle(*place[0], length, width, angle), "repair", float(rng.uniform(0.9, 1.6))))
+            contents.patches.append(
+                Patch(rectangle(*place[0], length, width, angle), "repair", float(rng.uniform(0.9, 1.6)))
+            )
 
 
 def _median(rng: Dice, street: Street, contents: Contents) -> None:
@@ -156,7 +162,9 @@ def _markings(street: Street, brief: Brief, contents: Contents) -> None:
 
 def _tree(rng: Dice, x: float, y: float, species: str, low: float = 5.0, high: float = 11.0) -> Tree:
     height = float(rng.uniform(low, high))
-    slim = {"round": 0.3, "oval": 0.22, "poplar": 0.11, "conifer": 0.2, "pine": 0.25, "bush": 0.55, "palm": 0.22}[species]
+    slim = {"round": 0.3, "oval": 0.22, "poplar": 0.11, "conifer": 0.2, "pine": 0.25, "bush": 0.55, "palm": 0.22}[
+        species
+    ]
     return Tree(float(x), float(y), species, height, height * slim * float(rng.uniform(0.85, 1.25)))
 
 
@@ -219,4 +227,6 @@ def _cars(rng: Dice, street: Street, brief: Brief, contents: Contents) -> None:
         places, directions = street.at(stations, side * max(lane, 1.4))
         for (x, y), d in zip(places, directions, strict=True):
             # Traffic keeps right: left of the line drives against it.
-            contents.cars.append(Car(float(x), float(y), float(np.arctan2(d[1], d[0])) + np.pi * (side > 0), 9.0 / gap / 2))
+            contents.cars.append(
+                Car(float(x), float(y), float(np.arctan2(d[1], d[0])) + np.pi * (side > 0), 9.0 / gap / 2)
+            )

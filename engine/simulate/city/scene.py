@@ -23,6 +23,10 @@ _WIDE_M = 6000.0
 _PIECE = 1 << 14
 
 
+def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+
+
 class DayScene:
     """Everything of a city as it is on ``day``; raises MissingExtraError without the ray tracer."""
 
@@ -86,14 +90,14 @@ class DayScene:
         x, y, z = place[:, 0], place[:, 1], place[:, 2]
         kinds, normals = self.kinds[triangle], self.normals[triangle]
         albedo, mirror = self._surface(kinds, triangle, x, y, z, d, t, spread, footprint_m)
-        facing = (normals * d).sum(axis=1)
+        facing = _dot(normals, d)
         leaf = kinds == Kind.LEAF
         normals = np.where(((facing > 0) & ~leaf)[:, None], -normals, normals)
         out[hit] = self._lit(place, normals, leaf, albedo)
         shiny = np.flatnonzero(mirror > 0)
         if len(shiny):
             n, v = normals[shiny], d[shiny]
-            away = v - 2 * (v * n).sum(axis=1, keepdims=True) * n
+            away = v - 2 * _dot(v, n)[:, None] * n
             seen = self.sky.at(away)
             seen = np.where(away[:, 2:] < 0, seen * 0.22, seen)
             m = mirror[shiny][:, None]
@@ -105,7 +109,7 @@ class DayScene:
     def _lit(self, place: FloatArray, normals: FloatArray, leaf: NDArray[np.bool_], albedo: FloatArray) -> FloatArray:
         day = self.day
         sun = day.to_sun
-        toward = normals @ sun
+        toward = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
         # Leaves let light through: one seen from behind is not black.
         toward = np.where(leaf, np.clip(0.35 + 0.6 * toward, 0.12, 1), np.clip(toward, 0, 1))
         if day.overcast < 0.95:
@@ -148,7 +152,9 @@ class DayScene:
             albedo[k], mirror[k] = facade(self.walls, self.parts[triangle[k]], x[k], y[k], z[k], albedo[k])
         k = np.flatnonzero(kinds == Kind.TILES)
         if len(k):
-            tone = 1 + 0.1 * noise.at(x[k] * 2, y[k] * 2) + 0.08 * noise.at(x[k] * 9, y[k] * 9) + 0.07 * np.sin(z[k] * 26)
+            tone = (
+                1 + 0.1 * noise.at(x[k] * 2, y[k] * 2) + 0.08 * noise.at(x[k] * 9, y[k] * 9) + 0.07 * np.sin(z[k] * 26)
+            )
             albedo[k] *= tone[:, None]
         k = np.flatnonzero(kinds == Kind.FLAT_ROOF)
         if len(k):

@@ -45,7 +45,14 @@ class Sky:
         self.mean: FloatArray = np.asarray(mean, np.float32)
 
     def _clouded(
-        self, seed: int, day: Day, sky: NDArray[np.floating], x: FloatArray, y: FloatArray, up: FloatArray, near: FloatArray
+        self,
+        seed: int,
+        day: Day,
+        sky: NDArray[np.floating],
+        x: FloatArray,
+        y: FloatArray,
+        up: FloatArray,
+        near: FloatArray,
     ) -> NDArray[np.floating]:
         noise = Noise(derive(seed, "clouds", day.name), 128, 4, 0.55)
         height = 60.0 / (up + 0.12)
@@ -69,14 +76,18 @@ class Sky:
         if built:
             step = int(rng.integers(5, 12))
             line = np.repeat(line[::step], step)[:COLUMNS] * 1.3
-        reach = {"rural": 1.0, "suburb": 1.6, "town": 2.2, "centre": 3.6}[brief.character] * float(rng.uniform(0.6, 1.4))
+        reach = {"rural": 1.0, "suburb": 1.6, "town": 2.2, "centre": 3.6}[brief.character] * float(
+            rng.uniform(0.6, 1.4)
+        )
         top = np.radians(np.clip(reach * (0.75 + 0.38 * line), 0.15, 9))
         elevation = ((1 - (np.arange(ROWS) + 0.5) / ROWS) ** 2 * (np.pi / 2))[:, None]
         under = (elevation < top[None, :])[..., None]
         green = np.array([0.045, 0.06, 0.03]) if not built else np.array([0.2, 0.19, 0.18])
         light = day.sunlight * 0.5 + day.skylight * 0.7
         fade = np.exp(-300.0 / day.haze_m)
-        texture = (1 + 0.22 * Noise(derive(seed, "skyline2"), 16, 1).at(np.arange(COLUMNS)[None] * 1.0, elevation * 1500))[..., None]
+        texture = (
+            1 + 0.22 * Noise(derive(seed, "skyline2"), 16, 1).at(np.arange(COLUMNS)[None] * 1.0, elevation * 1500)
+        )[..., None]
         far = green * light / np.pi * texture * fade + self.horizon * (1 - fade)
         return np.where(under, far, sky)
 

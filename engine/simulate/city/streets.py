@@ -104,7 +104,9 @@ def network_of(seed: int, brief: Brief, size_m: float) -> Network:
     ]
     placed = warp(nodes)
     junctions = [
-        Junction((float(x), float(y)), int(d), float(r)) for (x, y), d, r in zip(placed, degree, radius, strict=True) if d
+        Junction((float(x), float(y)), int(d), float(r))
+        for (x, y), d, r in zip(placed, degree, radius, strict=True)
+        if d
     ]
     return Network(tuple(streets), tuple(junctions))
 
@@ -168,7 +170,9 @@ class _Warp:
         self.phase = rng.uniform(0, 2 * np.pi, 3)
         strength = float(rng.choice([0.02, 0.3, 0.55, 0.75], p=[0.25, 0.3, 0.25, 0.2]))
         turn = rng.uniform(0, 2 * np.pi, 3)
-        self.push = np.stack([np.cos(turn), np.sin(turn)], axis=-1) * (strength * self.length / (2 * np.pi) / 2)[:, None]
+        self.push = (
+            np.stack([np.cos(turn), np.sin(turn)], axis=-1) * (strength * self.length / (2 * np.pi) / 2)[:, None]
+        )
 
     def __call__(self, places: Points) -> Points:
         return places + np.sin(places @ self.wave.T + self.phase) @ self.push

@@ -79,7 +79,12 @@ class _Batches:
             counts = [len(t) for t, _, _ in shapes]
             colors = np.array([np.broadcast_to(c, 3) for _, c, _ in shapes], np.float32)
             parts = np.array([p for _, _, p in shapes])
-            builder.add(np.concatenate([t for t, _, _ in shapes]), np.repeat(colors, counts, axis=0), kind, np.repeat(parts, counts))
+            builder.add(
+                np.concatenate([t for t, _, _ in shapes]),
+                np.repeat(colors, counts, axis=0),
+                kind,
+                np.repeat(parts, counts),
+            )
 
 
 def _roof(
@@ -94,7 +99,9 @@ def _roof(
             if min(house.length, house.width) < 2 * max(size):
                 continue
             spot = (rng.uniform(-0.4, 0.4, 2) * (house.length, house.width)) @ turn + (house.x, house.y)
-            part = placed(box(size[0], size[1], h, h + rng.uniform(0.5, 2.4)), spot[:1], spot[1:], np.array([house.angle]))
+            part = placed(
+                box(size[0], size[1], h, h + rng.uniform(0.5, 2.4)), spot[:1], spot[1:], np.array([house.angle])
+            )
             builder.add(part.reshape(-1, 3, 3), rng.uniform(0.15, 0.6), Kind.PLAIN, number)
         return
     over = 0.4
@@ -112,7 +119,16 @@ def _roof(
         slopes.append(np.array([[v[1], v[2], v[5]], [v[3], v[0], v[4]]], np.float32))
     else:
         inner = house.length / 2
-        g = np.array([(-inner, -b + over, h), (-inner, b - over, h), (-inner, 0, top), (inner, -b + over, h), (inner, b - over, h), (inner, 0, top)])
+        g = np.array(
+            [
+                (-inner, -b + over, h),
+                (-inner, b - over, h),
+                (-inner, 0, top),
+                (inner, -b + over, h),
+                (inner, b - over, h),
+                (inner, 0, top),
+            ]
+        )
         gf = np.concatenate([g[:, :2] @ turn + (house.x, house.y), g[:, 2:]], axis=1)
         builder.add(np.array([[gf[1], gf[0], gf[2]], [gf[3], gf[4], gf[5]]]), house.wall, Kind.PLAIN, number)
     builder.add(np.concatenate(slopes), house.tiles, Kind.TILES, number)
