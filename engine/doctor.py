@@ -46,6 +46,7 @@ EXTRAS = {
     "dask": {"dask": "2024.8", "distributed": "2024.8"},
     "export": {"onnx": "1.16", "onnxruntime": "1.18"},
     "tensorboard": {"tensorboard": "2.17"},
+    "cities": {"embreex": "4.4"},
 }
 """Extra → distribution → lowest version."""
 

@@ -111,6 +111,12 @@ JOBS: dict[str, Job] = {
             "Make a simulated Sentinel-1/Sentinel-2 scene with exact flood truth.",
         ),
         Job(
+            "simulate-city",
+            "engine.simulate.city.request:SimulateCityRequest",
+            "engine.simulate.city.job:run",
+            "Make a simulated city seen from its streets and from above.",
+        ),
+        Job(
             "pretrain",
             "engine.training.requests:PretrainRequest",
             "engine.training.pretrain:run",

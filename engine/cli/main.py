@@ -23,7 +23,7 @@ COMMANDS = {
     ),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
     "assess": Entry("engine.cli.assess:group", "Draw points on a map; accuracy and areas from their labels.", ASSESS),
-    "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes with exact truth.", ASSESS),
+    "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes and cities with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
     "finetune": Entry("engine.cli.finetune:command", "Train a flood model on labelled chips.", LEARN),
     "study": Entry("engine.cli.study:group", "Compare methods over many training runs.", LEARN),

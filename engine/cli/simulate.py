@@ -73,6 +73,9 @@ command = request_command(
 
 group = LazyGroup(
     "simulate",
-    {"scene": Entry("engine.cli.simulate:command", "Sentinel-1 and Sentinel-2 scenes with exact flood truth.")},
-    help="Make simulated scenes with exact truth.",
+    {
+        "scene": Entry("engine.cli.simulate:command", "Sentinel-1 and Sentinel-2 scenes with exact flood truth."),
+        "city": Entry("engine.cli.simulate_city:command", "Cities seen from the street and from above."),
+    },
+    help="Make simulated scenes and cities with exact truth.",
 )

@@ -1,0 +1,228 @@
+"""A simulated city: give it a seed, ask it for pictures from the street and from above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from engine.raster.grid import Grid, Window
+from engine.simulate.city.blocks import build_blocks
+from engine.simulate.city.cameras import equirectangular, pinhole, turned
+from engine.simulate.city.character import Character, brief_of
+from engine.simulate.city.contents import Contents
+from engine.simulate.city.day import Day, days_of, shot
+from engine.simulate.city.develop import develop
+from engine.simulate.city.dice import dice
+from engine.simulate.city.ground import Ground
+from engine.simulate.city.roadside import build_streets
+from engine.simulate.city.scene import DayScene
+from engine.simulate.city.streets import network_of
+
+Picture = NDArray[np.uint8]
+When = Literal["ground", "air"]
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """A place where a panorama can be taken: metres from the south-west corner, and the street's direction there."""
+
+    x_m: float
+    y_m: float
+    street_deg: float
+
+
+class SimulatedCity:
+    """A city of ``size_m`` metres a side. Everything follows from ``seed``, ``size_m``, ``character`` and ``same_day``.
+
+    Metres, x east and y north of the south-west corner; ground is level at z = 0. Panoramas are taken on the day
+    "ground", overhead pictures on the day "air", with other sun, season, cars and light, unless ``same_day``.
+    Pictures are uint8 (3, height, width); the same call gives the same bytes on one machine. Drawing needs the extra
+    ``cities`` (MissingExtraError otherwise); a day's scene is made when it is first asked for.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        size_m: float = 400.0,
+        character: Character | None = None,
+        same_day: bool = False,
+        ground_gsd_m: float = 0.2,
+    ) -> None:
+        self.seed, self.size_m, self.same_day = int(seed), float(size_m), same_day
+        self.brief = brief_of(self.seed, character)
+        self.network = network_of(self.seed, self.brief, self.size_m)
+        self.contents = Contents()
+        taken = build_streets(self.seed, self.brief, self.network, self.size_m, self.contents)
+        build_blocks(self.seed, self.brief, self.size_m, taken, self.contents)
+        self.ground = Ground(self.seed, self.brief, self.size_m, self.contents, ground_gsd_m)
+        self.days: dict[str, Day] = dict(zip(("ground", "air"), days_of(self.seed, same_day), strict=True))
+        self._scenes: dict[str, DayScene] = {}
+
+    def scene(self, when: When) -> DayScene:
+        """The city on the day of the panoramas or of the aerial picture."""
+        day = self.days[when]
+        if day.name not in self._scenes:
+            self._scenes[day.name] = DayScene(self.seed, self.brief, self.size_m, self.contents, self.ground, day)
+        return self._scenes[day.name]
+
+    # --- from above -------------------------------------------------------------------------------------------------
+
+    def grid(self, gsd_m: float = 0.25) -> Grid:
+        """The overhead grid of the whole city: UTM zone 33 north, on its central meridian, so that grid north is north."""
+        side = round(self.size_m / gsd_m)
+        west, north = 500_000.0 - self.size_m / 2, self._northing + self.size_m
+        return Grid(side, side, Affine(gsd_m, 0, west, 0, -gsd_m, north), CRS.from_epsg(32633))
+
+    @property
+    def _northing(self) -> float:
+        """Northing of the south edge, at about the latitude that the sun was computed for."""
+        return round(self.days["ground"].latitude * 110_900 / 100) * 100.0 + 1000.0 * (self.seed % 97)
+
+    def overhead(self, window: Window | None = None, *, gsd_m: float = 0.25, samples: int = 1) -> Picture:
+        """A window of the overhead picture of :meth:`grid` (None: all of it), north up, orthographic.
+
+        Windows may reach over the city's edge. ``samples`` rays along each side of a pixel. Equal to the crop of any
+        larger window.
+        """
+        part = window if window is not None else self.grid(gsd_m).window
+        return self._overhead(part.row, part.col, part.height, part.width, gsd_m, samples, (0.0, self.size_m))
+
+    def overhead_around(
+        self, x_m: float, y_m: float, *, side: int = 256, gsd_m: float = 0.25, samples: int = 1
+    ) -> Picture:
+        """The overhead picture of ``side`` pixels whose middle is exactly (x_m, y_m)."""
+        half = side * gsd_m / 2
+        return self._overhead(0, 0, side, side, gsd_m, samples, (x_m - half, y_m + half))
+
+    def _overhead(
+        self, row: int, col: int, height: int, width: int, gsd_m: float, samples: int, corner: tuple[float, float]
+    ) -> Picture:
+        scene = self.scene("air")
+        out = np.empty((height * width, 3), np.uint8)
+        strip = max(1, 300_000 // max(1, width * samples * samples))
+        steps = (np.arange(samples) + 0.5) / samples
+        for first in range(0, height, strip):
+            count = min(strip, height - first)
+            # Every place is computed from its own whole numbers, so that windows agree to the bit.
+            x = corner[0] + ((col + np.arange(width))[:, None] + steps).ravel() * gsd_m
+            y = corner[1] - ((row + first + np.arange(count))[:, None] + steps).ravel() * gsd_m
+            xx, yy = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+            origins = np.stack([xx, yy, np.full_like(xx, 300.0)], axis=-1).reshape(-1, 3)
+            down = np.broadcast_to(np.array([0, 0, -1], np.float32), origins.shape)
+            light = scene.light(origins, down, 0.0, gsd_m / samples)
+            if samples > 1:
+                light = light.reshape(count, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
+            out[first * width : (first + count) * width] = develop(light, scene.day.gain, scene.day.camera)
+        return np.ascontiguousarray(out.reshape(height, width, 3).transpose(2, 0, 1))
+
+    # --- from the street --------------------------------------------------------------------------------------------
+
+    def panorama(
+        self,
+        x_m: float,
+        y_m: float,
+        heading_deg: float = 0.0,
+        *,
+        height: int = 256,
+        width: int = 512,
+        hfov_deg: float = 360.0,
+        vfov_deg: float = 180.0,
+        pitch_center_deg: float = 0.0,
+        pitch_deg: float = 0.0,
+        roll_deg: float = 0.0,
+        camera_height_m: float = 2.5,
+        samples: int = 1,
+    ) -> Picture:
+        """An equirectangular picture whose middle column looks to ``heading_deg`` (clockwise from north).
+
+        Column c looks to heading + ((c + 0.5) / width - 0.5) · hfov, row r to pitch_center + (0.5 - (r + 0.5) / height) · vfov,
+        before the camera's own ``pitch_deg`` (up) and ``roll_deg`` (right side down).
+        """
+        rays = equirectangular(height * samples, width * samples, hfov_deg, vfov_deg, pitch_center_deg)
+        spread = float(np.radians(hfov_deg / (width * samples)))
+        held = (heading_deg, pitch_deg, roll_deg)
+        return self._photo(rays, x_m, y_m, held, camera_height_m, (height, width), samples, spread)
+
+    def perspective(
+        self,
+        x_m: float,
+        y_m: float,
+        heading_deg: float = 0.0,
+        *,
+        pitch_deg: float = 0.0,
+        roll_deg: float = 0.0,
+        hfov_deg: float = 70.0,
+        height: int = 384,
+        width: int = 512,
+        camera_height_m: float = 1.6,
+        samples: int = 1,
+    ) -> Picture:
+        """A pinhole picture that looks to ``heading_deg``."""
+        rays = pinhole(height * samples, width * samples, hfov_deg)
+        spread = float(np.radians(hfov_deg) / (width * samples))
+        held = (heading_deg, pitch_deg, roll_deg)
+        return self._photo(rays, x_m, y_m, held, camera_height_m, (height, width), samples, spread)
+
+    def _photo(
+        self,
+        rays: NDArray[np.float32],
+        x_m: float,
+        y_m: float,
+        held: tuple[float, float, float],
+        camera_height_m: float,
+        shape: tuple[int, int],
+        samples: int,
+        spread: float,
+    ) -> Picture:
+        scene = self.scene("ground")
+        day = shot(scene.day, self.seed, round(x_m * 1000), round(y_m * 1000), round(held[0] * 1000))
+        directions = turned(rays, *held)
+        origins = np.broadcast_to(np.array([x_m, y_m, camera_height_m], np.float32), directions.shape)
+        light = scene.light(origins, directions, spread)
+        height, width = shape
+        if samples > 1:
+            # The sun is far brighter than white: without a limit its disc would eat the pixels beside it.
+            light = np.minimum(light, 3 / day.gain)
+            light = light.reshape(height, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
+        return np.ascontiguousarray(develop(light, day.gain, day.camera).reshape(height, width, 3).transpose(2, 0, 1))
+
+    def viewpoints(self, count: int, *, seed: int = 0, spacing_m: float = 6.0) -> list[Viewpoint]:
+        """``count`` places on the streets inside the city, in random order, ``spacing_m`` apart while there is room.
+
+        Each lies in a lane of a street, clear of cars by 3.5 m; where the streets are full the spacing is halved.
+        """
+        rng = dice(self.seed, "viewpoints", seed)
+        cars = self.scene("ground").cars[:, :2]
+        found: list[Viewpoint] = []
+        streets = [s for s in self.network.streets if s.length > 12]
+        lengths = np.array([s.length for s in streets])
+        inner, spacing, misses = 3.0, spacing_m, 0
+        places = np.empty((count, 2))
+        while len(found) < count and len(streets):
+            street = streets[int(rng.choice(len(streets), p=lengths / lengths.sum()))]
+            lane = street.median / 2 + (street.width - street.median) / 4 * 0.8
+            place, direction = street.at(
+                rng.uniform(3, street.length - 3), rng.choice([-1, 1]) * lane + rng.normal(0, 0.4)
+            )
+            x, y = place[0]
+            near = np.hypot(*(places[: len(found)] - place[0]).T).min(initial=np.inf) < spacing
+            clear = len(cars) == 0 or np.hypot(*(cars - place[0]).T).min() > 3.5 * min(1.0, spacing / spacing_m)
+            if not (inner < x < self.size_m - inner and inner < y < self.size_m - inner) or near or not clear:
+                misses += 1
+                if misses > 300:
+                    spacing, misses = spacing / 2, 0
+                if spacing < 1e-4:
+                    break
+                continue
+            misses = 0
+            places[len(found)] = place[0]
+            found.append(
+                Viewpoint(float(x), float(y), float(np.degrees(np.arctan2(direction[0, 0], direction[0, 1])) % 360))
+            )
+        return found
