@@ -14,7 +14,14 @@ LAYOUT = Layout(
     "encoders or from nothing; 'engine flood --method RUN/model' or 'engine landcover --model RUN/model' maps with it.",
     metavars=METAVARS
     | {"encoder": "RUN|MODEL", "validation": "KIND:PATH", "labels": "SHARE", "s2_bands": "LIST"}
-    | {"legend": "LEGEND", "needed_bands": "LIST", "gsd": "METRES", "hide_bands": "SHARE", "unknown_share": "SHARE"}
+    | {
+        "legend": "LEGEND",
+        "needed_bands": "LIST",
+        "gsd": "METRES",
+        "hide_bands": "SHARE",
+        "balance": "SHARE",
+        "unknown_share": "SHARE",
+    }
     | {
         "scene": "RASTER",
         "labels_from": "LAYER",
@@ -51,7 +58,7 @@ LAYOUT = Layout(
             "register_as",
         ),
         "Network": ("encoder", "architecture", "width", "indices", "freeze", "layer_decay"),
-        "Objective": ("loss", "class_weights", "drop_sensor"),
+        "Objective": ("loss", "class_weights", "label_smoothing", "balance", "drop_sensor"),
         "Variation of the squares": (
             "jitter",
             "common_jitter",

@@ -19,6 +19,7 @@ from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.calibration import Calibrated, calibrate, calibration_error
 from engine.training.data.dataset import PairDataset
+from engine.training.data.sampling import group_weights
 from engine.training.daylight import Daylight, Reflectances
 from engine.training.distributed import World, joined_world
 from engine.training.labelled import SENSOR_SETS, Split, choose_bands, ground_sampling, open_labelled, split
@@ -80,7 +81,8 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
     objective = _objective(request, task, start, parts, classes)
     hold = _frozen(objective.network, request)
     smaller = _fitting(request, len(parts.train_indices), world, reporter)
-    order = training_order(smaller, data, world, parts.train_indices)
+    weights = group_weights([data.groups[i] for i in parts.train_indices], request.balance) if request.balance else None
+    order = training_order(smaller, data, world, parts.train_indices, weights)
     settings = loop_settings(request, total_steps(request, order), layer_decay=request.layer_decay)
     with RunFolder(request, job="finetune", main=world.main) as folder:
         world.wait()
@@ -236,7 +238,12 @@ def _objective(
         drop_sensor=request.drop_sensor,
     )
     return Segmentation(
-        network, sensors=SENSOR_SETS[request.sensor_set], loss=request.loss, weights=weights, variation=variation
+        network,
+        sensors=SENSOR_SETS[request.sensor_set],
+        loss=request.loss,
+        weights=weights,
+        variation=variation,
+        smoothing=request.label_smoothing,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine import plainjson
 from engine.command_line import command_line
@@ -147,8 +148,14 @@ def make_objective(
     return TwoViews(embedders, strong, temperature=temperature, gather=world.gather)
 
 
-def training_order(request: RunRequest, data: PairDataset, world: World, indices: list[int] | None = None) -> Order:
-    """The order of the request's batches, each a part of a step."""
+def training_order(
+    request: RunRequest,
+    data: PairDataset,
+    world: World,
+    indices: list[int] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Order:
+    """The order of the request's batches, each a part of a step; ``weights``: how often samples are drawn."""
     if request.batch % request.accumulate:
         raise ParameterError(
             f"A batch of {request.batch} cannot be cut into {request.accumulate} equal parts.",
@@ -156,7 +163,9 @@ def training_order(request: RunRequest, data: PairDataset, world: World, indices
         )
     count = len(data) if indices is None else len(indices)
     part = request.batch // request.accumulate
-    sampler = EpochSampler(len(data), batch=part, seed=request.seed, rank=world.rank, world=world.size, indices=indices)
+    sampler = EpochSampler(
+        len(data), batch=part, seed=request.seed, rank=world.rank, world=world.size, indices=indices, weights=weights
+    )
     return Order(sampler, samples=count)
 
 

@@ -147,6 +147,14 @@ class FinetuneRequest(LabelFields, RunRequest):
     class_weights: Literal["none", "balanced"] = Field(
         "balanced", description="Weights of the classes: none, or by the square root of their rarity."
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of a label that is spread over all classes, in the cross entropy."
+    )
+    balance: Share = Field(
+        0.0,
+        description="Events or places with many squares are drawn from less often: 0: each square alike, "
+        "1: each place alike.",
+    )
     jitter: float = Field(
         0.15, ge=0, le=5, description="Largest offset of each band of a square, in standard deviations; 0: none."
     )

@@ -72,11 +72,12 @@ class Segmentation(nn.Module):
         loss: str,
         weights: Tensor | None,
         variation: Variation | None = None,
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.network, self.sensors = network, tuple(sensors)
         self.variation = variation or Variation()
-        self._loss = loss
+        self._loss, self._smoothing = loss, smoothing
         self.weights: Tensor | None
         self.register_buffer("weights", weights, persistent=False)
 
@@ -103,9 +104,8 @@ class Segmentation(nn.Module):
     def forward(self, views: Batch) -> Batch:
         logits = predicted(self.network, views, self.sensors)
         label = known_label(views, self.sensors)
-        loss = cross_entropy(
-            logits, label, weights=self.weights, focus=FOCUS if self._loss.startswith("focal") else 0.0
-        )
+        focus = FOCUS if self._loss.startswith("focal") else 0.0
+        loss = cross_entropy(logits, label, weights=self.weights, focus=focus, smoothing=self._smoothing)
         if self._loss.endswith("dice"):
             loss = loss + dice(logits, label)
         known = label != IGNORE

@@ -11,20 +11,25 @@ from engine.training.data.items import IGNORE
 FOCUS = 2.0
 
 
-def cross_entropy(logits: Tensor, label: Tensor, *, weights: Tensor | None = None, focus: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor, label: Tensor, *, weights: Tensor | None = None, focus: float = 0.0, smoothing: float = 0.0
+) -> Tensor:
     """Mean over the labelled pixels of weight × (1 − p)^``focus`` × −log p, p the probability of the right class.
 
     ``logits`` (N, classes, H, W), ``label`` (N, H, W) int64, −1 where there is none; ``weights`` by class, the mean is
-    weighted. ``focus`` 0 is cross entropy, 2 the focal loss of Lin et al. (2017), equation 4. 0, with gradients of 0,
-    without a labelled pixel.
+    weighted. ``focus`` 0 is cross entropy, 2 the focal loss of Lin et al. (2017), equation 4. ``smoothing`` of the
+    label is spread over all classes (Szegedy et al. 2016, section 7). 0, with gradients of 0, without a labelled pixel.
     """
     logits = logits.float()
     known = label != IGNORE
-    log_p = F.log_softmax(logits, dim=1).gather(1, label.clamp(min=0)[:, None])[:, 0]
+    every = F.log_softmax(logits, dim=1)
+    log_p = every.gather(1, label.clamp(min=0)[:, None])[:, 0]
     scale = known.to(log_p.dtype) if weights is None else weights.to(log_p.dtype)[label.clamp(min=0)] * known
     losses = -log_p * scale
     if focus > 0:
         losses = losses * (1 - log_p.exp()).clamp(min=0) ** focus
+    if smoothing > 0:
+        losses = (1 - smoothing) * losses - smoothing * every.mean(1) * scale
     return losses.sum() / scale.sum().clamp(min=torch.finfo(losses.dtype).tiny)
 
 

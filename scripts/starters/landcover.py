@@ -47,7 +47,7 @@ from engine.training.unknown import unknown_threshold
 NAME = "landcover"
 SIDE = 128
 LARGE = "2"
-"""The place that most chips are of: it would drown the others, so each of theirs is learned from more often."""
+"""The place that most chips are of: it would drown the others if each place were not drawn alike."""
 
 BANDS = "B01,B02,B03,B04,B08,B11,B12"
 CODES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
@@ -73,6 +73,8 @@ RECIPE: dict[str, Any] = {
     "scale": 3.0,
     "shrink": 1.3,
     "hide_bands": 0.15,
+    "balance": 1.0,
+    "label_smoothing": 0.05,
     "indices": True,
     "precision": "bf16",
     "workers": 1,
@@ -80,9 +82,6 @@ RECIPE: dict[str, Any] = {
     "checkpoint_every": 200,
     "log_every": 20,
 }
-OTHERS = 3
-"""How often chips of the other places stand in the data for each time that those of the large one do."""
-
 TRAINED_ON = [
     {
         "name": "Chips of the Water-Segmentation-project, 193 of 21 places",
@@ -155,11 +154,7 @@ def trained(
     while it learns, for the curve; nothing is chosen by that."""
     run = out / name
     if not (run / "result.json").exists():
-        large, others = [c for c in chips if c.place == LARGE], [c for c in chips if c.place != LARGE]
-        places = [packed(others, out, f"{name}-others")]
-        if large:
-            places = [packed(large, out, f"{name}-large"), *(places * OTHERS)]
-        data = tuple(map(str, places))
+        data = (str(packed(chips, out, f"{name}-chips")),)
         held = (str(packed(check, out, f"{name}-check")),)
         request = FinetuneRequest(
             out=str(run), data=data, validation=held, resume=(run / "config.json").exists(), name=NAME, **recipe

@@ -237,6 +237,13 @@ def test_cross_entropy_and_focal_loss_beside_brute_force(focus):
     assert float(found) == pytest.approx(brute_force(logits, label, weights, focus), rel=1e-5)
 
 
+def test_label_smoothing_is_that_of_torch():
+    torch.manual_seed(4)
+    logits, label = torch.randn(2, 3, 4, 5), torch.randint(-1, 3, (2, 4, 5))
+    wanted = torch.nn.functional.cross_entropy(logits, label, ignore_index=-1, label_smoothing=0.2)
+    assert float(cross_entropy(logits, label, smoothing=0.2)) == pytest.approx(float(wanted), rel=1e-6)
+
+
 def test_unlabelled_pixels_have_no_gradient_and_a_batch_of_them_no_loss():
     logits = torch.randn(1, 2, 4, 4, requires_grad=True)
     label = torch.randint(0, 2, (1, 4, 4))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DamagedFileError
 from engine.training.data.crops import Sample
-from engine.training.data.sampling import EpochSampler, TimePartners
+from engine.training.data.sampling import EpochSampler, TimePartners, group_weights
 
 CASES = {
     "count": st.integers(0, 60),
@@ -50,6 +50,30 @@ def test_no_sample_twice_in_an_epoch_and_all_processes_step_alike(count, batch, 
         seen.append([b.tolist() for b in batches[0]])
     if count > 20 and every[0].steps > 2:
         assert seen[0] != seen[1]
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8), balance=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_balanced_epochs_draw_each_sample_as_often_as_its_group_allows(sizes, balance, seed):
+    groups = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    count = len(groups)
+    weights = group_weights(groups, balance)
+    together = [weights[[g == f"g{n}" for g in groups]].sum() for n in range(len(sizes))]
+    np.testing.assert_allclose(together, [size ** (1 - balance) for size in sizes])
+    pool = list(range(100, 100 + count))
+    one = EpochSampler(1000, batch=1, seed=seed, indices=pool, weights=weights)
+    order = one.order(3)
+    assert len(order) == count and (order == one.order(3)).all() and set(order) <= set(pool)
+    drawn = np.bincount(order - 100, minlength=count)
+    assert (np.abs(drawn - count * weights / weights.sum()) < 1).all()
+    if balance == 0:
+        assert (drawn == 1).all()
+
+
+def test_weights_that_make_no_sense_are_refused():
+    for weights in ([1.0], [0.0, 0.0], [1.0, -1.0]):
+        with pytest.raises(ValueError, match="weights"):
+            EpochSampler(2, batch=1, seed=0, weights=np.asarray(weights))
 
 
 @given(stop=st.integers(0, 25), **CASES)

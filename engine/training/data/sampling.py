@@ -23,6 +23,9 @@ class EpochSampler:
     otherwise the last one is shared out as evenly as possible, and a process whose share is empty gets an empty batch,
     so that all processes do the same number of steps. ``indices`` restricts the samples drawn (default: all ``count``).
 
+    With ``weights``, one for each of the pool and ≥ 0, an epoch is as long but draws each sample in proportion to its
+    weight: as often as expected, rounded down or up by lot (systematic sampling); some come twice or not at all.
+
     Iterating goes on from where :meth:`state` stands, to the end of the epoch, and then stands at the next epoch.
     """
 
@@ -36,10 +39,14 @@ class EpochSampler:
         world: int = 1,
         drop_last: bool = True,
         indices: Sequence[int] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         if batch < 1 or world < 1 or not 0 <= rank < world:
             raise ValueError(f"batch {batch}, rank {rank} of {world} cannot be.")
         self._pool = np.arange(count, dtype=np.int64) if indices is None else np.asarray(indices, np.int64)
+        if weights is not None and (weights.shape != self._pool.shape or not weights.sum() > 0 or weights.min() < 0):
+            raise ValueError(f"weights {weights.shape} for {len(self._pool)} samples cannot be.")
+        self._ends = None if weights is None else np.cumsum(weights) / weights.sum()
         self.batch, self.seed, self.rank, self.world, self.drop_last = batch, seed, rank, world, drop_last
         self.epoch = 0
         self.step = 0
@@ -51,8 +58,13 @@ class EpochSampler:
         return len(self._pool) // whole if self.drop_last else -(-len(self._pool) // whole)
 
     def order(self, epoch: int) -> Indices:
-        """All samples in the order of that epoch."""
-        return np.random.default_rng([self.seed, epoch]).permutation(self._pool)
+        """The samples of that epoch in their order."""
+        generator = np.random.default_rng([self.seed, epoch])
+        if self._ends is None:
+            return generator.permutation(self._pool)
+        ticks = (np.arange(len(self._pool)) + generator.random()) / len(self._pool)
+        drawn = np.searchsorted(self._ends, ticks, side="right").clip(max=len(self._pool) - 1)
+        return generator.permutation(self._pool[drawn])
 
     def __len__(self) -> int:
         return self.steps
@@ -94,6 +106,12 @@ class EpochSampler:
                 remedy="Start again from an earlier checkpoint.",
             )
         self.epoch, self.step = epoch, step
+
+
+def group_weights(groups: Sequence[str], balance: float) -> NDArray[np.float64]:
+    """Weights of samples so that a group of n together weighs n^(1 − ``balance``): 0 samples alike, 1 groups alike."""
+    _, inverse, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    return np.asarray(counts[inverse], np.float64) ** -balance
 
 
 class TimePartners:
