@@ -304,7 +304,7 @@ def test_a_style_saved_in_the_file_is_no_second_layer(fill, tmp_path):
 
 
 def test_a_layer_is_told_without_opening_its_file_again(tmp_path, monkeypatch):
-    """It is asked in the window's thread when a run starts: all providers opening the file blocked it for 20 to 90 ms."""
+    """It is asked in the window's thread when a run starts: all providers opening the file took 20 to 90 ms."""
     layer = QgsVectorLayer(str(polygon_layer(SQUARES, path=tmp_path / "one.gpkg").source()).split("|")[0], "one", "ogr")
 
     def opened(*_):
