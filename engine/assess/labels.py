@@ -14,6 +14,7 @@ from engine.assess.design import DESIGN_FILE, POINTS_FILE, SampleDesign, read_de
 from engine.assess.points import LabelledPoints, read_points
 from engine.errors import EngineError, InputError, MissingFileError
 from engine.events import Reporter
+from engine.legends import NOT_OBSERVED, UNKNOWN
 from engine.raster.classes import MISSING, CodedRaster
 from engine.raster.crs import Transformation, same_crs
 from engine.raster.grid import Window
@@ -78,8 +79,8 @@ def of_design(
 ) -> Labelled:
     """The labels of a drawn sample. Points that were deleted or not labelled count as not drawn.
 
-    Raises InputError: an id that the design does not have or that stands twice, a code that is no class of the legend
-    (where there is one), no label.
+    A class that the map does not have anywhere is allowed and told: its pixels are errors of omission. Raises
+    InputError: an id that the design does not have or that stands twice, a code that can be no class, no label.
     """
     names = {one.code: one.name for one in design.classes}
     codes = points.labels(field, names)
@@ -98,11 +99,7 @@ def of_design(
             remedy="Remove the copies.",
         )
     keep, doubtful = _kept(points, codes, confident_only)
-    if design.legend is not None:
-        _check_codes(points, codes[keep], names, field)
-    elif strange := sorted({int(code) for code in codes[keep]} - set(names)):
-        # What is there may be a class that the map does not show anywhere, such as a change that it missed.
-        reporter.warn(f"The labels name classes that the map does not have: {_listed(strange)}.")
+    _check_codes(points, codes[keep], names, field, reporter, strict=design.legend is not None)
     _warn_of_moved(points, ids, design, where, reporter)
     index = np.array([where[int(i)] for i in ids[keep]], np.int64)
     return Labelled(
@@ -124,15 +121,16 @@ def of_convenience(
     field: str,
     confident_only: bool,
     strict: bool,
+    reporter: Reporter,
 ) -> tuple[Labelled, int, int]:
     """Labels of any layer with the map's class under each; how many lie outside of the map, and on nodata.
 
-    ``strict``: labels are of ``names`` alone. Raises InputError: no label, a strange code, no point on the map.
+    ``strict``: the names are those of a legend. Raises InputError: no label, a code that can be no class, no point on
+    the map.
     """
     codes = points.labels(field, names)
     keep, doubtful = _kept(points, codes, confident_only)
-    if strict:
-        _check_codes(points, codes[keep], names, field)
+    _check_codes(points, codes[keep], names, field, reporter, strict=strict)
     mapped, outside = classes_at(points, raster)
     on_map = keep & (mapped != MISSING)
     if not on_map.any():
@@ -216,13 +214,24 @@ def _is_sure(value: Any) -> bool:
     return bool(value)
 
 
-def _check_codes(points: LabelledPoints, codes: IntArray, names: dict[int, str], field: str) -> None:
-    strange = sorted({int(c) for c in codes} - set(names))
-    if strange:
+def _check_codes(
+    points: LabelledPoints, codes: IntArray, names: dict[int, str], field: str, reporter: Reporter, *, strict: bool
+) -> None:
+    """Tell of classes that are not among ``names``: what is there may be one that the map does not show anywhere, such
+    as a change that it missed. ``strict``: a legend's codes are 1 to 254, others can be no class."""
+    strange = {int(c) for c in codes} - set(names)
+    impossible = sorted(code for code in strange if strict and not UNKNOWN < code < NOT_OBSERVED)
+    if impossible:
         raise InputError(
-            f"{points.path}: field {field!r} has {_listed(strange)}, which is no class of the legend; expected "
+            f"{points.path}: field {field!r} has {_listed(impossible)}, which is no class of the legend; expected "
             f"{', '.join(f'{c} {n}' for c, n in list(names.items())[:20])}.",
             remedy="Correct the labels; leave the field empty where the class cannot be told.",
+        )
+    if strange:
+        counts = int(np.isin(codes, sorted(strange)).sum())
+        reporter.warn(
+            f"The labels name classes that the map does not have: {_listed(sorted(strange))} ({counts} points). They "
+            "count as missed by the map."
         )
 
 

@@ -186,6 +186,7 @@ def _convenience(
             field=request.label_field,
             confident_only=request.confident_only,
             strict=naming.legend is not None,
+            reporter=reporter,
         )
     if outside or blank:
         reporter.warn(f"Left out: {outside} points outside of the map and {blank} on pixels without a class.")

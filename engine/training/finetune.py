@@ -81,6 +81,7 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
     objective = _objective(request, task, start, parts, classes)
     hold = _frozen(objective.network, request)
     smaller = _fitting(request, len(parts.train_indices), world, reporter)
+    _check_normalisation(smaller, data.side)
     weights = group_weights([data.groups[i] for i in parts.train_indices], request.balance) if request.balance else None
     order = training_order(smaller, data, world, parts.train_indices, weights)
     settings = loop_settings(request, total_steps(request, order), layer_decay=request.layer_decay)
@@ -283,6 +284,18 @@ def _fitting(request: FinetuneRequest, count: int, world: World, reporter: Repor
         return request
     reporter.log(f"{count} squares: the batch is {most} instead of {request.batch}.")
     return request.model_copy(update={"batch": most})
+
+
+def _check_normalisation(request: FinetuneRequest, side: int) -> None:
+    """Raise ParameterError where the encoder's last stage, at a stride of 32, would have one value per channel."""
+    if request.freeze == "encoder" or side >= 64 or request.batch // request.accumulate > 1:
+        return
+    raise ParameterError(
+        f"finetune: a part of a batch is one square of {side} x {side} pixels, from which the encoder's batch "
+        "normalisation cannot be trained; expected at least two squares, or larger ones.",
+        remedy="Raise --batch or lower --accumulate (there must be as many squares), use --crop 64, or --freeze "
+        "encoder.",
+    )
 
 
 def _validator(network: Network, task: Task, parts: Split) -> Callable[[int], dict[str, float]]:

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from engine.training.data.items import IGNORE
 
 FOCUS = 2.0
+HEAVIEST = 10.0
+"""Largest ratio of the weights of two classes."""
 
 
 def cross_entropy(
@@ -47,10 +49,14 @@ def dice(logits: Tensor, label: Tensor, *, smooth: float = 1.0) -> Tensor:
 
 
 def class_weights(counts: dict[int, int], classes: int) -> Tensor:
-    """Weights by the square root of the classes' rarity, mean 1 over the classes that occur; 1 for others."""
+    """Weights by the square root of the classes' rarity, mean 1 over the classes that occur; 1 for others.
+
+    A class with less than a hundredth of the commonest one's pixels weighs as one with a hundredth: no class weighs
+    more than :data:`HEAVIEST` times what another does, for a handful of pixels must not rule a batch.
+    """
     numbers = torch.tensor([float(counts.get(c, 0)) for c in range(classes)], dtype=torch.float64)
-    weights = torch.where(numbers > 0, numbers.clamp(min=1).rsqrt(), torch.zeros(()).double())
-    present = weights > 0
+    present = numbers > 0
     if not bool(present.any()):
         return torch.ones(classes)
+    weights = numbers.clamp(min=float(numbers.max()) / HEAVIEST**2).rsqrt()
     return torch.where(present, weights / weights[present].mean(), torch.ones(()).double()).float()

@@ -34,6 +34,9 @@ PICTURE_PROVIDERS = {
 }
 """Raster providers that give pictures: colours, from which no measured value can be had back."""
 
+STYLES_TABLE = "layer_styles"
+"""Where QGIS saves styles in a GeoPackage."""
+
 TempName = Callable[[str], str]
 """A fresh path in the temporary folder for a file name."""
 
@@ -126,9 +129,21 @@ def vector_needs_copy(layer: QgsVectorLayer, value: Any, *, field: str = "") -> 
     path = Path(str(parts.get("path", "")))
     if set(parts) - {"path", "layerName", "layerId"} or not path.exists():
         return "a source that is not a plain file"
-    if not parts.get("layerName") and len(QgsProviderRegistry.instance().querySublayers(str(path))) > 1:
+    if not parts.get("layerName") and _layers_in_file(layer) > 1:
         return f"one of several layers of {path.name}"
     return ""
+
+
+def _layers_in_file(layer: QgsVectorLayer) -> int:
+    """How many layers the file holds, but for the table of styles that QGIS itself keeps there.
+
+    The layer's own provider knows it; QgsProviderRegistry.querySublayers() would have every provider open the file.
+    """
+    provider = layer.dataProvider()
+    if provider.subLayerCount() <= 1:
+        return int(provider.subLayerCount())
+    names = [str(entry).split(provider.sublayerSeparator())[1] for entry in provider.subLayers()]
+    return sum(name != STYLES_TABLE for name in names)
 
 
 def vector_file(layer: QgsVectorLayer) -> str:

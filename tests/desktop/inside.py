@@ -100,7 +100,8 @@ class Heartbeat:
     """A timer of 10 ms in the window's thread; :attr:`worst_ms` is the longest time that the thread was blocked.
 
     Blocked is the time between two beats beyond 10 ms, less the time in which the thread could have run but other
-    processes had the processors (the kernel counts it).
+    processes had the processors (the kernel counts it). :attr:`busiest_ms` is the most that the thread itself computed
+    between two beats, which hardly depends on what else the machine does.
     :attr:`gaps`: (ms blocked, ms between the beats, seconds since the start) above 50 ms.
     """
 
@@ -113,26 +114,28 @@ class Heartbeat:
         self._timer.timeout.connect(self._beat)
         self._timer.start()
 
-    def _waited(self) -> float:
-        """Seconds so far in which the thread waited for a processor; 0 where the kernel does not tell."""
+    def _times(self) -> tuple[float, float]:
+        """Seconds so far in which the thread ran and waited for a processor; 0 where the kernel does not tell."""
         try:
-            return int(self._statistics.read_text().split()[1]) / 1e9
-        except (OSError, IndexError, ValueError):
-            return 0.0
+            ran, waited = self._statistics.read_text().split()[:2]
+            return int(ran) / 1e9, int(waited) / 1e9
+        except (OSError, ValueError):
+            return 0.0, 0.0
 
     def _beat(self) -> None:
-        now, waited = time.monotonic(), self._waited()
+        now, (ran, waited) = time.monotonic(), self._times()
         between = (now - self._last) * 1000 - 10
         blocked = between - (waited - self._queued) * 1000
         self.worst_ms = max(self.worst_ms, blocked)
+        self.busiest_ms = max(self.busiest_ms, (ran - self._ran) * 1000)
         if between > 50:
             self.gaps.append((round(blocked), round(between), round(now - self._began, 2)))
-        self._last, self._queued = now, waited
+        self._last, self._ran, self._queued = now, ran, waited
 
     def reset(self) -> None:
         """Forget the gaps so far."""
-        self._last, self._queued = time.monotonic(), self._waited()
-        self.worst_ms = 0.0
+        self._last, (self._ran, self._queued) = time.monotonic(), self._times()
+        self.worst_ms = self.busiest_ms = 0.0
         self._began = self._last
         self.gaps: list[tuple[int, int, float]] = []
 

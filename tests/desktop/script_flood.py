@@ -47,7 +47,7 @@ def steps(w):
     yield 1.0
     w.picture("1-form")
 
-    result["gaps_ms"], result["gaps"] = [], []
+    result["gaps_ms"], result["gaps"], result["busy_ms"] = [], [], []
     yield from run_flood(w, dock, out / "flood", pictures=True)
     record = registry.runs()[0]
     result["state"], result["error"] = record.state, record.error
@@ -107,6 +107,7 @@ def run_flood(w, dock, folder, *, pictures=False):
     if pictures:
         yield w.until(lambda: registry.runs()[0].fraction > 0.1 or registry.runs()[0].is_finished, 60, "progress")
         worst = heartbeat.worst_ms
+        w.result["busy_ms"].append(heartbeat.busiest_ms)
         w.picture("2-running")
         heartbeat.reset()  # taking a picture blocks the window, not the run
     yield w.until(lambda: registry.runs()[0].is_finished, 120, "the end of the run")
@@ -116,6 +117,7 @@ def run_flood(w, dock, folder, *, pictures=False):
         yield 0.5
     w.result["gaps_ms"].append(max(worst, heartbeat.stop()))
     w.result["gaps"].append(heartbeat.gaps)
+    w.result["busy_ms"].append(heartbeat.busiest_ms)
 
 
 def identify(w, layers):

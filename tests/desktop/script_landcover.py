@@ -81,7 +81,7 @@ def landcover(w, dock, image, out):
     yield 0.5
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
     yield 0.5
-    w.result["runs_gaps_ms"] = [heartbeat.stop()]
+    w.result["runs_gaps_ms"], w.result["busy_ms"] = [heartbeat.stop()], [heartbeat.busiest_ms]
     w.result["gaps"] = {"ended": round(ended, 2), "of the run": heartbeat.gaps}
     w.result["message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
     w.result["tree"] = [node.name() for node in QgsProject.instance().layerTreeRoot().children()[0].children()]
@@ -116,6 +116,7 @@ def change(w, dock, out):
     yield 0.5
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the canvas")
     w.result["runs_gaps_ms"].append(heartbeat.stop())
+    w.result["busy_ms"].append(heartbeat.busiest_ms)
     w.result["change_message"] = iface.messageBar().currentItem().text() if iface.messageBar().currentItem() else ""
     iface.messageBar().clearWidgets()
     dock.show_tab("landcover")

@@ -81,11 +81,13 @@ def steps(w):
         yield 0.2
         if not pictured and tab.training.loss.accessibleDescription() and registry.runs()[0].fraction > 0.5:
             w.result["runs_gaps_ms"], w.result["gaps"] = [heartbeat.worst_ms], heartbeat.gaps
+            w.result["busy_ms"] = [heartbeat.busiest_ms]
             w.picture("training", dock)
             heartbeat.reset()
             pictured = True
     yield 0.6
     w.result.setdefault("runs_gaps_ms", []).append(heartbeat.stop())
+    w.result.setdefault("busy_ms", []).append(heartbeat.busiest_ms)
     w.result["state"], w.result["error"] = registry.runs()[0].state, registry.runs()[0].error
     w.result["curve"] = [tab.training.loss.accessibleDescription(), tab.training.shares.accessibleDescription()]
     w.result["headline"] = tab.training.results.headline.text()
@@ -123,6 +125,7 @@ def preview(w, dock, tab, image):
         yield w.until(lambda: not canvas.isDrawing(), 20, "the canvas")
         yield 0.5
         w.result["runs_gaps_ms"].append(heartbeat.stop())
+        w.result["busy_ms"].append(heartbeat.busiest_ms)
     w.result["previews"] = sum(layer.source().endswith("landcover.tif") for layer in w.layers().values())
     layer = next(layer for layer in w.layers().values() if layer.source().endswith("landcover.tif"))
     w.result["preview_size"] = [layer.width(), layer.height()]

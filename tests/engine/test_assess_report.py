@@ -218,6 +218,36 @@ def test_a_class_that_the_map_misses_everywhere(tmp_path):
     assert missed["producers_accuracy"]["value"] == 0 and missed["users_accuracy"]["value"] is None
 
 
+def test_a_class_that_neither_map_nor_legend_has_is_an_error_of_omission(sample, tmp_path):
+    folder, truth, mapped = sample
+    put_labels(folder, lambda p: 12 if p["row"] < 40 else int(truth[p["row"], p["col"]]))
+    result = do("assess-report", sample=str(folder), out=str(tmp_path / "r"))
+    wrong = [line for line in result["warnings"] if "the map does not have: 12" in line]
+    assert len(wrong) == 1
+    classes = {one["code"]: one for one in result["figures"]["classes"]}
+    missed = classes[12]
+    assert missed["name"] == "class 12" and missed["mapped_m2"] == 0 and missed["points_mapped"] == 0
+    assert missed["producers_accuracy"]["value"] == 0 and missed["users_accuracy"]["value"] is None
+    assert missed["area_m2"]["low"] < 0.2 * 200 * 200 * 100 < missed["area_m2"]["high"]
+    design = json.loads((folder / "design.json").read_text())["points"]
+    right = [p["row"] >= 40 and truth[p["row"], p["col"]] == mapped[p["row"], p["col"]] for p in design]
+    share = result["figures"]["overall_accuracy"]["value"]
+    assert share == pytest.approx(np.mean(right), abs=0.05) and share < 0.75
+
+
+def test_a_convenience_sample_may_name_a_class_that_the_legend_lacks(tmp_path):
+    truth, mapped = truth_and_map()
+    path = write(tmp_path / "map.tif", mapped)
+    x, y = 400_000 + 10 * np.arange(20) + 5.0, np.full(20, 5_599_995.0)
+    labels = [12] * 5 + [int(c) for c in truth[0, 5:20]]
+    points = convenience(tmp_path / "p.gpkg", x, y, labels)
+    result = do("assess-report", sample=points, map=path, label_field="class", out=str(tmp_path / "r"))
+    assert any("the map does not have: 12" in line for line in result["warnings"])
+    missed = next(one for one in result["figures"]["classes"] if one["code"] == 12)
+    assert (missed["points_reference"], missed["points_mapped"], missed["mapped_m2"]) == (5, 0, 0)
+    assert result["figures"]["overall_accuracy"]["value"] == pytest.approx((truth == mapped)[0, 5:20].sum() / 20)
+
+
 def test_pages_are_whole(sample, tmp_path):
     """Every tag that is opened is closed, and texts from files are escaped."""
     from html.parser import HTMLParser
@@ -348,8 +378,9 @@ def test_bad_samples(sample, tmp_path):
     )
     far = write(tmp_path / "far.tif", truth, transform=Affine(10, 0, 600_000, 0, -10, 5_600_000))
     fails(InputError, "no labelled point lies on a pixel with a class; 300 of 300", map=far)
-    put_labels(folder, lambda p: 12)
-    fails(InputError, "has 12, which is no class of the legend; expected 10 Tree cover")
+    for code in (0, 255, 1000):
+        put_labels(folder, lambda p, code=code: code)
+        fails(InputError, f"has {code}, which is no class of the legend; expected 10 Tree cover")
     put_labels(folder, lambda p: None)
     fails(InputError, "none of the 300 points has a label")
     put_labels(folder, lambda p: 10)

@@ -272,6 +272,27 @@ def test_rare_classes_weigh_more():
     assert class_weights({}, 3).tolist() == [1, 1, 1]
 
 
+def test_a_class_of_one_pixel_does_not_rule():
+    weights = class_weights({0: 1_393_593, 1: 1994, 2: 1}, 4)
+    assert float(weights[2] / weights[0]) == pytest.approx(10) and float(weights[1]) == float(weights[2])
+    assert float(weights[:3].mean()) == pytest.approx(1) and float(weights[3]) == 1
+    at_the_bound = class_weights({0: 10_000, 1: 100}, 2)
+    assert float(at_the_bound[1] / at_the_bound[0]) == pytest.approx(10)
+
+
+@pytest.mark.parametrize("options", [{"batch": 1}, {"batch": 4, "accumulate": 4}])
+def test_one_small_square_cannot_be_normalised_over(scenes, tmp_path, options):
+    with pytest.raises(ParameterError, match=r"one square of 32 x 32 pixels.*batch normalisation") as failure:
+        finetune(scenes, tmp_path / "run", width=0.0625, **{**TINY, "crop": 32, **options})
+    assert "\n" not in failure.value.line and "--batch" in failure.value.remedy
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_square_is_enough_where_the_encoder_rests_or_it_is_larger(scenes, encoder, tmp_path):
+    finetune(scenes, tmp_path / "rests", encoder=str(encoder), freeze="encoder", **{**TINY, "crop": 32, "batch": 1})
+    finetune(scenes, tmp_path / "larger", width=0.0625, **{**TINY, "batch": 1, "steps": 1})
+
+
 @pytest.mark.parametrize("truth", [0.5, 1.0, 3.0])
 def test_the_temperature_that_was_put_in_is_found(truth):
     generator = torch.Generator().manual_seed(1)

@@ -23,7 +23,7 @@ from engine.training import finetune
 from engine.training.data.crops import windows
 from engine.training.data.pack import PackedDataset
 from engine.training.labelled import split
-from engine.training.study.cells import grid
+from engine.training.study.cells import _trained_for, grid
 from engine.training.study.pace import StudyPace
 from engine.training.study.request import LabelEfficiencyRequest
 
@@ -211,6 +211,36 @@ def test_a_cancelled_study_goes_on_without_doing_a_cell_twice(home, tmp_path, mo
     assert result["figures"]["cells"] == 4
     monkeypatch.setattr(finetune, "run", None)
     run(JOB, out=str(tmp_path / "out"), resume=True)  # a finished study is told again, nothing is trained
+
+
+def test_training_counts_once_in_the_seconds_of_a_cell(home, tmp_path, monkeypatch):
+    real = finetune.run
+
+    def slow(request, reporter, **keywords):
+        result = real(request, reporter, **keywords)
+        result["figures"]["training_seconds"] = 1000.0  # more than the clock will show
+        return result
+
+    monkeypatch.setattr(finetune, "run", slow)
+    options = {"encoder": ["a=random"], "baseline": "a", "fractions": "1", "modes": "frozen", "steps": 2}
+    study(home, tmp_path / "out", **options, keep_models=True)
+    score = next((tmp_path / "out").rglob("score.json"))
+    assert 0 < json.loads(score.read_text())["seconds"] < 1000
+    # Trained in an earlier session, scored in this one: the seconds of both.
+    score.unlink()
+    result = score.parent / "result.json"
+    trained = json.loads(result.read_text())
+    trained["figures"]["training_seconds"] = 5000.0
+    result.write_text(json.dumps(trained))
+    monkeypatch.setattr(finetune, "run", None)
+    run(JOB, out=str(tmp_path / "out"), resume=True)
+    assert 5000 < json.loads(score.read_text())["seconds"] < 6000
+
+
+def test_time_of_a_checkpoint_is_kept(tmp_path):
+    assert _trained_for(tmp_path) == 0
+    (tmp_path / "state.json").write_text('{"seconds": 12.5}')
+    assert _trained_for(tmp_path) == 12.5
 
 
 def test_a_cell_that_was_trained_but_not_scored_is_scored_alone(done, home, monkeypatch):
