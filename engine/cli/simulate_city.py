@@ -11,7 +11,14 @@ LAYOUT = Layout(
     job="simulate-city",
     help="Make a simulated city: panoramas from its streets with exact position and heading, and its picture from above.",
     metavars={"out": "OUT", "seed": "N", "size": "M", "panoramas": "N", "pano_size": "WxH", "vfov": "DEG"}
-    | {"camera_height": "M", "overhead_gsd": "M", "tile_size": "PIXELS", "offset": "M", "samples": "N", "split": "NAME"},
+    | {
+        "camera_height": "M",
+        "overhead_gsd": "M",
+        "tile_size": "PIXELS",
+        "offset": "M",
+        "samples": "N",
+        "split": "NAME",
+    },
     sections={
         "Output": ("out", "overwrite", "image_format", "split"),
         "City": ("seed", "size", "character", "same_day"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from scipy.spatial import cKDTree
 
 from engine.raster.grid import Grid, Window
 from engine.simulate.city.blocks import build_blocks
@@ -17,11 +19,11 @@ from engine.simulate.city.character import Character, brief_of
 from engine.simulate.city.contents import Contents
 from engine.simulate.city.day import Day, days_of, shot
 from engine.simulate.city.develop import develop
-from engine.simulate.city.dice import dice
+from engine.simulate.city.dice import Dice, dice
 from engine.simulate.city.ground import Ground
 from engine.simulate.city.roadside import build_streets
 from engine.simulate.city.scene import DayScene
-from engine.simulate.city.streets import network_of
+from engine.simulate.city.streets import Street, network_of
 
 Picture = NDArray[np.uint8]
 When = Literal["ground", "air"]
@@ -181,7 +183,7 @@ class SimulatedCity:
         spread: float,
     ) -> Picture:
         scene = self.scene("ground")
-        day = shot(scene.day, self.seed, round(x_m * 1000), round(y_m * 1000), round(held[0] * 1000))
+        day = shot(scene.day, self.seed, round(x_m * 1000), round(y_m * 1000))
         directions = turned(rays, *held)
         origins = np.broadcast_to(np.array([x_m, y_m, camera_height_m], np.float32), directions.shape)
         light = scene.light(origins, directions, spread)
@@ -193,36 +195,43 @@ class SimulatedCity:
         return np.ascontiguousarray(develop(light, day.gain, day.camera).reshape(height, width, 3).transpose(2, 0, 1))
 
     def viewpoints(self, count: int, *, seed: int = 0, spacing_m: float = 6.0) -> list[Viewpoint]:
-        """``count`` places on the streets inside the city, in random order, ``spacing_m`` apart while there is room.
+        """Up to ``count`` places on the streets inside the city, in random order, ``spacing_m`` apart where there is room.
 
-        Each lies in a lane of a street, clear of cars by 3.5 m; where the streets are full the spacing is halved.
+        Each lies in a lane of a street, clear of cars by 3.5 m. Where the streets are full the spacing is halved, down to
+        an eighth; then there are fewer than ``count``.
         """
         rng = dice(self.seed, "viewpoints", seed)
-        cars = self.scene("ground").cars[:, :2]
-        found: list[Viewpoint] = []
+        cars = cKDTree(self.scene("ground").cars[:, :2]) if len(self.scene("ground").cars) else None
         streets = [s for s in self.network.streets if s.length > 12]
-        lengths = np.array([s.length for s in streets])
-        inner, spacing, misses = 3.0, spacing_m, 0
-        places = np.empty((count, 2))
-        while len(found) < count and len(streets):
-            street = streets[int(rng.choice(len(streets), p=lengths / lengths.sum()))]
-            lane = street.median / 2 + (street.width - street.median) / 4 * 0.8
-            place, direction = street.at(
-                rng.uniform(3, street.length - 3), rng.choice([-1, 1]) * lane + rng.normal(0, 0.4)
-            )
-            x, y = place[0]
-            near = np.hypot(*(places[: len(found)] - place[0]).T).min(initial=np.inf) < spacing
-            clear = len(cars) == 0 or np.hypot(*(cars - place[0]).T).min() > 3.5 * min(1.0, spacing / spacing_m)
-            if not (inner < x < self.size_m - inner and inner < y < self.size_m - inner) or near or not clear:
-                misses += 1
-                if misses > 300:
-                    spacing, misses = spacing / 2, 0
-                if spacing < 1e-4:
-                    break
-                continue
-            misses = 0
-            places[len(found)] = place[0]
-            found.append(
-                Viewpoint(float(x), float(y), float(np.degrees(np.arctan2(direction[0, 0], direction[0, 1])) % 360))
-            )
-        return found
+        found: list[Viewpoint] = []
+        for spacing in (spacing_m, spacing_m / 2, spacing_m / 4, spacing_m / 8):
+            cell = spacing / math.sqrt(2)
+            taken = {(math.floor(v.x_m / cell), math.floor(v.y_m / cell)) for v in found}
+            for number in rng.permutation(len(streets) * 4):
+                found += self._along(rng, streets[number % len(streets)], spacing, cars, taken)
+            if len(found) >= count:
+                break
+        return [found[k] for k in rng.permutation(len(found))[:count]]
+
+    def _along(
+        self, rng: Dice, street: Street, spacing: float, cars: cKDTree | None, taken: set[tuple[int, int]]
+    ) -> list[Viewpoint]:
+        """Places along one street that are clear of cars and alone in their cell of about ``spacing``."""
+        cell = spacing / math.sqrt(2)
+        stations = np.arange(3 + rng.uniform(0, spacing), street.length - 3, spacing)
+        if not len(stations):
+            return []
+        lane = street.median / 2 + (street.width - street.median) / 4 * 0.8
+        offsets = rng.choice([-1, 1], len(stations)) * lane + rng.normal(0, 0.4, len(stations))
+        places, directions = street.at(stations, offsets)
+        inside = ((places > 3.0) & (places < self.size_m - 3.0)).all(axis=1)
+        if cars is not None:
+            inside &= cars.query(places)[0] > 3.5
+        out = []
+        for (x, y), d in zip(places[inside], directions[inside], strict=True):
+            key = (math.floor(x / cell), math.floor(y / cell))
+            if key not in taken:
+                taken.add(key)
+                street_deg = float(np.degrees(np.arctan2(d[0], d[1])) % 360)
+                out.append(Viewpoint(round(float(x), 3), round(float(y), 3), street_deg))
+        return out

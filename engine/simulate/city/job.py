@@ -178,4 +178,6 @@ _MEANINGS = {
 
 def _readme(command: str, outputs: dict[str, str]) -> str:
     rows = "\n".join(f"{name:22}{_MEANINGS[name]}" for name in outputs.values())
-    return f"{NOTE}\n\nThis city is invented, its place too.\nMade by SameScene engine {VERSION}:\n{command}\n\n{rows}\n"
+    return (
+        f"{NOTE}\n\nThis city is invented, its place too.\nMade by SameScene engine {VERSION}:\n{command}\n\n{rows}\n"
+    )

@@ -32,7 +32,10 @@ class SimulateCityRequest(BaseModel):
     overhead_gsd: float = Field(0.25, ge=0.05, le=5, description="Metres per pixel of tiles and overhead image.")
     tile_size: int = Field(256, ge=16, le=4096, description="Pixels of a side of the tile of each panorama.")
     offset: float = Field(
-        0.0, ge=0, le=1000, description="The camera stands up to so many metres east or north off the middle of its tile."
+        0.0,
+        ge=0,
+        le=1000,
+        description="The camera stands up to so many metres east or north off the middle of its tile.",
     )
     same_day: bool = Field(
         False, description="Take the overhead image on the day of the panoramas: the same sun, season and cars."
