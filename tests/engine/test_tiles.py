@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from tile_server import TileServer, plain_tile, png
+from tests.engine.tile_server import TileServer, plain_tile, png
 
 from engine.errors import InputError, MissingFileError, OutputError, ParameterError
 from engine.raster.crs import Transformation
