@@ -30,6 +30,15 @@ class GroundImage:
     notes: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class VectorQuery:
+    """``vectors`` (Q, dim) float32 of unit length; ``headings`` (Q,) the compass direction of the photo's centre that each
+    stands for, None where a vector says nothing of it. The score of a cell is its best."""
+
+    vectors: NDArray[np.float32]
+    headings: NDArray[np.float32] | None
+
+
 class Describer(Protocol):
     """``layer`` names the description in an index. ``side`` and ``scales_m``: the crops that it wants."""
 
@@ -59,13 +68,17 @@ class Describer(Protocol):
 
     @property
     def linear(self) -> bool:
-        """Is the score the inner product of :meth:`query` and a description?"""
+        """Is the score the best inner product of a :class:`VectorQuery` and a description?"""
+
+    @property
+    def one_scale(self) -> bool:
+        """Are the scales alternatives, of which the finest that the reference serves is enough?"""
 
     def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
         """(N, dim) descriptions of crops (N, 3, S, S) float 0..1 at ``gsd_m`` metres a pixel."""
 
     def query(self, image: GroundImage) -> Any:
-        """What a photo asks: a float32 vector (dim,) of unit length where the method is linear."""
+        """What a photo asks: a :class:`VectorQuery` where the method is linear."""
 
     def score(self, query: Any, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
         """(N,) scores of descriptions (N, dim), higher is better, and (N,) compass headings in degrees of the photo's

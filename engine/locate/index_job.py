@@ -64,7 +64,9 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
         layers = []
         for describer, scales in zip(describers, wanted, strict=True):
             served = served_scales(gsd, scales, name=opened.raster.path)
-            if len(served) < len(scales):
+            if describer.one_scale:
+                served = served[:1]
+            elif len(served) < len(scales):
                 dropped = ", ".join(f"{s:g}" for s in scales if s not in served)
                 reporter.warn(
                     f"{opened.raster.path}: pixels of {gsd:.2g} m do not serve {dropped} m a pixel: cells are described "

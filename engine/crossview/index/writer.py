@@ -102,7 +102,7 @@ class IndexWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
-        empty = not self.units and self.folder.is_dir()
+        empty = not self.cells and self.folder.is_dir()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
