@@ -112,7 +112,10 @@ class CellLayout:
         first, stop = math.floor((west + 180) / width), math.ceil((east + 180) / width)
         for start in range(first, stop, _CHUNK):
             cols = np.arange(start, min(start + _CHUNK, stop), dtype=np.int64)
-            yield (cols + 0.5) * width - 180.0, _ids(np.full(len(cols), row), np.mod(cols, number))
+            yield (
+                np.asarray((cols + 0.5) * width - 180.0, np.float64),
+                _ids(np.full(len(cols), row), np.mod(cols, number)),
+            )
 
 
 def split_ids(ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -32,8 +32,8 @@ class GroundImage:
 
 @dataclass(frozen=True)
 class VectorQuery:
-    """``vectors`` (Q, dim) float32 of unit length; ``headings`` (Q,) the compass direction of the photo's centre that each
-    stands for, None where a vector says nothing of it. The score of a cell is its best."""
+    """``vectors`` (Q, dim) float32 of unit length; ``headings`` (Q,) the compass direction of the photo's centre that
+    each stands for, None where a vector says nothing of it. The score of a cell is its best."""
 
     vectors: NDArray[np.float32]
     headings: NDArray[np.float32] | None

@@ -19,8 +19,8 @@ _BLOCK = 4096
 
 
 class GeometricDescriber:
-    """The describer of :class:`engine.crossview.geometric.matcher.GeometricMatcher`; the finest scale that the reference
-    serves is taken."""
+    """The describer of :class:`engine.crossview.geometric.matcher.GeometricMatcher`; the finest scale that the
+    reference serves is taken."""
 
     layer = "geometric"
     linear = False

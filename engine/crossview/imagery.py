@@ -132,7 +132,7 @@ class Imagery:
 
     def _decode(self, window: Window) -> Chunk:
         values = self.raster.read(window, self.bands)
-        finite = np.isfinite(values).all(axis=0)
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
         colors = self.stretch.apply(values)
         if len(self.bands) == 1:
             colors = np.repeat(colors, 3, axis=0)

@@ -35,7 +35,9 @@ class LearnedDescriber:
         overhead = model.inputs.overhead
         rows, columns = overhead.size
         if rows != columns:
-            raise ModelError(f"{model.folder}: the model takes overhead images of {rows} x {columns}; expected squares.")
+            raise ModelError(
+                f"{model.folder}: the model takes overhead images of {rows} x {columns}; expected squares."
+            )
         self.side, self.dim = int(rows), int(model.network.dim)
         self.scales_m = SCALES_M if overhead.extent_m is None else (round(overhead.extent_m / rows, 6),)
         self.model = ModelFacts(name=model.card.name, sha256=model.card.weights_sha256)

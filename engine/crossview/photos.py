@@ -37,7 +37,8 @@ def read_query(
     vfov_deg: float | None = None,
     heading_deg: float | None = None,
 ) -> QueryPhoto:
-    """The photo at ``path``. A photo of one lens is laid on the sphere. ``heading_deg`` stands before what the file says.
+    """The photo at ``path``. A photo of one lens is laid on the sphere. ``heading_deg`` stands before what the file
+    says.
 
     Raises MissingFileError, DamagedFileError and ParameterError as :func:`engine.panorama.photo.read_photo`.
     """

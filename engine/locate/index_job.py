@@ -15,7 +15,7 @@ import numpy as np
 from engine.command_line import command_line
 from engine.crossview.cells import METRES_PER_DEGREE, CellLayout
 from engine.crossview.crops import Cropper, served_scales
-from engine.crossview.describer import Describer, layer_facts
+from engine.crossview.describer import layer_facts
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.build import build, swath_m
 from engine.crossview.index.card import CARD, CELL_DTYPE, IndexCard, LayerFacts, ShardFacts
@@ -69,8 +69,8 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
             elif len(served) < len(scales):
                 dropped = ", ".join(f"{s:g}" for s in scales if s not in served)
                 reporter.warn(
-                    f"{opened.raster.path}: pixels of {gsd:.2g} m do not serve {dropped} m a pixel: cells are described "
-                    f"at {', '.join(f'{s:g}' for s in served)} m."
+                    f"{opened.raster.path}: pixels of {gsd:.2g} m do not serve {dropped} m a pixel: cells are "
+                    f"described at {', '.join(f'{s:g}' for s in served)} m."
                 )
             layers.append(layer_facts(describer, served))
         if existing is not None:
@@ -155,8 +155,8 @@ def _check_same(existing: CellIndex, method: str, layers: Sequence[LayerFacts], 
             for layer in card.layers
         )
         raise ParameterError(
-            f"{existing.folder}: the index was made otherwise ({card.method}, cells of {card.cell_m:g} m, {was}) and cannot "
-            "be added to by this command.",
+            f"{existing.folder}: the index was made otherwise ({card.method}, cells of {card.cell_m:g} m, {was}) and "
+            "cannot be added to by this command.",
             remedy="Use the same method, model, --cell, --scales and a reference as fine, or make another index.",
         )
 
@@ -203,9 +203,7 @@ def _card(
 ) -> IndexCard:
     old = existing.card if existing is not None else None
     imagery = [*(old.imagery if old else ()), facts]
-    shards = [
-        ShardFacts(cells=cells, imagery=len(imagery) - 1, files=files) for cells, files in writer.shard_files()
-    ]
+    shards = [ShardFacts(cells=cells, imagery=len(imagery) - 1, files=files) for cells, files in writer.shard_files()]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     ids = [existing.ids()] if existing is not None else []
     for shard in shards:

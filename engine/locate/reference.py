@@ -53,8 +53,8 @@ def open_reference(
     budget_bytes: int,
     stretch: Stretch | None = None,
 ) -> Reference:
-    """The imagery at ``path``. Of a tile server the zoom that serves ``finest_m`` metres a pixel at ``place`` (longitude,
-    latitude). Raises EngineError as the readers do."""
+    """The imagery at ``path``. Of a tile server the zoom that serves ``finest_m`` metres a pixel at ``place``
+    (longitude, latitude). Raises EngineError as the readers do."""
     if not is_template(path):
         raster = open_raster(path, what="reference")
         try:
@@ -68,9 +68,7 @@ def open_reference(
         folder = Path(tiles.tile_cache).expanduser() if tiles.tile_cache else user_cache_folder()
         cache = TileCache(folder, limit_bytes=int(tiles.tile_cache_gb * 1e9))
     manners = Manners(connections=tiles.connections, per_second=tiles.per_second)
-    found: TileRaster = open_tiles(
-        template, gsd_m=finest_m, lon=place[0], lat=place[1], cache=cache, manners=manners
-    )
+    found: TileRaster = open_tiles(template, gsd_m=finest_m, lon=place[0], lat=place[1], cache=cache, manners=manners)
     return Reference(found, Imagery(found, budget_bytes=budget_bytes), found.counts, template.host, found.zoom)
 
 
@@ -115,8 +113,8 @@ def check_tiles(geometry: Any, reference: Reference, most: int) -> int | None:
     needed = int(((east - west) * wide / side + 2) * ((north - south) * METRES_PER_DEGREE / side + 2) * share) + 1
     if needed > most and reference.host is not None and reference.host != "this machine":
         raise ParameterError(
-            f"{reference.raster.path}: the region needs about {needed} tiles at zoom {reference.zoom}, more than {most}: "
-            "most providers do not allow downloads in bulk.",
+            f"{reference.raster.path}: the region needs about {needed} tiles at zoom {reference.zoom}, more than "
+            f"{most}: most providers do not allow downloads in bulk.",
             remedy="Choose a smaller region, coarser --scales, or raise --max-tiles where the provider allows it.",
         )
     return needed
@@ -130,7 +128,9 @@ def imagery_facts(
     taken = raster.acquired
     tiles = reference.tiles
     # The address of tiles is kept whole: it is needed again for the report, and stays on this machine.
-    facts = fingerprint(path, reporter) if tiles is None else {"path": path, "sha256": None}
+    facts: dict[str, Any] = {"path": path, "sha256": None}
+    if tiles is None:
+        facts = fingerprint(path, reporter)
     return ImageryFacts(
         path=facts["path"],
         sha256=facts["sha256"],
@@ -148,7 +148,9 @@ def licence_note(reference: Reference, attribution: str | None) -> str | None:
     """What must be said of imagery that comes from somebody's server; None for files."""
     if reference.host is None or reference.host == "this machine":
         return None
-    note = f"The imagery was fetched from {reference.host}: its provider's terms apply to it and to what is made from it"
+    note = (
+        f"The imagery was fetched from {reference.host}: its provider's terms apply to it and to what is made from it"
+    )
     return f"{note}; see that they allow this use. " + (
         f"Attribution: {attribution}." if attribution else "Give the attribution that they ask for with --attribution."
     )
@@ -160,6 +162,6 @@ def tile_warning(counts: TileCounts | None, name: str) -> str | None:
         return None
     again = " Run the same command with --update to try them again." if counts.failed else ""
     return (
-        f"{shown(name)}: of {counts.fetched + counts.cached + counts.missing + counts.failed} tiles {counts.missing} are "
-        f"missing on the server, {counts.failed} failed after retries and {counts.damaged} are no pictures.{again}"
+        f"{shown(name)}: of {counts.fetched + counts.cached + counts.missing + counts.failed} tiles {counts.missing} "
+        f"are missing on the server, {counts.failed} failed after retries and {counts.damaged} are no pictures.{again}"
     )

@@ -65,9 +65,13 @@ class _Photos(_Tiles):
     panorama: list[str] = Field(
         min_length=1, description="Panoramas (equirectangular, 360°) or photos; JPEG, PNG, TIFF, WebP."
     )
-    method: str = Field("auto", description="auto (what the index was made with), geometric, fused, or the model's name.")
+    method: str = Field(
+        "auto", description="auto (what the index was made with), geometric, fused, or the model's name."
+    )
     hfov: Degrees | None = Field(None, description="Degrees across of a panorama strip, where the file does not tell.")
-    vfov: Annotated[float, Field(gt=0, le=180)] | None = Field(None, description="Degrees from top to bottom, likewise.")
+    vfov: Annotated[float, Field(gt=0, le=180)] | None = Field(
+        None, description="Degrees from top to bottom, likewise."
+    )
     reference: str | None = Field(
         None, description="Imagery for verification and report; default: what the index was made from."
     )

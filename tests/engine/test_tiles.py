@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.tile_server import TileServer, plain_tile, png
-
 from engine.errors import InputError, MissingFileError, OutputError, ParameterError
 from engine.raster.crs import Transformation
 from engine.raster.grid import Window
@@ -18,6 +16,7 @@ from engine.raster.tilecache import TileCache, user_cache_folder
 from engine.raster.tilefetch import Manners, TileFetcher
 from engine.raster.tiles import decode_tile, open_tiles, tile_at
 from engine.raster.xyz import gsd_at, is_template, parse_template, zoom_for
+from tests.engine.tile_server import TileServer, plain_tile, png
 
 LON, LAT = 9.18, 48.78
 QUICK = Manners(per_second=500, backoff_s=0.01)
