@@ -147,6 +147,24 @@ JOBS: dict[str, Job] = {
             "Write training data as memory-mapped shards.",
         ),
         Job(
+            "locate-index",
+            "engine.locate.requests:LocateIndexRequest",
+            "engine.locate.index_job:run",
+            "Describe the cells of a region, to search it for photos.",
+        ),
+        Job(
+            "locate-search",
+            "engine.locate.requests:LocateSearchRequest",
+            "engine.locate.search_job:run",
+            "Find where photos were taken.",
+        ),
+        Job(
+            "locate-evaluate",
+            "engine.locate.requests:LocateEvaluateRequest",
+            "engine.locate.evaluate_job:run",
+            "Tell how far off the search is, from photos with known positions.",
+        ),
+        Job(
             "doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."
         ),
     )

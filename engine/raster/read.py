@@ -47,7 +47,8 @@ class Raster:
 
     ``path`` as given (an address is shown without keys), ``grid``, ``names`` (band descriptions, None where a band has
     none), ``dtype`` of the file, ``nodata`` per band (None where not declared), ``tags`` of the file and ``block``
-    (rows, columns) in which it is stored. A trailing alpha band is the mask and not one of the bands.
+    (rows, columns) in which it is stored; ``paletted``: pixels are indices of a colour table. A trailing alpha band is
+    the mask and not one of the bands.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Raster:
         block: tuple[int, int],
         remote: bool,
         georeference_note: str = "",
+        paletted: bool = False,
     ) -> None:
         self.path, self.what, self.grid, self.names, self.dtype = path, what, grid, names, dtype
         self.nodata, self.tags, self.block, self.remote = nodata, tags, block, remote
+        self.paletted = paletted
         self._georeference_note = georeference_note
         self._acquired: Acquired | None = find_acquired(tags, path)
 
@@ -178,6 +181,7 @@ class FileRaster(Raster):
             block=_block(source),
             remote=remote,
             georeference_note=note,
+            paletted=source.colorinterp[0] == ColorInterp.palette,
         )
         self._source = source
         # Inference reads ahead in a thread of its own; a file closed in the middle of a read ends the process.

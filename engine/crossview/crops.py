@@ -1,0 +1,174 @@
+"""Crops of the reference around points: north up, in metres, at a chosen scale, whatever the reference's grid is.
+
+A crop's pixels lie on the plane that touches the ground at its centre: column by column to the east, row by row to the
+south. Its corners are brought to the reference's grid exactly and the pixels between them linearly; over a kilometre
+that is off by less than a tenth of a metre. Pixels are bilinear samples of the level whose pixels are at most the
+crop's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.crossview.cells import METRES_PER_DEGREE, Degrees
+from engine.crossview.imagery import LEVELS, Imagery
+from engine.errors import GridError
+from engine.raster.crs import WGS84, Transformation
+from engine.raster.grid import Window
+
+_MARGIN = 2
+_MAX_MOSAIC = 1 << 25
+COARSER = 1.15
+"""How many times a crop's scale the reference's pixels may be at most."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """``pixels`` (N, 3, S, S) float32 0..1; missing pixels have the crop's mean colour. ``observed`` (N,) float32: the
+    share of pixels that are there."""
+
+    pixels: Tensor
+    observed: NDArray[np.float32]
+
+
+class Cropper:
+    """Cuts crops of ``side`` pixels from ``imagery``. Raises GridError where no transformation to its CRS is known."""
+
+    def __init__(self, imagery: Imagery, *, side: int) -> None:
+        self.imagery, self.side = imagery, side
+        self._from_degrees = Transformation(WGS84, imagery.grid.crs)
+        self._inverse = ~imagery.grid.transform
+        # One turn of longitude in source units, for points on the other side of the antimeridian.
+        self._turn = 360.0 if imagery.grid.geographic else 0.0
+        self._middle = (imagery.grid.transform @ (imagery.grid.width / 2, imagery.grid.height / 2))[0]
+
+    def gsd_m(self, lon: float, lat: float) -> float:
+        """Metres of a pixel of the reference at a point: the longer side."""
+        step = 1.0
+        cols, rows = self._source(
+            *_moved(np.array([lon]), np.array([lat]), np.array([[0.0, step, 0.0]]), np.array([[0.0, 0.0, step]]))
+        )
+        jacobian = np.array(
+            [[cols[0, 1] - cols[0, 0], cols[0, 2] - cols[0, 0]], [rows[0, 1] - rows[0, 0], rows[0, 2] - rows[0, 0]]]
+        )
+        if not np.isfinite(jacobian).all():
+            return math.inf
+        least = float(np.linalg.svd(jacobian, compute_uv=False)[-1])
+        return math.inf if least == 0 else step / least
+
+    def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
+        """Crops around points (N,) at ``gsd_m`` metres a pixel; ``turn_deg`` (N,) turns them so that this compass
+        direction is up. But for rounding, the pixels do not depend on which crops are cut together."""
+        half = self.side * gsd_m / 2
+        if turn_deg is None:
+            east, north = np.array([[-half, half, -half, half]]), np.array([[half, half, -half, -half]])
+        else:
+            a = np.radians(np.asarray(turn_deg, np.float64))[:, None]
+            right, up = np.array([[-half, half, -half, half]]), np.array([[half, half, -half, -half]])
+            east, north = right * np.cos(a) + up * np.sin(a), up * np.cos(a) - right * np.sin(a)
+        cols, rows = self._source(*_moved(np.asarray(lon, np.float64), np.asarray(lat, np.float64), east, north))
+        sides = [np.hypot(cols[:, k] - cols[:, 0], rows[:, k] - rows[:, 0]) / self.side for k in (1, 2)]
+        size = np.minimum(*sides)
+        ratio = float(np.nanmedian(size)) if np.isfinite(size).any() else 1.0
+        level = int(np.clip(math.floor(math.log2(max(ratio, 1e-6) * 1.001)), 0, LEVELS))
+        return self._sampled(cols / (1 << level), rows / (1 << level), level)
+
+    def _source(self, lon: Degrees, lat: Degrees) -> tuple[Degrees, Degrees]:
+        """Fractional columns and rows of the reference; NaN where a point has no image there."""
+        x, y = self._from_degrees(lon, lat)
+        if self._turn:
+            x = x + self._turn * np.rint((self._middle - x) / self._turn)
+        t = self._inverse
+        return t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f
+
+    def _sampled(self, cols: Degrees, rows: Degrees, level: int) -> Crops:
+        """Samples between the corners (N, 4), in pixels of ``level``; groups of crops that lie close share a mosaic."""
+        count = len(cols)
+        pixels = torch.zeros(count, 3, self.side, self.side)
+        observed = np.zeros(count, np.float32)
+        good = np.flatnonzero(np.isfinite(cols).all(axis=1) & np.isfinite(rows).all(axis=1))
+        for group in _groups(good, cols, rows):
+            pixels[group], observed[group] = self._group(cols[group], rows[group], level)
+        return Crops(pixels, observed)
+
+    def _group(self, cols: Degrees, rows: Degrees, level: int) -> tuple[Tensor, NDArray[np.float32]]:
+        top, left = math.floor(rows.min()) - _MARGIN, math.floor(cols.min()) - _MARGIN
+        window = Window(top, left, math.ceil(rows.max()) + _MARGIN - top, math.ceil(cols.max()) + _MARGIN - left)
+        colors, valid = self.imagery.mosaic(window, level)
+        if not valid.any():
+            return torch.zeros(len(cols), 3, self.side, self.side), np.zeros(len(cols), np.float32)
+        whole = bool(valid.all())
+        image = torch.from_numpy(colors if whole else np.concatenate([colors, valid[None].astype(np.uint8) * 255]))
+        image = image[None].float().mul_(1 / 255)
+        grid = torch.stack(
+            [
+                _between(torch.from_numpy(cols - left), self.side) * (2 / window.width) - 1,
+                _between(torch.from_numpy(rows - top), self.side) * (2 / window.height) - 1,
+            ],
+            dim=-1,
+        )
+        flat = grid.reshape(1, -1, self.side, 2).float()
+        samples = F.grid_sample(image, flat, mode="bilinear", padding_mode="zeros", align_corners=False)
+        samples = samples.reshape(len(samples[0]), len(cols), self.side, self.side).transpose(0, 1)
+        if whole:
+            return samples, np.ones(len(cols), np.float32)
+        weight = samples[:, 3:]
+        seen = (weight > 0.5).float()
+        colored = torch.where(weight > 1e-3, samples[:, :3] / weight.clamp_min(1e-3), samples[:, :3])
+        share = seen.mean(dim=(1, 2, 3))
+        mean = (colored * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1)
+        return torch.where(seen > 0, colored, mean).clamp_(0, 1), share.numpy()
+
+
+def served_scales(finest_m: float, wanted: tuple[float, ...], *, name: str) -> tuple[float, ...]:
+    """Those of the ``wanted`` metres a pixel that a reference with pixels of ``finest_m`` serves: 15 % coarser at most.
+
+    Raises GridError with the resolution that is needed where it serves none.
+    """
+    served = tuple(scale for scale in sorted(wanted) if finest_m <= scale * COARSER)
+    if not served:
+        raise GridError(
+            f"{name}: the reference has pixels of {finest_m:.3g} m in the region; expected {max(wanted):g} m or finer.",
+            remedy=f"Give imagery with pixels of at most {max(wanted) * COARSER:.3g} m; aerial photos have 0.1 to 1 m.",
+        )
+    return served
+
+
+def _moved(lon: Degrees, lat: Degrees, east: Degrees, north: Degrees) -> tuple[Degrees, Degrees]:
+    """(N, M) degrees of the points ``east``, ``north`` metres from each of N centres."""
+    wide = METRES_PER_DEGREE * np.cos(np.radians(lat))
+    return lon[:, None] + east / wide[:, None], lat[:, None] + north / METRES_PER_DEGREE
+
+
+def _between(corners: Tensor, side: int) -> Tensor:
+    """(N, S, S) values at the pixel centres between upper left, upper right, lower left, lower right (N, 4)."""
+    share = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    left = corners[:, 0:1] + (corners[:, 2:3] - corners[:, 0:1]) * share
+    right = corners[:, 1:2] + (corners[:, 3:4] - corners[:, 1:2]) * share
+    return left[:, :, None] + (right - left)[:, :, None] * share
+
+
+def _groups(members: NDArray[np.intp], cols: Degrees, rows: Degrees) -> list[NDArray[np.intp]]:
+    """Neighbours in order whose common box is no larger than needed: crops far apart are not read as one."""
+    groups: list[list[int]] = []
+    box = (0.0, 0.0, 0.0, 0.0)
+    own_area = 0.0
+    for i in members:
+        own = (rows[i].min(), cols[i].min(), rows[i].max(), cols[i].max())
+        area = (own[2] - own[0] + 4) * (own[3] - own[1] + 4)
+        joint = (min(box[0], own[0]), min(box[1], own[1]), max(box[2], own[2]), max(box[3], own[3]))
+        size = (joint[2] - joint[0] + 4) * (joint[3] - joint[1] + 4)
+        if groups and size <= min(1.5 * (own_area + area), _MAX_MOSAIC):
+            groups[-1].append(int(i))
+            box, own_area = joint, own_area + area
+        else:
+            groups.append([int(i)])
+            box, own_area = own, area
+    return [np.array(group) for group in groups]

@@ -1,0 +1,1 @@
+"""The index of a region: its cells described once, kept in a folder, searched many times."""

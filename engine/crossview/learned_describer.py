@@ -1,0 +1,92 @@
+"""Cells and photos described by a cross-view network; they are compared by the cosine of their embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.crossview.describer import GroundImage, Scores, VectorQuery
+from engine.crossview.index.card import ModelFacts
+from engine.device import Device
+from engine.errors import ModelError
+from engine.models.crossview_bundle import CrossViewModel, load_crossview
+
+HEADINGS = 16
+"""Headings that are tried where a model was trained with north in the middle and the photo's heading is not known."""
+SCALES_M = (0.2, 0.4, 0.8, 1.6)
+"""Metres a pixel of the crops for models whose card tells no extent: one of them is near that of its training."""
+
+
+class LearnedDescriber:
+    """The describer of ``model`` on ``device``."""
+
+    layer = "learned"
+    linear = True
+    one_scale = False
+
+    def __init__(self, model: CrossViewModel, device: Device, *, precision: str = "float16") -> None:
+        self._network = model.network.eval().to(device.torch)
+        self._model, self._device, self.dtype = model, device.torch, precision
+        overhead = model.inputs.overhead
+        rows, columns = overhead.size
+        if rows != columns:
+            raise ModelError(
+                f"{model.folder}: the model takes overhead images of {rows} x {columns}; expected squares."
+            )
+        self.side, self.dim = int(rows), int(model.network.dim)
+        self.scales_m = SCALES_M if overhead.extent_m is None else (round(overhead.extent_m / rows, 6),)
+        self.model = ModelFacts(name=model.card.name, sha256=model.card.weights_sha256)
+        self._fits = overhead.extent_m is None, overhead.extent_m
+        self._mean = torch.tensor(overhead.mean, device=self._device)[:, None, None]
+        self._std = torch.tensor(overhead.std, device=self._device)[:, None, None]
+
+    @classmethod
+    def load(cls, name: str, *, device: Device, precision: str = "float16") -> LearnedDescriber:
+        """The describer of the model of that name or in that folder; raises ModelError."""
+        return cls(load_crossview(name), device, precision=precision)
+
+    def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
+        """See :class:`engine.crossview.describer.Describer`; raises ModelError for embeddings that are not finite."""
+        pixels = pixels.to(self._device)
+        anything, extent = self._fits
+        with torch.inference_mode():
+            if pixels.shape[-1] == self.side and (anything or abs(gsd_m * self.side - (extent or 0)) < 1e-3):
+                inputs = (pixels - self._mean) / self._std
+            else:
+                inputs = self._model.prepare_overhead(pixels, gsd_m)
+            found = self._network.overhead(inputs).float().cpu().numpy()
+        return np.asarray(_finite(found, self.model.name).astype(self.dtype))
+
+    def query(self, image: GroundImage) -> VectorQuery:
+        """See :class:`engine.crossview.describer.Describer`. With an unknown heading, a model that knows north is asked
+        for 16 of them."""
+        north = self._model.inputs.ground.heading == "north"
+        headings = [image.view.heading_deg]
+        if north and not image.heading_known:
+            headings = [360.0 * k / HEADINGS for k in range(HEADINGS)]
+        views = [replace(image.view, heading_deg=heading) for heading in headings]
+        with torch.inference_mode():
+            inputs = self._model.prepare_ground(image.pixels[None].expand(len(views), -1, -1, -1), views)
+            found = self._network.ground(inputs.to(self._device)).float().cpu().numpy()
+        vectors = _finite(found, self.model.name)
+        return VectorQuery(vectors, np.array(headings, np.float32) if north else None)
+
+    def score(self, query: VectorQuery, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+        """See :class:`engine.crossview.describer.Describer`."""
+        table = np.asarray(codes, np.float32) @ query.vectors.T
+        best = table.argmax(axis=1)
+        scores = table[np.arange(len(table)), best]
+        return scores, None if query.headings is None else query.headings[best]
+
+
+def _finite(found: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not np.isfinite(found).all():
+        raise ModelError(
+            f"{name}: the model gives embeddings that are not finite.", remedy="Use another model; this one is broken."
+        )
+    return found

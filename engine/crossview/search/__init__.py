@@ -1,0 +1,1 @@
+"""Searching an index for the place of a photo: candidates, re-ranking, probability, heat map."""
