@@ -265,13 +265,20 @@ def save_encoders(
             "licence": "unstated",
             "task": "encoder",
             "bands": [band.model_dump() for band in data.statistics[sensor].inputs(sensor)],
-            "gsd_m": [5.0, 20.0],
+            "gsd_m": _pixel_sizes(data),
             "activation": "none",
             "trained_on": trained_on(request.data),
         }
         save_bundle(folder / f"encoder-{sensor}", encoder.eval().cpu(), card)
         outputs[f"encoder_{sensor}"] = f"encoder-{sensor}/card.json"
     return outputs
+
+
+def _pixel_sizes(data: PairDataset) -> list[float]:
+    """Finest and coarsest pixels in metres that encoders are for: an octave beyond those of the data on both sides (they
+    are where training starts, not maps); the 10 m of Sentinel where no sample tells its own."""
+    told = [one.gsd_m for one in data.samples if one.gsd_m is not None] or [10.0]
+    return [round(min(told) / 2, 3), round(max(told) * 2, 3)]
 
 
 def trained_on(places: Sequence[str]) -> list[dict[str, str]]:

@@ -195,6 +195,21 @@ def test_thinning_takes_from_large_units_first():
     assert len(thin(pixels, 10**6)) == len(pixels)
 
 
+def test_classes_given_with_codes_and_names_of_a_legend_are_of_it():
+    def given(code, name):
+        return {"code": code, "name": name, "color": "#123456"}
+
+    own = json.dumps({"wood": given(10, "tree cover"), "wheat": given(40, "Cropland")})
+    table = class_table(["wood", "wheat"], own)
+    assert table.legend == "worldcover"
+    assert [(one.value, one.code, one.name, one.color) for one in table.classes] == [
+        ("wood", 10, "Tree cover", "#123456"), ("wheat", 40, "Cropland", "#123456"),
+    ]  # fmt: skip
+    for code, name in ((40, "Wheat"), (41, "Cropland"), (30, "Cropland")):
+        other = json.dumps({"wood": given(10, "Tree cover"), "wheat": given(code, name)})
+        assert class_table(["wood", "wheat"], other).legend is None
+
+
 def test_legends_are_told_by_codes_and_names():
     assert class_table([10, 40, 80]).legend == "worldcover"
     assert class_table(["Tree cover", "Cropland"]).legend == "worldcover"

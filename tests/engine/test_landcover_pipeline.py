@@ -206,6 +206,20 @@ def test_optional_bands_may_be_absent_and_others_not(tmp_path, model):
         mapped(model, few)
 
 
+def test_b8a_stands_in_for_b08_and_the_report_says_so(tmp_path, model, image):
+    values, names = small.reflectance(small.truth()), list(small.BANDS)
+    names[names.index("B08")] = "B8A"
+    reporter = Reporter()
+    found = mapped(by_look(model), files.write(tmp_path / "s2.tif", values, names), reporter=reporter)
+    assert np.array_equal(found.codes, mapped(by_look(model), image).codes)
+    assert [line for line in reporter.warnings if "There is no B08: B8A is read in its place" in line]
+    both = np.concatenate([values, np.full_like(values[:1], 0.9)])
+    reporter = Reporter()
+    found = mapped(by_look(model), files.write(tmp_path / "both.tif", both, [*small.BANDS, "B8A"]), reporter=reporter)
+    assert np.array_equal(found.codes, mapped(by_look(model), image).codes), "B08 itself where there is one"
+    assert not [line for line in reporter.warnings if "B8A" in line]
+
+
 def test_sensors_that_the_model_does_not_take(tmp_path, model, image):
     s1 = files.write(tmp_path / "s1.tif", files.backscatter(), ("VV", "VH"))
     with pytest.raises(ModelError, match="is a Sentinel-1 image; the model tiny-s2 maps from Sentinel-2 alone"):
@@ -295,6 +309,14 @@ def test_a_model_with_classes_of_its_own(tmp_path):
     assert table.colors[7] not in (table.colors[3], table.colors[0])
     with pytest.raises(ParameterError, match="has classes of its own"):
         class_table(card, "worldcover")
+
+
+def test_the_colours_of_the_card_stand_in_the_models_own_legend_alone(tmp_path):
+    card = small.make_model(tmp_path / "model").card
+    first = card.classes[0].model_copy(update={"color": "#123456"})
+    card = card.model_copy(update={"classes": (first, *card.classes[1:])})
+    assert class_table(card).colors[first.value] == (0x12, 0x34, 0x56, 255)
+    assert (0x12, 0x34, 0x56, 255) not in class_table(card, "dfc2020").colors.values()
 
 
 def test_which_starter_model_auto_takes(tmp_path):

@@ -76,6 +76,15 @@ def test_every_method_gives_two_encoders_and_a_whole_folder(scenes, tmp_path, me
     assert leftovers == []
 
 
+def test_the_card_tells_the_pixels_of_the_data(scenes, tmp_path):
+    coarse = tmp_path / "coarse"
+    simulate(SceneRequest(seed=4, width=128, height=96, gsd=30, products="s1,s2", out=str(coarse / "1")), Reporter())
+    pretrain(coarse, tmp_path / "c", method="random")
+    assert load_bundle(tmp_path / "c/encoder-s1").card.gsd_m == (15, 60)
+    pretrain(scenes, tmp_path / "f", method="random")
+    assert load_bundle(tmp_path / "f/encoder-s2").card.gsd_m == (5, 20)
+
+
 def test_random_is_where_the_others_start_and_training_moves_both_encoders(scenes, tmp_path):
     pretrain(scenes, tmp_path / "random", method="random")
     pretrain(scenes, tmp_path / "trained", method="multimodal")

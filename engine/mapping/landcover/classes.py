@@ -123,7 +123,10 @@ def class_table(card: Card, legend: str | None = None) -> ClassTable:
     codes = tuple(code for code in target.codes if code in members)
     if not codes:
         raise ParameterError(f"No class of the model {card.name} has a counterpart in the legend {target.name}.")
-    return _table(target, codes, tuple(tuple(members[code]) for code in codes), lost)
+    made = _table(target, codes, tuple(tuple(members[code]) for code in codes), lost)
+    if target.name == own.name:  # classes drawn by a person have that person's colours
+        made.colors.update({one.value: _rgba(one.color) for one in card.classes if one.color})
+    return made
 
 
 def _table(

@@ -15,7 +15,7 @@ from engine.errors import ModelError
 from engine.events import Reporter
 from engine.mapping.inference import InferenceSettings, StreamingInference
 from engine.mapping.landcover.images import missing_band
-from engine.mapping.landcover.scene import LandcoverScene
+from engine.mapping.landcover.scene import STAND_IN_NOTE, LandcoverScene
 from engine.mapping.scene.bands import POLARISATIONS
 from engine.mapping.scene.model_bands import check_bands
 from engine.mapping.scene.spool import RowSpool
@@ -99,12 +99,15 @@ class LandcoverModel:
                     f"{SENSORS[sensor].title}."
                 )
                 continue
-            have = scene.polarisations if sensor == "s1" else scene.optical_bands
+            have = scene.polarisations if sensor == "s1" else (*scene.optical_bands, *scene.stand_ins)
             needed = self.bands(sensor, needed=True)
             missing = [name for name in needed if name not in have]
             if missing:
                 where = str(files[0].raster.path) if files else path
                 raise missing_band(self.name, where, sensor, missing, have, needed)
+            for name, other in scene.stand_ins.items():
+                if sensor == "s2" and name in self.bands(sensor):
+                    reporter.warn(STAND_IN_NOTE.format(band=name, other=other))
             absent = [name for name in self.bands(sensor) if name not in have]
             if absent:
                 reporter.log(f"The scene lacks {', '.join(absent)}, which the model {self.name} can do without.")

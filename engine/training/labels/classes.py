@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,7 +85,8 @@ def class_table(values: Iterable[Value], given: str | None = None) -> ClassTable
 
     ``given``: JSON text or the path of a JSON file, an object of value → {"code", "name", "color"}, each optional.
     Without it: numbers that are codes of exactly one legend, or texts that are names of one, are that legend's classes.
-    Other numbers from 1 to 254 are their own codes, anything else is numbered 1, 2, … in sorted order; colours go by
+    With it the legend is told too, if all codes and names that come out are those of one. Other numbers from 1 to 254
+    are their own codes, anything else is numbered 1, 2, … in sorted order; colours go by
     the words of the names, then through a palette. Raises ParameterError: ``given`` is not valid, two classes with one
     code, more than :data:`MOST` values.
     """
@@ -103,7 +104,11 @@ def class_table(values: Iterable[Value], given: str | None = None) -> ClassTable
         picked = [(v, by_code[v] if isinstance(v, int) else by_name[v.lower()]) for v in found]
         made = [LabelClass(value, one.code, one.name, one.color) for value, one in picked]
         return ClassTable(tuple(sorted(made, key=lambda one: one.code)), legend.name)
-    return ClassTable(tuple(sorted(_named(found, own), key=lambda one: one.code)))
+    made = _named(found, own)
+    same = _legend_that_agrees(made)
+    if same is not None:
+        made = [replace(one, name=same.names[one.code]) for one in made]
+    return ClassTable(tuple(sorted(made, key=lambda one: one.code)), same.name if same is not None else None)
 
 
 def _named(values: list[Value], own: Mapping[str, _Given]) -> list[LabelClass]:
@@ -141,10 +146,23 @@ def _color(name: str, used: set[str]) -> str:
     return free[0] if free else _SPARE[len(used) % len(_SPARE)]
 
 
+def _legend_that_agrees(classes: Sequence[LabelClass]) -> Legend | None:
+    """The legend that has every class by the same code and name (in any case); a colour may be one's own."""
+    for legend in _legends():
+        names = {one.code: one.name.lower() for one in legend.classes}
+        if all(names.get(one.code) == one.name.strip().lower() for one in classes):
+            return legend
+    return None
+
+
+def _legends() -> list[Legend]:
+    known = list_legends()
+    return [find_legend(name) for name in (*(n for n in _FIRST if n in known), *sorted(set(known) - set(_FIRST)))]
+
+
 def _legend_of(values: list[Value]) -> Legend | None:
     """The legend that all values are codes or names of; None where none is, or several are."""
-    known = list_legends()
-    legends = [find_legend(name) for name in (*(n for n in _FIRST if n in known), *sorted(set(known) - set(_FIRST)))]
+    legends = _legends()
     if all(isinstance(v, int) for v in values):
         fitting = [one for one in legends if set(values) <= set(one.codes)]
         return fitting[0] if len(fitting) == 1 else None
