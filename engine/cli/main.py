@@ -21,7 +21,7 @@ COMMANDS = {
     "landcover-legend": Entry(
         "engine.cli.landcover_legend:command", "Bring a map to another legend, or merge classes.", MAP
     ),
-    "evaluate": Entry("engine.cli.evaluate:group", "Score maps against labelled chips.", ASSESS),
+    "evaluate": Entry("engine.cli.evaluate:group", "Score maps, and panoramas, against the truth.", ASSESS),
     "assess": Entry("engine.cli.assess:group", "Draw points on a map; accuracy and areas from their labels.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes and cities with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
