@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,12 +132,14 @@ def open_gallery(search: Search) -> dict[str, Any] | None:
         both = both[np.isfinite(both).all(axis=1)]  # a place that nearly every image shows has no other to compare
         if not len(both):
             continue
-        estimate = bootstrap_estimate(
-            both, lambda drawn, more=others: roc(drawn[:, 0], np.concatenate([drawn[:, 1], more])).auc, draws=500
-        )
+        estimate = bootstrap_estimate(both, partial(_auc, others), draws=500)
         curve = roc(both[:, 0], np.concatenate([both[:, 1], others])).curve
         out[name] = {"auc": estimate.plain(), "curve": [list(point) for point in curve]}
     return out
+
+
+def _auc(others: F64, both: F64) -> float | None:
+    return roc(both[:, 0], np.concatenate([both[:, 1], others])).auc
 
 
 def _best(table: F64) -> F64:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHANNELS = ("light", "green-red", "blue-yellow", "edges")
+CHANNELS = ("light", "green-red", "blue-yellow", "edges of light", "edges of green-red", "edges of blue-yellow")
 
 
 def channels(lab_rings: Tensor, covered: Tensor) -> Tensor:
@@ -16,13 +16,13 @@ def channels(lab_rings: Tensor, covered: Tensor) -> Tensor:
     count = known.sum(dim=(-2, -1), keepdim=True).clamp(min=1.0)
     mean = (lab_rings * known).sum(dim=(-2, -1), keepdim=True) / count
     filled = torch.where(known > 0, lab_rings, mean)
-    return torch.cat([filled, edges(filled[:, :1])], dim=1)
+    return torch.cat([filled, edges(filled)], dim=1)
 
 
-def edges(light: Tensor) -> Tensor:
-    """(N, 1, R, A) steepness of light: differences to the neighbours around and outwards, with the square root taken so
-    that one bright border does not outweigh all others. Cells are as deep as wide, so both count alike."""
-    around = (torch.roll(light, -1, dims=-1) - torch.roll(light, 1, dims=-1)) / 2
-    padded = F.pad(light, (0, 0, 1, 1), mode="replicate")
+def edges(values: Tensor) -> Tensor:
+    """(N, C, R, A) steepness of each channel: differences to the neighbours around and outwards, with the square root
+    taken so that one bright border does not outweigh all others."""
+    around = (torch.roll(values, -1, dims=-1) - torch.roll(values, 1, dims=-1)) / 2
+    padded = F.pad(values, (0, 0, 1, 1), mode="replicate")
     outwards = (padded[..., 2:, :] - padded[..., :-2, :]) / 2
     return (around.square() + outwards.square() + 1e-6) ** 0.25

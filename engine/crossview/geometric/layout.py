@@ -18,15 +18,15 @@ from engine.panorama.view import PanoramaView
 
 @dataclass(frozen=True)
 class RingLayout:
-    """``rings`` between ``near_m`` and ``far_m``, each wider than the last by the same factor, so that cells are as
-    deep as they are wide; ``sectors`` of azimuth, the first around north, clockwise. A cell is the mean of ``depth`` ×
+    """``rings`` between ``near_m`` and ``far_m``, each wider than the last by the same factor, as the
+    ground is seen; ``sectors`` of azimuth, the first around north, clockwise. A cell is the mean of ``depth`` ×
     ``breadth`` places."""
 
     near_m: float = 3.0
-    far_m: float = 28.0
+    far_m: float = 36.0
     rings: int = 16
-    sectors: int = 90
-    depth: int = 3
+    sectors: int = 120
+    depth: int = 2
     breadth: int = 2
 
     @property

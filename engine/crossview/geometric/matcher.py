@@ -6,6 +6,7 @@ form), the same is done around the middle of every overhead image, and the two a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -30,14 +31,17 @@ class GeometricSettings:
     """What the matcher was built with: chosen on simulated cities and on pairs made from NAIP images
     (docs/studies/cross-view.md), never on the pairs that it is judged by.
 
-    ``channel_weights`` of :data:`engine.crossview.geometric.features.CHANNELS`; ``camera_heights_m`` are all tried and
-    the best is taken; ``near_power``: cells count by their distance to minus this power.
+    ``channel_weights`` of :data:`engine.crossview.geometric.features.CHANNELS`; ``camera_heights_m`` are all tried, for
+    ground that rises or falls looks like another height too, and their scores are averaged as exp(``sharpness`` ·
+    score), which is near the best of them; ``far_power``: cells count by their distance to this power, for rings are
+    the wider the farther.
     """
 
     layout: RingLayout = field(default_factory=RingLayout)
-    camera_heights_m: tuple[float, ...] = (2.5,)
-    channel_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
-    near_power: float = 0.0
+    camera_heights_m: tuple[float, ...] = (2.0, 2.5, 3.1)
+    channel_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    far_power: float = 0.5
+    sharpness: float = 6.0
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,8 @@ class GeometricMatcher:
         rows = []
         for template in templates:
             found = (turned_correlation(template.spectra, images) * weights).sum(dim=2)  # (heights, N, sectors)
-            best = found.amax(dim=(0, 2), keepdim=True) == found.amax(dim=2, keepdim=True)
-            rows.append(found[best.float().argmax(dim=0)[:, 0], torch.arange(found.shape[1], device=self.device)])
+            sharp = self.settings.sharpness
+            rows.append((found * sharp).logsumexp(dim=0).sub(math.log(len(found))) / sharp)
         return torch.stack(rows)
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -140,7 +144,7 @@ class GeometricMatcher:
 
     def _ring_weights(self) -> Tensor:
         edges = torch.tensor(self.settings.layout.edges_m, device=self.device)
-        return ((edges[1:] + edges[:-1]) / 2).pow(-self.settings.near_power)[:, None]
+        return ((edges[1:] + edges[:-1]) / 2).pow(self.settings.far_power)[:, None]
 
     def _allowed(self, heading_deg: float | None, tolerance_deg: float) -> Tensor | None:
         if heading_deg is None:
