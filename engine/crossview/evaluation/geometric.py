@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.geometric.matcher import GeometricMatcher, Template
+from engine.crossview.geometric.matcher import GeometricMatcher, Template, soft_best
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
 ASSUMED_GSD_M = (0.1, 0.15, 0.2, 0.3, 0.4)
-"""Tried for an overhead image of unknown pixel size; the best of them counts."""
+"""Tried for an overhead image of unknown pixel size; their scores are averaged as the matcher's guesses are."""
 
 
 class Geometric:
@@ -44,14 +44,14 @@ class Geometric:
     def table(
         self, queries: Sequence[Template], entries: Sequence[Tensor]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores and headings of the best scale of each entry."""
+        """Scores, of several scales softly the best, and headings of the best scale of each entry."""
         codes = torch.cat(list(entries))
         first = np.cumsum([0, *(len(entry) for entry in entries)])
         scores = np.empty((len(queries), len(entries)))
         headings = np.empty_like(scores)
         for row, query in enumerate(queries):
-            found, turned = (part.cpu().double().numpy() for part in self._matcher.score(query, codes))
+            found, turned = self._matcher.score(query, codes)
             for column, (start, stop) in enumerate(pairwise(first.tolist())):
-                best = start + int(np.argmax(found[start:stop]))
-                scores[row, column], headings[row, column] = found[best], turned[best]
+                scores[row, column] = float(soft_best(found[start:stop], self._matcher.settings.sharpness))
+                headings[row, column] = float(turned[start + int(found[start:stop].argmax())])
         return scores, headings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.panorama.ground import GroundRings
+from engine.panorama.ground import ground_sampler
 from engine.panorama.polar import polar_rings
-from engine.panorama.view import PanoramaView
+from engine.panorama.view import PanoramaView, views_of
+
+OWN_M = 1.5
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,34 @@ class RingLayout:
         return tuple(a + (k + 0.5) / self.depth * (b - a) for a, b in pairwise(edges) for k in range(self.depth))
 
     def ground(
-        self, images: Tensor, view: PanoramaView | Sequence[PanoramaView], camera_height_m: float
+        self,
+        images: Tensor,
+        view: PanoramaView | Sequence[PanoramaView],
+        camera_height_m: float,
+        *,
+        right_m: float = 0.0,
+        forward_m: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Panoramas (N, C, H, W) float → ((N, C, rings, sectors) means of what is seen, (N, rings, sectors) share of a
-        cell that is seen)."""
+        cell that is seen), around a point ``right_m`` (east where the heading is 0) and ``forward_m`` (north) of the
+        camera. What lies within :data:`OWN_M` of the camera is its own car or tripod and counts as not seen."""
         height, width = images.shape[2:]
-        read = GroundRings(
-            view,
+        azimuth = torch.arange(self.sectors * self.breadth, device=images.device) * (
+            2 * math.pi / (self.sectors * self.breadth)
+        )
+        ring = torch.tensor(self.distances_m, device=images.device)[:, None]
+        east, north = right_m + ring * torch.sin(azimuth), forward_m + ring * torch.cos(azimuth)
+        reach = torch.hypot(east, north)
+        read = ground_sampler(
+            torch.atan2(east, north),
+            reach,
+            views_of(view, len(images)),
             height=height,
             width=width,
-            distances_m=self.distances_m,
-            columns=self.sectors * self.breadth,
             camera_height_m=camera_height_m,
-            device=images.device,
         )
-        return self._means(*read(images))
+        values, seen = read(images)
+        return self._means(values, seen & (reach >= OWN_M))
 
     def overhead(self, images: Tensor, gsd_m: float) -> tuple[Tensor, Tensor]:
         """Overhead images (N, C, S, S) float, north up, at ``gsd_m`` metres a pixel → the same as :meth:`ground`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -31,17 +31,26 @@ class GeometricSettings:
     """What the matcher was built with: chosen on simulated cities and on pairs made from NAIP images
     (docs/studies/cross-view.md), never on the pairs that it is judged by.
 
-    ``channel_weights`` of :data:`engine.crossview.geometric.features.CHANNELS`; ``camera_heights_m`` are all tried, for
-    ground that rises or falls looks like another height too, and their scores are averaged as exp(``sharpness`` ·
-    score), which is near the best of them; ``far_power``: cells count by their distance to this power, for rings are
-    the wider the farther.
+    ``channel_weights`` of :data:`engine.crossview.geometric.features.CHANNELS`. ``guesses``: (camera height, metres to
+    the right, metres forward) that are all tried, for ground that rises or falls looks like another height, and a
+    photo's position and an image's middle are metres apart; their scores are averaged as exp(``sharpness`` · score),
+    which is near the best of them. ``far_power``: cells count by their distance to this power, for rings are the wider
+    the farther.
     """
 
     layout: RingLayout = field(default_factory=RingLayout)
-    camera_heights_m: tuple[float, ...] = (2.0, 2.5, 3.1)
+    guesses: tuple[tuple[float, float, float], ...] = (
+        (2.5, 0.0, 0.0),
+        (2.0, 0.0, 0.0),
+        (3.1, 0.0, 0.0),
+        (2.5, 3.0, 0.0),
+        (2.5, -3.0, 0.0),
+        (2.5, 0.0, 3.0),
+        (2.5, 0.0, -3.0),
+    )
     channel_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     far_power: float = 0.5
-    sharpness: float = 6.0
+    sharpness: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -70,21 +79,24 @@ class GeometricMatcher:
         return self.settings.layout.far_m
 
     def template(self, pixels: Tensor, view: PanoramaView) -> Template:
-        """Of one photo: ``pixels`` (3, H, W) uint8 or float 0…1, equirectangular; ``view`` what they show. Its heading
-        is taken as the direction that turns are counted from. Raises ParameterError where no ground is seen."""
+        """Of one photo: ``pixels`` (3, H, W) uint8 or float 0…1, equirectangular; ``view`` what they show; its heading
+        plays no part. Raises ParameterError where no ground is seen."""
         if pixels.dim() != 3 or pixels.shape[0] != 3:
             raise ParameterError(f"A photo is (3, rows, columns); found {tuple(pixels.shape)}.")
         image = _floats(pixels.to(self.device))[None]
+        layout, blind = self.settings.layout, replace(view, heading_deg=0.0)
         rings, seen = zip(
-            *(self.settings.layout.ground(image, view, height) for height in self.settings.camera_heights_m),
+            *(
+                layout.ground(image, blind, height, right_m=right, forward_m=forward)
+                for height, right, forward in self.settings.guesses
+            ),
             strict=True,
         )
         values, shares = torch.cat(rings), torch.cat(seen)
         share = float(shares.mean())
         if share < 0.02:
             raise ParameterError(
-                f"The photo shows no ground between {self.settings.layout.near_m:g} m and "
-                f"{self.settings.layout.far_m:g} m of the camera.",
+                f"The photo shows no ground between {layout.near_m:g} m and {layout.far_m:g} m of the camera.",
                 remedy="Check its field of view (vfov_deg, pitch_center_deg).",
             )
         features = channels(lab(values), shares)
@@ -110,6 +122,9 @@ class GeometricMatcher:
     ) -> tuple[Tensor, Tensor]:
         """``codes`` (N, K) uint8 → ((N,) score, higher is better; (N,) heading of the photo's centre, degrees clockwise
         from north, 0…360). ``heading_deg``: only turns within ``tolerance_deg`` of it are tried."""
+        if not len(codes):
+            empty = torch.zeros(0, device=self.device)
+            return empty, empty
         allowed = self._allowed(heading_deg, tolerance_deg)
         scores, headings = [], []
         for part in torch.split(codes.to(self.device), CHUNK):
@@ -119,9 +134,6 @@ class GeometricMatcher:
             best, turn = _peak(curve)
             scores.append(best)
             headings.append(turn * (360.0 / self.settings.layout.sectors) % 360.0)
-        if not scores:
-            empty = torch.zeros(0, device=self.device)
-            return empty, empty
         return torch.cat(scores), torch.cat(headings)
 
     def curves(self, templates: Sequence[Template], codes: Tensor) -> Tensor:
@@ -131,9 +143,8 @@ class GeometricMatcher:
         weights = (weights / weights.sum())[None, :, None]
         rows = []
         for template in templates:
-            found = (turned_correlation(template.spectra, images) * weights).sum(dim=2)  # (heights, N, sectors)
-            sharp = self.settings.sharpness
-            rows.append((found * sharp).logsumexp(dim=0).sub(math.log(len(found))) / sharp)
+            found = (turned_correlation(template.spectra, images) * weights).sum(dim=2)  # (guesses, N, sectors)
+            rows.append(soft_best(found, self.settings.sharpness))
         return torch.stack(rows)
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -153,6 +164,12 @@ class GeometricMatcher:
         turns = torch.arange(self.settings.layout.sectors, device=self.device) * step
         apart = ((turns - heading_deg + 180.0) % 360.0 - 180.0).abs()
         return apart <= max(tolerance_deg, step / 2 + 1e-3)
+
+
+def soft_best(scores: Tensor, sharpness: float) -> Tensor:
+    """(…,) of (T, …): the logarithm of the mean of exp(``sharpness`` · score), between the mean of the T scores and the
+    best, so that what is tried more often is not better by that alone."""
+    return (scores * sharpness).logsumexp(dim=0).sub(math.log(len(scores))) / sharpness
 
 
 def _floats(pixels: Tensor) -> Tensor:
