@@ -105,6 +105,12 @@ JOBS: dict[str, Job] = {
             "Score land-cover maps against labelled chips.",
         ),
         Job(
+            "evaluate-crossview",
+            "engine.crossview.evaluation.request:EvaluateCrossviewRequest",
+            "engine.crossview.evaluation.job:run",
+            "Score how panoramas are found among overhead images.",
+        ),
+        Job(
             "simulate-scene",
             "engine.simulate.request:SceneRequest",
             "engine.simulate.job:run",

@@ -81,6 +81,7 @@ group = LazyGroup(
     {
         "flood": Entry("engine.cli.evaluate:command", "Water against hand-labelled chips."),
         "landcover": Entry("engine.cli.evaluate_landcover:command", "Land cover against labelled chips."),
+        "crossview": Entry("engine.cli.evaluate_crossview:command", "Panoramas against overhead images."),
     },
-    help="Score maps against labelled chips.",
+    help="Score maps against labelled chips, and panoramas against overhead images.",
 )

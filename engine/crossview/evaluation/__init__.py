@@ -1,0 +1,1 @@
+"""How well panoramas are found among overhead images, on pairs whose truth is known."""

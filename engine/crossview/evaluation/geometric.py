@@ -1,0 +1,57 @@
+"""The matcher without weights, as an evaluation asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.crossview.geometric.matcher import GeometricMatcher, Template, soft_best
+from engine.device import Device
+from engine.panorama.view import PanoramaView
+
+ASSUMED_GSD_M = (0.1, 0.15, 0.2, 0.3, 0.4)
+"""Tried for an overhead image of unknown pixel size; their scores are averaged as the matcher's guesses are."""
+
+
+class Geometric:
+    """:class:`engine.crossview.geometric.matcher.GeometricMatcher` with scales that are tried where none is known."""
+
+    name = "geometric"
+
+    def __init__(self, device: Device) -> None:
+        self._matcher = GeometricMatcher(device=device.torch)
+
+    def describe(self) -> dict[str, Any]:
+        """Name alone: there are no weights."""
+        return {"name": self.name, "sha256": None}
+
+    def query(self, pixels: Tensor, view: PanoramaView) -> Template:
+        """A template."""
+        return self._matcher.template(pixels, view)
+
+    def entry(self, pixels: Tensor, gsd_m: float | None) -> Tensor:
+        """(scales, K) codes, one for each scale that is tried."""
+        image = pixels[None].float() / 255.0
+        scales = ASSUMED_GSD_M if gsd_m is None else (gsd_m,)
+        return torch.cat([self._matcher.codes(image, scale) for scale in scales])
+
+    def table(
+        self, queries: Sequence[Template], entries: Sequence[Tensor]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores, of several scales softly the best, and headings of the best scale of each entry."""
+        codes = torch.cat(list(entries))
+        first = np.cumsum([0, *(len(entry) for entry in entries)])
+        scores = np.empty((len(queries), len(entries)))
+        headings = np.empty_like(scores)
+        for row, query in enumerate(queries):
+            found, turned = self._matcher.score(query, codes)
+            for column, (start, stop) in enumerate(pairwise(first.tolist())):
+                scores[row, column] = float(soft_best(found[start:stop], self._matcher.settings.sharpness))
+                headings[row, column] = float(turned[start + int(found[start:stop].argmax())])
+        return scores, headings

@@ -1,0 +1,50 @@
+"""What a method of matching must do to be evaluated, and which name means which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.device import Device
+from engine.errors import ModelError
+from engine.panorama.view import PanoramaView
+
+
+class Matcher(Protocol):
+    """A method: it sees one panorama or one overhead image at a time, and keeps what is small."""
+
+    name: str
+
+    def describe(self) -> dict[str, Any]:
+        """What result files say of it: name, and sha256 of the weights where there are any."""
+
+    def query(self, pixels: Tensor, view: PanoramaView) -> Any:
+        """Of a panorama (3, H, W) uint8 whose heading is not known (0 in ``view``)."""
+
+    def entry(self, pixels: Tensor, gsd_m: float | None) -> Any:
+        """Of an overhead image (3, S, S) uint8, north up, camera in its middle; ``gsd_m`` None where not known."""
+
+    def table(
+        self, queries: Sequence[Any], entries: Sequence[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """(N, M) scores, the higher the better, and (N, M) compass headings of the panoramas' centres or None. The row
+        of a query depends on that query and the entries alone."""
+
+
+METHODS = ("geometric",)
+
+
+def find_matcher(method: str, device: Device) -> Matcher:
+    """The method of that name; raises ModelError for one that is not known."""
+    from engine.crossview.evaluation.geometric import Geometric
+
+    if method in ("auto", "geometric"):
+        return Geometric(device)
+    raise ModelError(
+        f"There is no method or model {method!r} for panoramas.",
+        remedy="Use auto or geometric; 'engine models list' names the models.",
+    )
