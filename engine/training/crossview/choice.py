@@ -46,7 +46,7 @@ class Agreement:
 
 
 def agreement(panoramas: Tensor, tiles: Tensor, before: Tensor | None) -> Agreement:
-    """The :class:`Agreement` of embeddings (n, D) and (m, D), D at least 2; ``before``: the matches of the epoch before."""
+    """The :class:`Agreement` of embeddings (n, D) and (m, D), D at least 2; ``before``: matches of the epoch before."""
     full = nearest(panoramas, tiles)
     parts = [
         nearest(F.normalize(panoramas[:, start::2].float(), dim=1), F.normalize(tiles[:, start::2].float(), dim=1))

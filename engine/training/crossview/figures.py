@@ -28,8 +28,8 @@ def retrieval_figures(
     workers: int,
     turned: bool,
     seed: int,
-) -> dict[str, Any]:
-    """``r@1``, ``r@5``, ``r@10``, ``r@1%`` with intervals over panoramas, and ``median_rank``, of the panoramas of the
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Figures, and the rank of each panorama by its name: ``r@1``, ``r@5``, ``r@10``, ``r@1%`` with intervals over panoramas, and ``median_rank``, of the panoramas of the
     store that have a tile, against all of its tiles; semi-positives stand out of the way. ``turned``: every panorama is
     rolled at random first, for networks of unknown heading. Ties count against. Raises ParameterError without pairs."""
     data: CrossViewSet = store.data
@@ -51,7 +51,7 @@ def retrieval_figures(
         table = np.stack([hits, np.ones_like(hits)], axis=1)
         found[name] = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
         found[name]["value"] = recall_at(ranks, k)
-    return found
+    return found, {data.grounds[i].name: int(rank) for i, rank in zip(rows, ranks, strict=True)}
 
 
 def _semi_before(

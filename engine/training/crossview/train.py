@@ -40,26 +40,26 @@ from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import CONFIG, REPORT, RESULT, RunFolder, check_free, resolve
 from engine.version import VERSION
 
-MODEL = "model"
-_OWN = (CHECKPOINT, PREVIOUS, STATE, METRICS, CONFIG, RESULT, REPORT, RECORDS, WEIGHTS)
+MODEL, RANKS = "model", "ranks.json"
+_OWN = (CHECKPOINT, PREVIOUS, STATE, METRICS, CONFIG, RESULT, REPORT, RECORDS, WEIGHTS, RANKS)
 
 
-def run(request: CrossViewTrainRequest, reporter: Reporter) -> dict[str, Any]:
+def run(request: CrossViewTrainRequest, reporter: Reporter, *, brief: bool = False) -> dict[str, Any]:
     """Train as ``request`` says and return ``result.json``'s content; raises EngineError, Cancelled among them.
 
-    A run that is cancelled or killed is gone on with by ``resume``, to the same weights.
+    A run that is cancelled or killed is gone on with by ``resume``, to the same weights. ``brief``: no report is drawn.
     """
     request = resolve(request, "crossview-train")
     check_free(request)
     try:
         with joined_world(request.device) as world:
             own = reporter if world.main else Reporter(token=reporter.token)
-            return _run(request, world, own)
+            return _run(request, world, own, brief)
     except torch.OutOfMemoryError as error:
         raise explain_out_of_memory(error) or error from error
 
 
-def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter) -> dict[str, Any]:
+def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief: bool) -> dict[str, Any]:
     started = time.monotonic()
     reporter.progress(0.0, "data", "Looking for data")
     data = joined([find_set(place) for place in request.data])
@@ -110,22 +110,31 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter) -> di
         kept = _choose(request, chooser, network, reporter)
         network.to(world.device.torch)
         figures = _figures(request, data, parts, stages, loop, kept)
+        ranks = {}
         for test in tests:
             checked = FrameStore(test, frames, most_bytes=0)
-            figures["test"][test.place] = retrieval_figures(
-                network, checked, world, batch=request.batch, workers=request.workers,
-                turned=request.heading == "unknown", seed=request.seed,
-            )  # fmt: skip
+            figures["test"][test.place], ranks[test.place] = retrieval_figures(
+                network,
+                checked,
+                world,
+                batch=request.batch,
+                workers=request.workers,
+                turned=request.heading == "unknown",
+                seed=request.seed,
+            )
         if not world.main:
             return {"job": "crossview-train", "rank": world.rank, "out": str(folder.path)}
         reporter.progress(0.96, "save", "Writing the model")
+        if ranks:
+            folder.write(RANKS, plainjson.dumps(ranks) + "\n")
         bundle = save_model(folder.path / MODEL, network, request, frames, figures)
         rows = read_metrics(folder.path / METRICS)
         figures["last"] = {k: v for row in rows for k, v in row.items() if k not in ("step", "seconds")}
         result = _result(request, world, figures, reporter, bundle.sha256)
         result["seconds"] = round(time.monotonic() - started, 2)
         objective.to(world.device.torch)
-        folder.write(REPORT, report_html(result, rows, store, objective, parts))
+        if not brief:
+            folder.write(REPORT, report_html(result, rows, store, objective, parts))
         folder.write(RESULT, plainjson.dumps(result, indent=2) + "\n")
         forget_plans(folder.path)
     reporter.progress(1.0, "done", "Done")
