@@ -29,9 +29,12 @@ def retrieval_figures(
     turned: bool,
     seed: int,
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """Figures, and the rank of each panorama by its name: ``r@1``, ``r@5``, ``r@10``, ``r@1%`` with intervals over panoramas, and ``median_rank``, of the panoramas of the
-    store that have a tile, against all of its tiles; semi-positives stand out of the way. ``turned``: every panorama is
-    rolled at random first, for networks of unknown heading. Ties count against. Raises ParameterError without pairs."""
+    """Figures of the panoramas of the store that have a tile, against all of its tiles, and the rank of each by name.
+
+    ``r@1``, ``r@5``, ``r@10``, ``r@1%`` with intervals over panoramas, and ``median_rank``; semi-positives stand out of
+    the way. ``turned``: every panorama is rolled at random first, for networks of unknown heading. Ties count against.
+    Raises ParameterError without pairs.
+    """
     data: CrossViewSet = store.data
     rows = [i for i, match in enumerate(data.matches) if match.positive is not None]
     if not rows:
