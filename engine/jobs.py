@@ -129,6 +129,12 @@ JOBS: dict[str, Job] = {
             "Learn encoders from unlabelled sensor pairs.",
         ),
         Job(
+            "crossview-train",
+            "engine.training.crossview.request:CrossViewTrainRequest",
+            "engine.training.crossview.train:run",
+            "Learn to find the place of a panorama among tiles seen from above.",
+        ),
+        Job(
             "finetune",
             "engine.training.requests:FinetuneRequest",
             "engine.training.finetune_job:run",

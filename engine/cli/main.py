@@ -27,6 +27,7 @@ COMMANDS = {
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes and cities with exact truth.", ASSESS),
     "pretrain": Entry("engine.cli.pretrain:command", "Learn encoders from unlabelled sensor pairs.", LEARN),
     "finetune": Entry("engine.cli.finetune:command", "Train a flood model on labelled chips.", LEARN),
+    "crossview": Entry("engine.cli.crossview:group", "Train networks that find where a panorama was taken.", LEARN),
     "study": Entry("engine.cli.study:group", "Compare methods over many training runs.", LEARN),
     "data": Entry("engine.cli.data:group", "Check and pack training data.", LEARN),
     "models": Entry("engine.cli.models:group", "List, show and verify models.", ENGINE),

@@ -91,8 +91,8 @@ Size = tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]
 class GroundInput(_Part):
     """What the ground branch of a cross-view network sees: ``size`` (rows, columns) of an equirectangular image that
     spans ``hfov_deg`` × ``vfov_deg`` around the pitch ``pitch_center_deg``: red, green and blue of 0 to 1, less
-    ``mean``, divided by ``std``; what an image does not show is ``mean``. ``heading`` "north": the image's centre must look
-    north; "any": it was trained with unknown headings."""
+    ``mean``, divided by ``std``; what an image does not show is ``mean``. ``heading`` "north": the image's centre must
+    look north; "any": it was trained with unknown headings."""
 
     size: Size
     hfov_deg: Annotated[float, Field(gt=0, le=360)]

@@ -53,6 +53,24 @@ class Objective(Protocol):
         """What follows a step of the optimiser: momentum encoders, queues, bounds of learned scales."""
 
 
+class Epochs(Protocol):
+    """Parts of a run before each of which something is looked up in the network: batches are never made across them."""
+
+    def end(self, step: int) -> int:
+        """The first step after the part that ``step`` is in."""
+
+    def begin(self, step: int) -> None:
+        """Called in every process before a part's batches are asked for: at its start, or at the step within it that a
+        resumed run goes on from. It must draw nothing from global generators."""
+
+
+class Rates(Protocol):
+    """The learning rate over a run."""
+
+    def factor(self, step: int) -> float:
+        """The factor (0…1) of the base rate at ``step``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
     """How a run is trained. ``steps`` of the optimiser, each over ``accumulate`` parts of a batch; intervals in steps
@@ -100,6 +118,8 @@ class TrainingLoop:
         facts: dict[str, Any] | None = None,
         after_train_mode: Callable[[], None] = lambda: None,
         validate: Callable[[int], dict[str, float]] | None = None,
+        epochs: Epochs | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.settings, self.world, self.folder, self.reporter = settings, world, folder, reporter
         self.device = world.device
@@ -118,7 +138,9 @@ class TrainingLoop:
         self.average = MovingAverage(self.objective, decay=settings.ema) if settings.ema else None
         self.precision = choose_precision(settings.precision, self.device)
         self._scaler = torch.amp.GradScaler(self.device.kind, enabled=self.precision == "fp16")
-        self._schedule = Schedule(steps=settings.steps, warmup=settings.warmup, floor=settings.floor)
+        usual = Schedule(steps=settings.steps, warmup=settings.warmup, floor=settings.floor)
+        self._schedule: Rates = rates if rates is not None else usual
+        self._epochs = epochs
         self._finite = FiniteWatch(self._torch_device)
         self._good: tuple[Path | None, int] = (None, 0)
         self.seconds = 0.0
@@ -149,20 +171,11 @@ class TrainingLoop:
         watch = CollapseWatch(self.reporter)
         pace = Pace(settings.steps, start, self._samples)
         before, saved_at, saved_time = self.seconds, start, time.monotonic()
-        parts = settings.accumulate
-        feed = read_ahead(
-            lambda number: self._part(number // parts, number % parts),
-            start * parts,
-            settings.steps * parts,
-            workers=settings.workers,
-            ahead=1 if self._ahead else AHEAD,
-            one_core=self.device.kind == "cpu",
-        )
         done = start
         told = time.monotonic()
-        with contextlib.closing(cast(Any, feed)):
+        with contextlib.closing(cast(Any, self._fed(start))) as fed:
             try:
-                for step in range(start, settings.steps):
+                for step, feed in fed:
                     if self.world.any(self.reporter.token.cancelled):
                         raise Cancelled
                     rate = set_rate(self.optimiser, self._schedule.factor(step))
@@ -171,7 +184,8 @@ class TrainingLoop:
                     self._finite.see(step, found["loss"], *([norm] if self.precision != "fp16" else []))
                     last = done == settings.steps
                     look = last or done % settings.health_every == 0
-                    test = self._validate is not None and (last or done % settings.validate_every == 0)
+                    over = self._epochs is not None and done == self._epochs.end(step)
+                    test = self._validate is not None and (last or over or done % settings.validate_every == 0)
                     log_now = look or test or done % settings.log_every == 0 or step == start
                     now = time.monotonic()
                     if log_now or self.device.kind == "cpu" or now - told > _TELL_S:
@@ -200,6 +214,29 @@ class TrainingLoop:
                 if done > saved_at:
                     self._save(done)
                 raise
+
+    def _fed(self, start: int) -> Iterator[tuple[int, Iterator[Batch]]]:
+        """Every step from ``start`` on with the feed that its parts come from."""
+        parts, step = self.settings.accumulate, start
+        while step < self.settings.steps:
+            end = self.settings.steps
+            if self._epochs is not None:
+                end = min(end, self._epochs.end(step))
+                self._epochs.begin(step)
+                self.objective.train()
+                self._hold()
+            feed = read_ahead(
+                lambda number: self._part(number // parts, number % parts),
+                step * parts,
+                end * parts,
+                workers=self.settings.workers,
+                ahead=1 if self._ahead else AHEAD,
+                one_core=self.device.kind == "cpu",
+            )
+            with contextlib.closing(cast(Any, feed)):
+                for number in range(step, end):
+                    yield number, feed
+            step = end
 
     def _part(self, step: int, part: int) -> Batch:
         """What the feed's threads make: a part of a batch, on a processor its views at once. There both take cores

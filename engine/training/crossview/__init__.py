@@ -1,0 +1,1 @@
+"""Training of cross-view networks: from pairs, from some pairs, or from none."""

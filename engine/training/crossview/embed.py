@@ -1,0 +1,95 @@
+"""Embeddings of a whole set, each process a share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.models.crossview import CrossViewNetwork
+from engine.training.crossview.augment import normal
+from engine.training.crossview.images import FrameStore
+from engine.training.crossview.objective import middle
+from engine.training.distributed import World
+from engine.training.feed import read_ahead
+from engine.training.precision import autocast
+
+
+@torch.no_grad()
+def embed_grounds(
+    network: CrossViewNetwork,
+    store: FrameStore,
+    indices: Sequence[int],
+    world: World,
+    *,
+    batch: int,
+    workers: int,
+    precision: str = "fp32",
+    rolls: Sequence[int] | None = None,
+) -> Tensor:
+    """(n, dim) float32 on the processor, the same in every process: embeddings of panoramas, or of their middle where
+    the network takes a part. ``rolls``: columns that each is rolled by before."""
+    columns = network.ground_size[1]
+
+    def read(numbers: list[int]) -> Tensor:
+        stored = store.ground([indices[i] for i in numbers])
+        if rolls is not None:
+            turned = [image.roll(rolls[i], dims=2) for image, i in zip(stored, numbers, strict=True)]
+            stored = torch.stack(turned)
+        return middle(stored, columns)
+
+    return _embed(network.ground, read, len(indices), network, world, batch, workers, precision)
+
+
+@torch.no_grad()
+def embed_overheads(
+    network: CrossViewNetwork,
+    store: FrameStore,
+    indices: Sequence[int],
+    world: World,
+    *,
+    batch: int,
+    workers: int,
+    precision: str = "fp32",
+) -> Tensor:
+    """(m, dim) float32 on the processor, the same in every process: embeddings of tiles."""
+
+    def read(numbers: list[int]) -> Tensor:
+        return store.overhead([indices[i] for i in numbers])
+
+    return _embed(network.overhead, read, len(indices), network, world, batch, workers, precision)
+
+
+def _embed(
+    branch: Callable[[Tensor], Tensor],
+    read: Callable[[list[int]], Tensor],
+    count: int,
+    network: CrossViewNetwork,
+    world: World,
+    batch: int,
+    workers: int,
+    precision: str,
+) -> Tensor:
+    was_training = network.training
+    network.eval()
+    mine = -(-count // world.size)  # all do as many; the last ones of the later processes are done twice
+    own = [min(world.rank + k * world.size, count - 1) for k in range(mine)]
+    starts = range(0, mine, batch)
+    device = world.device.torch
+    table = torch.zeros(mine, network.dim)
+    feed = read_ahead(
+        lambda n: read(own[starts[n] : starts[n] + batch]),
+        0,
+        len(starts),
+        workers=workers,
+        one_core=world.device.kind == "cpu",
+    )
+    for start, stored in zip(starts, feed, strict=True):
+        images = stored.to(device, non_blocking=True)
+        with autocast(precision, world.device):
+            found = branch(normal(images[:, :3].float() / 255, images[:, 3:4] > 127))
+        table[start : start + len(found)] = found.float().cpu()
+    network.train(was_training)
+    every = world.stacked(table)  # (processes, mine, dim): item k of process r is number r + k · processes
+    return every.transpose(0, 1).reshape(-1, network.dim)[:count]

@@ -1,0 +1,181 @@
+"""What cross-view training minimises, stage by stage; the names in a batch tell which stage it is of.
+
+intra: ``ground``, ``overhead``: two variations of each image are the positives, in either encoder.
+cross: ``ground``, ``birds_eye``, ``style``: a panorama and its own restyled bird's-eye view through the overhead
+encoder.
+pairs (supervised, curriculum): ``ground``, ``overhead`` and who belongs to whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.crossview import CrossViewNetwork
+from engine.models.losses.assigned import Assignment, assigned_info_nce
+from engine.models.losses.gather import Gather
+from engine.training.crossview.augment import (
+    Variation,
+    erased,
+    flipped,
+    normal,
+    quarter_rolls,
+    rolled,
+    spun,
+    turned,
+    varied,
+)
+
+Batch = dict[str, Tensor]
+WHO = ("ground_id", "overhead_id", "labelled", "also")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``smoothing`` of intra and supervised, thrice that of cross, none with a ``dustbin``; ``columns`` of a panorama
+    that the network takes (a part where fewer than there are)."""
+
+    variation: Variation = field(default_factory=Variation)
+    smoothing: float = 0.1
+    cross_smoothing: float = 0.3
+    dustbin: bool = True
+    columns: int = 512
+
+
+class CrossViewObjective(nn.Module):
+    """The network, the restyler (frozen) and their losses."""
+
+    views_ahead = True
+
+    def __init__(
+        self, network: CrossViewNetwork, restyler: nn.Module, settings: Settings, *, gather: Gather | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.restyler = restyler.requires_grad_(False)
+        self._settings, self._gather = settings, gather
+
+    def views(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Variations of uint8 images (n, 4, rows, columns); ``unknown`` (n,) bool are panoramas without a heading."""
+        ground = _open(batch["ground"])
+        out = {name: batch[name] for name in (*WHO, "dustbin") if name in batch}
+        if "birds_eye" in batch:
+            seen, mask = _open(batch["birds_eye"])
+            style, _ = _open(batch["style"])
+            self.restyler.eval()
+            fake = self.restyler(seen, mask, style)
+            return out | self._together(ground, (fake, mask), batch["unknown"], generator, name="fake")
+        if "labelled" in batch:
+            overhead = _open(batch["overhead"])
+            return out | self._together(ground, overhead, batch["unknown"], generator, name="overhead")
+        for view in ("a", "b"):
+            images, mask = ground
+            turns = self._turns(batch["unknown"], images.shape[3], generator)
+            out[f"ground.{view}"] = self._seen(*_both(rolled, (images, mask), turns), generator, narrow=True)
+            out[f"overhead.{view}"] = self._seen(*_open(batch["overhead"]), generator)
+        return out
+
+    def forward(self, views: Batch) -> Batch:
+        network, temperature = self.network, self.network.scale()
+        out: Batch = {"metric/temperature": temperature.detach()}
+        if "ground.b" in views:
+            losses = []
+            for branch in ("ground", "overhead"):
+                embed = network.ground if branch == "ground" else network.overhead
+                a, b = embed(views[f"{branch}.a"]), embed(views[f"{branch}.b"])
+                who = Assignment.of_pairs(views[f"{branch}_id"], views[f"{branch}_id"])
+                losses.append(self._loss(a, b, who, temperature, self._settings.smoothing))
+                out |= {f"metric/loss_{branch}": losses[-1].detach(), f"embedding/{branch}": a}
+                out[f"metric/top1_{branch}"] = found_first(a, b, who)
+            return {**out, "loss": torch.stack(losses).mean()}
+        a = network.ground(views["ground.a"])
+        if "fake" in views:
+            b = network.overhead(views["fake"])
+            who = Assignment.of_pairs(views["ground_id"], views["ground_id"])
+            loss = self._loss(a, b, who, temperature, self._settings.cross_smoothing)
+        else:
+            b = network.overhead(views["overhead"])
+            who = Assignment(*(views[name] for name in WHO))
+            dustbin = self._settings.dustbin and "dustbin" in views
+            smoothing = 0.0 if "dustbin" in views else self._settings.smoothing
+            loss = self._loss(a, b, who, temperature, smoothing, dustbin=dustbin)
+            out["metric/labelled"] = who.labelled.float().mean()
+        out |= {"metric/top1": found_first(a, b, who), "embedding/ground": a, "embedding/overhead": b}
+        return {**out, "loss": loss}
+
+    def after_step(self, step: int, total: int) -> None:
+        """Bound the temperature."""
+        self.network.scale.clamp_()
+
+    def _loss(
+        self, a: Tensor, b: Tensor, who: Assignment, temperature: Tensor, smoothing: float, *, dustbin: bool = False
+    ) -> Tensor:
+        return assigned_info_nce(
+            a, b, who, temperature=temperature, smoothing=smoothing, dustbin=dustbin, group=self._gather
+        )
+
+    def _together(
+        self,
+        ground: tuple[Tensor, Tensor],
+        above: tuple[Tensor, Tensor],
+        unknown: Tensor,
+        generator: torch.Generator,
+        *,
+        name: str,
+    ) -> Batch:
+        """A panorama and a square seen from above, mirrored and turned alike, then each varied by itself."""
+        n, width = len(ground[0]), ground[0].shape[3]
+        mirror = torch.rand(n, generator=generator, device=generator.device) < 0.5
+        quarters = torch.randint(4, (n,), generator=generator, device=generator.device)
+        ground, above = _both(flipped, ground, mirror), _both(flipped, above, mirror)
+        above = _both(turned, above, quarters)
+        if name == "fake" and bool(unknown.any()):
+            # Without a heading a bird's-eye view may look any way, not only along the panorama's middle.
+            degrees = torch.rand(n, generator=generator, device=generator.device) * 360 * unknown
+            spun_mask = spun(above[1].float(), degrees) > 0.5
+            above = (spun(above[0], degrees) * spun_mask, spun_mask)
+        ground = _both(rolled, ground, quarter_rolls(quarters, width) + self._turns(unknown, width, generator))
+        return {"ground.a": self._seen(*ground, generator, narrow=True), name: self._seen(*above, generator)}
+
+    def _turns(self, unknown: Tensor, width: int, generator: torch.Generator) -> Tensor:
+        """Columns to roll by: any number where the heading is not known or a part is drawn, else none."""
+        drawn = torch.randint(width, (len(unknown),), generator=generator, device=generator.device)
+        return drawn * (unknown if self._settings.columns == width else torch.ones_like(unknown))
+
+    def _seen(self, images: Tensor, mask: Tensor, generator: torch.Generator, *, narrow: bool = False) -> Tensor:
+        how = self._settings.variation
+        if narrow:
+            images, mask = (middle(x, self._settings.columns) for x in (images, mask))
+        shown = erased(mask, how.erase, generator) if how.erase else mask
+        return normal(varied(images, how, generator), shown)
+
+
+def middle(panoramas: Tensor, columns: int) -> Tensor:
+    """The middle ``columns`` of (N, C, H, W)."""
+    start = (panoramas.shape[3] - columns) // 2
+    return panoramas[..., start : start + columns]
+
+
+@torch.no_grad()
+def found_first(a: Tensor, b: Tensor, who: Assignment) -> Tensor:
+    """Share of the labelled rows of ``a`` whose partner is nearest among the negatives of this process; ties count
+    against. 0 without any."""
+    scores = a.float() @ b.float().T
+    own = scores.diagonal()[:, None]
+    rivals = (scores >= own) & ~who.silent()
+    alone = (rivals.sum(1) - 1) == 0
+    return (alone & who.labelled).float().sum() / who.labelled.sum().clamp(min=1)
+
+
+def _open(stored: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, 3, rows, columns) of 0…1 and (n, 1, rows, columns) bool of uint8 (n, 4, rows, columns)."""
+    return stored[:, :3].float() / 255, stored[:, 3:4] > 127
+
+
+def _both(
+    move: Callable[[Tensor, Tensor], Tensor], images: tuple[Tensor, Tensor], how: Tensor
+) -> tuple[Tensor, Tensor]:
+    return move(images[0], how), move(images[1], how)

@@ -1,0 +1,85 @@
+"""The pairs of an epoch of the curriculum: pseudo-labels, true pairs, and what is nobody's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.errors import ModelError
+from engine.training.crossview.matching import TIE, Nearest
+
+
+@dataclass(frozen=True)
+class Labels:
+    """``tile`` (N,) of each training panorama, −1 for none; ``candidate`` (N,) the tile that an unlabelled panorama and
+    it choose each other, too little clear of the rest to be trained on, −1 for none; ``free`` the tiles that nothing
+    claims, so that they may be negatives of all; ``threshold`` that was asked for, lowered where too few passed."""
+
+    tile: Tensor
+    candidate: Tensor
+    free: Tensor
+    threshold: float
+
+    @property
+    def pairs(self) -> Tensor:
+        """(n, 2) panorama and tile."""
+        rows = (self.tile >= 0).nonzero()[:, 0]
+        return torch.stack([rows, self.tile[rows]], dim=1)
+
+
+def pseudo_labels(
+    near: Nearest,
+    *,
+    threshold: float,
+    known: dict[int, int],
+    semi: dict[int, tuple[int, ...]],
+    least: int,
+    mutual: bool = True,
+    gap: str = "both",
+) -> Labels:
+    """:class:`Labels` of N panoramas and M tiles.
+
+    ``known``: panorama → true tile, where a label may be used; ``semi``: its further tiles. They stand whatever the
+    network thinks, and no other panorama gets their tile. Where fewer than ``least`` pseudo-labels pass, the gap asked
+    for is lowered until as many do (mutual ones alone where ``mutual``). Raises ModelError when nothing at all is left
+    to learn from.
+    """
+    taken = {tile: panorama for panorama, tile in known.items()}
+    open_rows = torch.tensor([i not in known for i in range(len(near.tile))])
+    not_taken = torch.tensor([int(t) not in taken for t in near.tile])
+    may = open_rows & not_taken
+
+    def passing(at: float) -> Tensor:
+        return torch.where(may, near.labels(at, mutual=mutual, gap=gap), -1)
+
+    tile = passing(threshold)
+    wanted = min(least, int((passing(0.0) >= 0).sum()))
+    if gap != "none" and int((tile >= 0).sum()) < wanted:
+        sure = near.gap if gap == "row" else torch.minimum(near.gap, near.back_gap[near.tile])
+        passed = sure[passing(0.0) >= 0].sort(descending=True).values
+        threshold = max(0.0, min(threshold, float(passed[wanted - 1])))
+        tile = passing(threshold)
+    for panorama, true in known.items():
+        tile[panorama] = true
+    if not bool((tile >= 0).any()):
+        raise ModelError(
+            "No panorama and tile choose each other, so the curriculum has nothing to learn from.",
+            remedy="Train the stages before it longer, or give some labels.",
+        )
+    candidate = torch.where(near.mutual() & open_rows & (tile < 0), near.tile, -1)
+    claimed = torch.zeros(len(near.panorama), dtype=torch.bool)
+    claimed[tile[tile >= 0]] = True
+    claimed[candidate[candidate >= 0]] = True
+    for more in semi.values():
+        claimed[list(more)] = True
+    return Labels(tile, candidate, (~claimed).nonzero()[:, 0], threshold)
+
+
+def consistent(full: Nearest, halves: tuple[Nearest, Nearest]) -> Tensor:
+    """(N,) the tile that a panorama and it choose each other and that either half of the embedding finds too, −1 for
+    none."""
+    same = (halves[0].tile == full.tile) & (halves[1].tile == full.tile)
+    clear = (halves[0].gap > TIE) & (halves[1].gap > TIE)
+    return torch.where(full.mutual() & same & clear, full.tile, -1)

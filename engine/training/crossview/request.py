@@ -1,0 +1,156 @@
+"""What a cross-view training is made from."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from engine.models.names import PhotoEncoderName
+from engine.training.requests import KeptRequest, Positive, Share
+
+StageName = Literal["intra", "cross", "curriculum", "supervised"]
+STAGES: tuple[StageName, ...] = ("intra", "cross", "curriculum", "supervised")
+Restyle = Literal["none", "colour", "texture", "cyclegan"]
+Count = Annotated[int, Field(ge=1)]
+
+
+class CrossViewTrainRequest(KeptRequest):
+    """Parameters of ``engine crossview train``."""
+
+    data: tuple[str, ...] = Field(
+        (),
+        description="Pairs, or panoramas and tiles: KIND:PATH[@SPLIT] of pairs-csv, cvusa, cvact or vigor, or a folder "
+        "with a pairs.csv; may be repeated.",
+    )
+    labels: Share = Field(
+        0.0, description="Share of the true pairs that is used: 0 none (unsupervised), 1 all (supervised)."
+    )
+    stages: str | None = Field(
+        None,
+        description="Stages in order, of intra, cross, curriculum and supervised; default: the first three, with all "
+        "labels supervised alone.",
+    )
+    encoder: PhotoEncoderName = Field("convnext_tiny", description="Encoder of either view; their weights are apart.")
+    width: float = Field(1.0, gt=0, le=4, description="Factor of the encoders' channel counts.")
+    depth: float = Field(1.0, gt=0, le=4, description="Factor of a ConvNeXt's numbers of blocks.")
+    encoder_stages: int = Field(4, ge=2, le=4, description="Stages of the encoders: 3 leaves out the coarsest.")
+    maps: int = Field(8, ge=1, le=64, description="Weight maps of the heads.")
+    start: str | None = Field(
+        None,
+        description="Weights to start from: published ConvNeXt or ResNet weights (.safetensors, .pth), an encoder "
+        "bundle of three bands, or a cross-view model.",
+    )
+    ground_size: str = Field("128x512", description="Rows x columns of the ground images.")
+    overhead_size: int = Field(256, ge=32, le=1024, description="Side of the overhead images, in pixels.")
+    hfov: float = Field(360.0, gt=0, le=360, description="Field of view in azimuth; below 360 a part is drawn.")
+    vfov: float | None = Field(
+        None, gt=0, le=180, description="Field of view in pitch; default: the least of the data."
+    )
+    heading: Literal["known", "unknown"] = Field(
+        "known", description="unknown: panoramas are turned at random in training, and no heading is used."
+    )
+    extent: Positive | None = Field(
+        None, description="Metres from edge to edge of an overhead image; default: by the data."
+    )
+    camera_height: Positive = Field(2.5, description="Height of the cameras above the ground, in metres.")
+    restyle: Restyle = Field(
+        "texture",
+        description="How bird's-eye views are made to look like tiles: not at all, by colours, by texture and colours, "
+        "or by a CycleGAN that is trained first.",
+    )
+    gan_epochs: Positive = Field(20.0, description="Passes of the CycleGAN over the panoramas.")
+    gan_batch: Count = Field(4, description="Images a step and process of the CycleGAN.")
+    gan_blocks: Count = Field(9, description="Residual blocks of its generators.")
+    gan_width: float = Field(1.0, gt=0, le=4, description="Factor of its channels.")
+    intra_epochs: Positive = Field(12.0, description="Passes of the stage intra.")
+    cross_epochs: Positive = Field(16.0, description="Passes of the stage cross.")
+    epochs: Positive | None = Field(None, description="Passes of the stages curriculum and supervised; default: 40.")
+    steps: int | None = Field(
+        None, ge=1, description="Steps of all stages together, shared out as their passes are; default: by the passes."
+    )
+    gap: float = Field(0.05, ge=0, le=2, description="Gap of similarity asked of a pseudo-label in the first epoch.")
+    gap_of: Literal["both", "row", "none"] = Field(
+        "both", description="Who must have the gap: panorama and tile, the panorama alone, or none."
+    )
+    mutual: bool = Field(True, description="Pseudo-labels must choose each other.")
+    curriculum: bool = Field(True, description="The gap falls along a cosine; without, it stands.")
+    dustbin: bool = Field(True, description="Panoramas and tiles without a label are pushed from all others.")
+    labelled_share: float = Field(
+        0.5, gt=0, le=1, description="Least share of a batch of the curriculum that has labels, where there are enough."
+    )
+    mine_after: int = Field(1, ge=0, description="Epochs before hard negatives are looked for.")
+    neighbours: int = Field(64, ge=0, description="Neighbours that a pair brings into a batch; 0: none are looked for.")
+    validation_share: float = Field(
+        0.1, ge=0, le=0.5, description="Share of the panoramas held out, without labels, to choose the checkpoint by."
+    )
+    choose: Literal["auto", "label-free", "last"] = Field(
+        "auto",
+        description="Which weights are kept: those with most agreement on what was held out, no label used, or the "
+        "last; auto: the last with all labels, else label-free.",
+    )
+    temperature: Positive = Field(0.07, description="Temperature of the contrast at the start; it is learned.")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of intra and supervised; thrice in cross.")
+    colour: Share = Field(0.3, description="Largest change of brightness, contrast and saturation.")
+    batch: int = Field(64, ge=2, description="Pairs a step and process.")
+    lr: Positive = Field(1e-3, description="Largest learning rate of each stage; 1e-4 for published weights.")
+    warmup: Share = Field(0.1, description="Share of each stage over which the rate climbs.")
+    weight_decay: float = Field(0.03, ge=0, description="Weight decay.")
+    clip: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: no bound.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Number type of forward passes; auto: bf16 or fp16 on CUDA, else fp32."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of weights, order, augmentation and what is held out.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    workers: int = Field(2, ge=0, le=64, description="Threads that read images ahead.")
+    cache_gb: float = Field(4.0, ge=0, description="Memory for images that were read, in GB a process.")
+    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints; one is due every 10 minutes too.")
+    log_every: int = Field(10, ge=1, description="Steps between lines of metrics.jsonl.")
+    tensorboard: bool = Field(False, description="Write TensorBoard files too; needs the extra tensorboard.")
+    test: tuple[str, ...] = Field((), description="Pairs, KIND:PATH[@SPLIT], that the figures of the card are of.")
+
+    @field_validator("test", mode="before")
+    @classmethod
+    def _one_or_more_tests(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("ground_size")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+x\d+", value):
+            raise ValueError("expected ROWSxCOLUMNS, for example 128x512")
+        return value
+
+    @field_validator("stages")
+    @classmethod
+    def _known_stages(cls, value: str | None) -> str | None:
+        names = [] if value is None else [part.strip() for part in value.split(",")]
+        if any(name not in STAGES for name in names) or len(set(names)) != len(names):
+            raise ValueError(f"expected some of {', '.join(STAGES)}, each once")
+        return value
+
+    @model_validator(mode="after")
+    def _labels_for_stages(self) -> CrossViewTrainRequest:
+        if "supervised" in self.stage_names and self.labels == 0:
+            raise ValueError("the stage supervised needs labels above 0")
+        return self
+
+    @property
+    def stage_names(self) -> tuple[StageName, ...]:
+        """The stages in order."""
+        if self.stages is None:
+            return ("supervised",) if self.labels == 1 else ("intra", "cross", "curriculum")
+        chosen = [part.strip() for part in self.stages.split(",")]
+        return tuple(name for part in chosen for name in STAGES if name == part)
+
+    @property
+    def ground_pixels(self) -> tuple[int, int]:
+        """(rows, columns) of what the ground branch takes."""
+        rows, _, columns = self.ground_size.partition("x")
+        return int(rows), int(columns)
+
+    @property
+    def by_agreement(self) -> bool:
+        """The checkpoint is chosen without labels."""
+        return self.choose == "label-free" or (self.choose == "auto" and self.labels < 1)

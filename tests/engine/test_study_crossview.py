@@ -1,0 +1,44 @@
+"""The cross-view study: cells are kept and gone on with, the tables say what the ranks say."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from engine.training.run_folder import RESULT
+from tests.engine.test_study_scripts import script
+
+
+def test_tables_are_of_the_ranks_and_finished_cells_are_kept(tmp_path, monkeypatch, capsys):
+    study = script("study_crossview")
+    trained: list[tuple[str, int]] = []
+
+    def instead(request, reporter, *, brief):
+        """What a training leaves: with labels all panoramas are found, without every other one."""
+        trained.append((request.out, request.seed))
+        out = study.Path(request.out)
+        out.mkdir(parents=True, exist_ok=True)
+        ranks = {f"p{i}": 1 if request.labels == 1 or i % 2 == 0 else 3 for i in range(20)}
+        (out / study.RANKS).write_text(json.dumps({"city": ranks}))
+        (out / RESULT).write_text("{}")
+        return {}
+
+    monkeypatch.setattr(study, "run", instead)
+    given = [str(tmp_path), "--data", "a", "--test", "b", "--grid", "labels", "--seeds", "0,1", "--steps", "9"]
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--set", "width=0.5"])
+    study.main()
+    assert len(trained) == 2 * len(study.GRIDS["labels"])
+    study.main()
+    assert len(trained) == 2 * len(study.GRIDS["labels"]), "finished cells are kept"
+    told = json.loads((tmp_path / "study.json").read_text())["labels"]
+    assert told[study.BASE]["r@1"]["value"] == 0.5 and told[study.BASE]["difference"] is None
+    assert told["all labels, supervised"]["difference"]["value"] == pytest.approx(0.5)
+    assert told["1 % of the labels"]["difference"]["value"] == 0
+    assert told[study.BASE]["by_seed"] == [0.5, 0.5]
+    shown = capsys.readouterr().out
+    assert "| 10 % of the labels | 2 | 0.500 (" in shown
+    monkeypatch.setattr(sys, "argv", ["study_crossview", str(tmp_path), "--data", "a", "--test", "b", "--grid", "x"])
+    with pytest.raises(SystemExit, match="no grid x"):
+        study.main()
