@@ -275,8 +275,8 @@ def save_encoders(
 
 
 def _pixel_sizes(data: PairDataset) -> list[float]:
-    """Finest and coarsest pixels in metres that encoders are for: an octave beyond those of the data on both sides (they
-    are where training starts, not maps); the 10 m of Sentinel where no sample tells its own."""
+    """Finest and coarsest pixels in metres that encoders are for: an octave beyond those of the data on both sides
+    (they are where training starts, not maps); the 10 m of Sentinel where no sample tells its own."""
     told = [one.gsd_m for one in data.samples if one.gsd_m is not None] or [10.0]
     return [round(min(told) / 2, 3), round(max(told) * 2, 3)]
 

@@ -84,9 +84,9 @@ def test_the_slider_changes_the_map_at_once_and_back(answer):
 
 
 def test_the_window_is_never_blocked(answer):
-    # Locks held by threads that wait for a processor still count on a busy machine: the best of three runs tells.
-    assert min(answer["gaps_ms"]) < 100, (answer["gaps_ms"], answer["gaps"])
     assert max(answer["busy_ms"]) < 100, "what the window's thread itself computes, in every run"
+    # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
+    assert min(answer["gaps_ms"]) < 100, (answer["gaps_ms"], answer["gaps"])
 
 
 def test_cancel_answers_within_two_seconds_and_leaves_nothing(answer):

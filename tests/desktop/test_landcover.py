@@ -97,9 +97,9 @@ def test_nothing_is_cut_off_in_a_narrow_dock(answer):
 
 def test_the_window_is_not_blocked(answer):
     assert {name: gap for name, gap in answer["gaps_ms"].items() if gap >= 100} == {}
-    # Locks held by threads that wait for a processor still count on a busy machine: the better of two runs tells.
-    assert min(answer["runs_gaps_ms"]) < 100, (answer["runs_gaps_ms"], answer["gaps"])
     assert max(answer["busy_ms"]) < 100, "what the window's thread itself computes, in every run"
+    # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
+    assert min(answer["runs_gaps_ms"]) < 100, (answer["runs_gaps_ms"], answer["gaps"])
 
 
 def test_labelling_is_blind_and_leaves_the_map_as_it_was(answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -20,9 +21,16 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """The file's syntax tree; six tests look at each file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports_of(path: Path) -> list[tuple[int, str]]:
     """(line, module) of every import in the file, those inside functions too; ``from a import b`` gives ``a.b`` too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     package = path.relative_to(ROOT).parts[:-1]
     found = []
     for node in ast.walk(tree):
@@ -108,7 +116,7 @@ STANDARD = __import__("sys").stdlib_module_names
 
 @pytest.mark.parametrize("path", PLUGIN_FILES, ids=[str(p.relative_to(ROOT)) for p in PLUGIN_FILES])
 def test_the_plugin_imports_qgis_the_standard_library_and_numpy_alone(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
@@ -137,8 +145,7 @@ SHIPPED = [*ENGINE_FILES, *PLUGIN_FILES]
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[str(p.relative_to(ROOT)) for p in SHIPPED])
 def test_nothing_forbidden_ships(path):
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    text, tree = path.read_text(encoding="utf-8"), tree_of(path)
     faults = []
     for _, imported in imports_of(path):
         if imported.partition(".")[0] in FORBIDDEN_MODULES:
@@ -175,12 +182,12 @@ def test_modules_are_small_and_say_what_they_are(path):
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 420, "split it: one noun a module"
     if text.strip():
-        assert ast.get_docstring(ast.parse(text)), "has no docstring"
+        assert ast.get_docstring(tree_of(path)), "has no docstring"
 
 
 @pytest.mark.parametrize("path", ENGINE_FILES, ids=[str(p.relative_to(ROOT)) for p in ENGINE_FILES])
 def test_public_functions_have_docstrings(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     for node in tree.body:
         inside = node.body if isinstance(node, ast.ClassDef) else []
         for item in [node, *inside]:
@@ -218,7 +225,7 @@ def mutable_globals(tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[str(p.relative_to(ROOT)) for p in SHIPPED])
 def test_no_module_keeps_state(path):
-    assert mutable_globals(ast.parse(path.read_text(encoding="utf-8"))) == []
+    assert mutable_globals(tree_of(path)) == []
 
 
 def test_the_rules_themselves_find_what_they_forbid():

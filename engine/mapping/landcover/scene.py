@@ -29,8 +29,8 @@ STAND_INS = {"B08": "B8A"}
 over 19 real images that have both (2.2 million pixels) it is brighter by 0.024 (median; 0.039 root mean square), 1.10
 times as bright (1.01 to 1.18 from image to image), most where there are plants."""
 STAND_IN_NOTE = (
-    "There is no {band}: {other} is read in its place. It is the narrower near infrared (865 instead of 833 nm), brighter "
-    "by 0.02 of reflectance as a rule, so expect a little less accuracy."
+    "There is no {band}: {other} is read in its place. It is the narrower near infrared (865 instead of 833 nm), "
+    "brighter by 0.02 of reflectance as a rule, so expect a little less accuracy."
 )
 
 
@@ -58,7 +58,9 @@ class LandcoverScene:
         for light in images.light:
             view = laid_on(light.raster, whole, "bilinear")
             self._light |= dict.fromkeys(light.bands, (light, view))
-        self.stand_ins = {band: other for band, other in STAND_INS.items() if band not in self._light and other in self._light}
+        self.stand_ins = {
+            band: other for band, other in STAND_INS.items() if band not in self._light and other in self._light
+        }
         self._light |= {band: self._light[other] for band, other in self.stand_ins.items()}
         self._radar = [(file, laid_on(file.raster, whole, "bilinear")) for file in images.radar]
         self._scl = laid_on(images.scl, whole, "nearest") if images.scl is not None else None
