@@ -58,7 +58,7 @@ RECIPE: dict[str, Any] = {
     "gsd": 30.0,
     "crop": 96,
     "batch": 8,
-    "steps": 1600,
+    "steps": 1000,
     "width": 0.25,
     "lr": 3e-3,
     "weight_decay": 1e-2,
