@@ -9,7 +9,7 @@ from engine.simulate.city.request import SimulateCityRequest
 
 LAYOUT = Layout(
     job="simulate-city",
-    help="Make a simulated city: panoramas from its streets with exact position and heading, and its picture from above.",
+    help="Make a simulated city: panoramas with exact position and heading, and its picture from above.",
     metavars={"out": "OUT", "seed": "N", "size": "M", "panoramas": "N", "pano_size": "WxH", "vfov": "DEG"}
     | {
         "camera_height": "M",

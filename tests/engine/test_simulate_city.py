@@ -78,7 +78,7 @@ def agreement(one: np.ndarray, other: np.ndarray, mask: np.ndarray) -> float:
 
 @pytest.mark.parametrize("held", [(0, 0, 0), (131.5, 0, 0), (250.25, 5, -8)])
 def test_a_mark_on_the_ground_lies_where_the_panorama_shows_it(city, held):
-    """The bird's-eye view of a panorama fits the overhead image best unmoved (within a pixel) and unturned (within 1°)."""
+    """The bird's-eye view of a panorama fits the overhead image best where it is (within a pixel, within 1°)."""
     heading, pitch, roll = held
     side, gsd = 64, 0.2
     half = side * gsd / 2
@@ -129,7 +129,7 @@ def test_a_strip_is_the_middle_of_the_sphere_and_a_photo_looks_where_it_is_told(
     sphere = city.panorama(view.x_m, view.y_m, 40.0, height=64, width=128).astype(int)
     strip = city.panorama(view.x_m, view.y_m, 40.0, height=32, width=128, vfov_deg=90).astype(int)
     assert (np.abs(sphere[:, 16:48] - strip).max(axis=0) > 2).mean() < 0.01
-    size = dict(height=31, width=31, hfov_deg=30, samples=3)
+    size = {"height": 31, "width": 31, "hfov_deg": 30, "samples": 3}
     photo = city.perspective(view.x_m, view.y_m, view.street_deg, camera_height_m=2.5, **size)
     narrow = city.panorama(view.x_m, view.y_m, view.street_deg, vfov_deg=30, **size)
     # The same within 8° of the middle, but for the size of a pixel.
@@ -165,9 +165,9 @@ def test_a_house_shades_the_ground_behind_it_and_no_other(city):
     house = max(city.contents.buildings, key=lambda b: b.height)
     sun = scene.day.to_sun
     up = np.array([[house.x, house.y, house.height + house.rise + 15]], np.float32)
-    assert not scene.tracer.shadowed(up, sun)[0]
+    assert scene.tracer.blocker(up, sun)[0] == -1
     behind = np.array([[house.x, house.y, house.height / 2]], np.float32) - sun * (house.height / 2 / sun[2])
-    assert scene.tracer.shadowed(behind + np.array([0, 0, 0.01], np.float32), sun)[0]
+    assert scene.tracer.blocker(behind + np.array([0, 0, 0.01], np.float32), sun)[0] >= 0
 
 
 def test_viewpoints_stand_on_streets_inside_the_city_and_apart(city):
@@ -198,9 +198,12 @@ def test_every_character_makes_a_city_with_streets_and_colour(character):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("city") / "cité 1"
-    request = dict(out=str(out), seed=6, size=90, panoramas=5, offset=6, tile_size=64, pano_size="96x24", vfov=65.45)
+    request = {"out": str(out), "seed": 6, "size": 90, "panoramas": 5, "offset": 6, "tile_size": 64, "vfov": 65.45}
     job = find_job("simulate-city")
-    job.run(job.parse({**request, "samples": 1, "image_format": "png", "character": "town"}), Reporter())
+    job.run(
+        job.parse({**request, "pano_size": "96x24", "samples": 1, "image_format": "png", "character": "town"}),
+        Reporter(),
+    )
     return out
 
 

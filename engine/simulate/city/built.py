@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def _fronts(block: Any, shortest: float) -> Iterator[tuple[Any, Any, float]]:
     if ring.is_empty or ring.geom_type != "Polygon":
         return
     corners = np.asarray(shapely.geometry.polygon.orient(ring).exterior.coords)
-    for a, b in zip(corners[:-1], corners[1:], strict=True):
+    for a, b in pairwise(corners):
         length = float(np.hypot(*(b - a)))
         if length >= shortest:
             yield a, (b - a) / length, length
@@ -137,8 +138,8 @@ def _garden_tree(rng: Dice, x: float, y: float) -> Tree:
     species = str(
         rng.choice(["round", "oval", "conifer", "bush", "pine", "poplar"], p=[0.36, 0.18, 0.12, 0.2, 0.1, 0.04])
     )
-    height = float(rng.uniform(1.2, 3.0) if species == "bush" else rng.uniform(4, 13))
-    slim = {"round": 0.32, "oval": 0.24, "poplar": 0.12, "conifer": 0.2, "pine": 0.26, "bush": 0.6}[species]
+    height = float(rng.uniform(1.2, 3.0) if species == "bush" else rng.uniform(5, 16))
+    slim = {"round": 0.35, "oval": 0.27, "poplar": 0.12, "conifer": 0.2, "pine": 0.26, "bush": 0.6}[species]
     return Tree(float(x), float(y), species, height, height * slim * float(rng.uniform(0.8, 1.25)))
 
 

@@ -1,7 +1,7 @@
 """Rays of cameras: equirectangular spheres and strips, perspective pictures, and the overhead view.
 
-World: x east, y north, z up. A camera that looks north has its right east. Heading is clockwise from north, pitch positive
-up, roll positive when the camera's right side goes down. Pixel centres lie at half numbers.
+World: x east, y north, z up. A camera that looks north has its right east. Heading is clockwise from north, pitch
+positive up, roll positive when the camera's right side goes down. Pixel centres lie at half numbers.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from engine.simulate.city.scene import DayScene
 from engine.simulate.city.streets import Street, network_of
 
 Picture = NDArray[np.uint8]
+_ABOVE_M = 300.0
 When = Literal["ground", "air"]
 
 
@@ -76,7 +77,7 @@ class SimulatedCity:
     # --- from above -------------------------------------------------------------------------------------------------
 
     def grid(self, gsd_m: float = 0.25) -> Grid:
-        """The overhead grid of the whole city: UTM zone 33 north, on its central meridian, so that grid north is north."""
+        """The overhead grid of the whole city: UTM zone 33 north, on its central meridian: grid north is north."""
         side = round(self.size_m / gsd_m)
         west, north = 500_000.0 - self.size_m / 2, self._northing + self.size_m
         return Grid(side, side, Affine(gsd_m, 0, west, 0, -gsd_m, north), CRS.from_epsg(32633))
@@ -87,7 +88,9 @@ class SimulatedCity:
         return round(self.days["ground"].latitude * 110_900 / 100) * 100.0 + 1000.0 * (self.seed % 97)
 
     def overhead(self, window: Window | None = None, *, gsd_m: float = 0.25, samples: int = 1) -> Picture:
-        """A window of the overhead picture of :meth:`grid` (None: all of it), north up, orthographic.
+        """A window of the overhead picture of :meth:`grid` (None: all of it), north up, ground at its exact place.
+
+        On the day "air" what stands on the ground leans a little, as in real aerial pictures, unless ``same_day``.
 
         Windows may reach over the city's edge. ``samples`` rays along each side of a pixel. Equal to the crop of any
         larger window.
@@ -115,8 +118,11 @@ class SimulatedCity:
             x = corner[0] + ((col + np.arange(width))[:, None] + steps).ravel() * gsd_m
             y = corner[1] - ((row + first + np.arange(count))[:, None] + steps).ravel() * gsd_m
             xx, yy = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-            origins = np.stack([xx, yy, np.full_like(xx, 300.0)], axis=-1).reshape(-1, 3)
-            down = np.broadcast_to(np.array([0, 0, -1], np.float32), origins.shape)
+            # Rays are aimed at places on the ground, so that those lie where they are whatever the lean.
+            east, north = (np.float32(_ABOVE_M * tilt) for tilt in scene.day.lean)
+            origins = np.stack([xx - east, yy - north, np.full_like(xx, _ABOVE_M)], axis=-1).reshape(-1, 3)
+            aim = np.array([east, north, -_ABOVE_M], np.float32)
+            down = np.broadcast_to(aim / np.linalg.norm(aim), origins.shape)
             light = scene.light(origins, down, 0.0, gsd_m / samples)
             if samples > 1:
                 light = light.reshape(count, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
@@ -143,8 +149,9 @@ class SimulatedCity:
     ) -> Picture:
         """An equirectangular picture whose middle column looks to ``heading_deg`` (clockwise from north).
 
-        Column c looks to heading + ((c + 0.5) / width - 0.5) · hfov, row r to pitch_center + (0.5 - (r + 0.5) / height) · vfov,
-        before the camera's own ``pitch_deg`` (up) and ``roll_deg`` (right side down).
+        Column c looks to heading + ((c + 0.5) / width - 0.5) · hfov, row r to
+        pitch_center + (0.5 - (r + 0.5) / height) · vfov, before the camera's own ``pitch_deg`` (up) and ``roll_deg``
+        (right side down).
         """
         rays = equirectangular(height * samples, width * samples, hfov_deg, vfov_deg, pitch_center_deg)
         spread = float(np.radians(hfov_deg / (width * samples)))
@@ -195,10 +202,10 @@ class SimulatedCity:
         return np.ascontiguousarray(develop(light, day.gain, day.camera).reshape(height, width, 3).transpose(2, 0, 1))
 
     def viewpoints(self, count: int, *, seed: int = 0, spacing_m: float = 6.0) -> list[Viewpoint]:
-        """Up to ``count`` places on the streets inside the city, in random order, ``spacing_m`` apart where there is room.
+        """Up to ``count`` places on the streets inside the city, in random order.
 
-        Each lies in a lane of a street, clear of cars by 3.5 m. Where the streets are full the spacing is halved, down to
-        an eighth; then there are fewer than ``count``.
+        They lie in lanes, about ``spacing_m`` apart and clear of cars by 3.5 m. Where streets are full the spacing is
+        halved, down to an eighth; then there are fewer than ``count``.
         """
         rng = dice(self.seed, "viewpoints", seed)
         cars = cKDTree(self.scene("ground").cars[:, :2]) if len(self.scene("ground").cars) else None

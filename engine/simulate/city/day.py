@@ -25,10 +25,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class Day:
-    """``name`` tells the days of a city apart. ``day_of_year`` 1..365; angles in degrees, azimuth clockwise from north.
+    """``name`` tells the days of a city apart. ``day_of_year`` 1..365; angles in degrees, azimuth from north by east.
 
-    ``autumn``, ``winter``, ``spring`` are how far it is that season, ``overcast`` the share of sunlight that clouds take,
-    ``clouds`` the cover of broken cloud, all 0..1; ``haze_m`` the distance in which contrast falls to 37 %.
+    ``autumn``, ``winter``, ``spring`` are how far it is that season, ``overcast`` the share of sunlight that clouds
+    take, ``clouds`` the cover of broken cloud, all 0..1; ``haze_m`` the distance in which contrast falls to 37 %.
+    ``lean`` is how far an aerial picture shifts what stands on the ground, east and north, in metres for a metre of
+    height.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Day:
     clouds: float
     haze_m: float
     camera: Camera
+    lean: tuple[float, float] = (0.0, 0.0)
 
     @property
     def to_sun(self) -> Vector:
@@ -82,7 +85,9 @@ def days_of(seed: int, same_day: bool) -> tuple[Day, Day]:
     ground = _day(rng, "ground", latitude, 14.0, cloudy=True)
     if same_day:
         return ground, ground
-    return ground, _day(rng, "air", latitude, 26.0, cloudy=False)
+    air = _day(rng, "air", latitude, 26.0, cloudy=False)
+    tilt, turn = float(rng.uniform(0, 0.11)), float(rng.uniform(0, 2 * math.pi))
+    return ground, replace(air, lean=(tilt * math.cos(turn), tilt * math.sin(turn)))
 
 
 def _day(rng: Dice, name: str, latitude: float, lowest: float, *, cloudy: bool) -> Day:

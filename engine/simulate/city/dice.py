@@ -1,4 +1,4 @@
-"""Random numbers of a city: one generator a stream, so that a change in one part of the city leaves the others alone."""
+"""Random numbers of a city: one generator a stream, so that a change in one part leaves the others alone."""
 
 from __future__ import annotations
 

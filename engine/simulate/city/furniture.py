@@ -108,7 +108,7 @@ def build_posts(posts: list[Post], builder: MeshBuilder) -> None:
             high = np.concatenate([line, z[:, None] + thick], axis=1)
             wires.append(np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1))
     if wires:
-        builder.add(quads(np.concatenate(wires)), (0.03, 0.03, 0.03), Kind.PLAIN)
+        builder.add(quads(np.concatenate(wires)), (0.03, 0.03, 0.03), Kind.WIRE)  # too thin to cast a shadow
 
 
 def build_barriers(seed: int, barriers: list[Barrier], builder: MeshBuilder) -> None:

@@ -1,7 +1,7 @@
 """The ground as a picture: material numbers and paint burnt once, coloured once a day, read at any scale.
 
-Ground is level (z = 0), so what lies on it is a function of the place alone: the panorama and the overhead image look up
-the very same marks. Beyond the built square the picture goes on mirrored.
+Ground is level (z = 0), so what lies on it is a function of the place alone: panorama and overhead image look up
+the same marks. Beyond the built square the picture goes on mirrored.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from engine.raster.grid import Window
 from engine.simulate.city.character import MARGIN_M, Brief
 from engine.simulate.city.contents import Contents
 from engine.simulate.city.day import Day
-from engine.simulate.city.materials import MATERIALS, WHITE, YELLOW, albedo
+from engine.simulate.city.materials import MATERIALS, TYRE, WHITE, YELLOW, albedo
 from engine.simulate.city.texture import grain
 from engine.simulate.noise import derive, lattice_noise
 
 FloatArray = NDArray[np.float32]
-_PAINTS = {"white": 1, "yellow": 2}
+_PAINTS = {"white": 1, "yellow": 2, "tyre": 3}
 _STRIP = 32
 
 
@@ -80,7 +80,8 @@ class Ground:
         turn = np.array([k.angle for k in self.kinds], np.float32)
         wave_x, wave_y = -np.sin(turn) * pitch, np.cos(turn) * pitch
         picture = np.empty((self.side, self.side, 4), np.uint8)
-        picture[..., 3] = 0
+        wet = np.array([255 if k.name == "water" else 0 for k in self.kinds], np.uint8)
+        picture[..., 3] = wet[self.numbers]
         east = (np.arange(self.side, dtype=np.float32) + np.float32(0.5)) * np.float32(self.gsd_m)
         scale = 0.2 / self.gsd_m
         for row in range(0, self.side, _STRIP):
@@ -113,23 +114,16 @@ class Ground:
         """Lay the paint of lines on the picture, worn in places."""
         flat = picture.reshape(-1, 4)
         noise = grain()
-        for color, (index, cover) in zip((WHITE, YELLOW), self.paint, strict=True):
+        for color, strength, (index, cover) in zip((WHITE, YELLOW, TYRE), (1.0, 1.0, 0.22), self.paint, strict=True):
             row, column = np.divmod(index, self.side)
             worn = np.clip(0.85 + 0.13 * noise.at(column, row) + 0.08 * noise.at(column / 16, row / 16), 0.2, 1.0)
-            share = (cover * worn)[:, None]
+            share = (cover * worn * np.float32(strength))[:, None]
             light = (flat[index, :3] / np.float32(255)) ** 2
             light = light * (1 - share) + np.array(color, np.float32) * share
             flat[index, :3] = np.sqrt(light) * np.float32(255) + np.float32(0.5)
 
     def _noise(self, name: str, window: Window, period: int) -> FloatArray:
         return lattice_noise(derive(self.seed, "ground", name), window, period)
-
-    def water(self, x: FloatArray, y: FloatArray) -> NDArray[np.bool_]:
-        """True where the places (n,) are water."""
-        wet = np.array([k.name == "water" for k in self.kinds])
-        column = _mirrored(np.floor((x - self.origin[0]) / self.gsd_m).astype(np.int32), self.side)
-        row = _mirrored(np.floor((self.origin[1] - y) / self.gsd_m).astype(np.int32), self.side)
-        return wet[self.numbers[row, column]]
 
 
 class GroundPicture:
@@ -152,8 +146,11 @@ class GroundPicture:
             :, 0
         ]
 
-    def at(self, x: FloatArray, y: FloatArray, footprint_m: FloatArray) -> FloatArray:
-        """Albedo (n, 3) at places (n,) as a pixel that covers ``footprint_m`` (n,) sees it; bilinear in its level."""
+    def at(self, x: FloatArray, y: FloatArray, footprint_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Albedo (n, 3) at places (n,) as a pixel of ``footprint_m`` (n,) sees it, and its share of water (n,).
+
+        Bilinear in the level that fits the pixel.
+        """
         level = np.clip(np.log2(np.maximum(footprint_m, 1e-3) / self.gsd_m) + 0.2, 0, len(self._sides) - 1).astype(
             np.int32
         )
@@ -172,11 +169,11 @@ class GroundPicture:
         top = _channels(self._pixels[r0 + c0]) * (1 - fc) + _channels(self._pixels[r0 + c1]) * fc
         low = _channels(self._pixels[r1 + c0]) * (1 - fc) + _channels(self._pixels[r1 + c1]) * fc
         mixed = (top * (1 - fr) + low * fr) * np.float32(1 / 255)
-        return mixed * mixed
+        return mixed[:, :3] ** 2, mixed[:, 3]
 
 
 def _channels(pixels: NDArray[np.uint32]) -> FloatArray:
-    return pixels.view(np.uint8).reshape(-1, 4)[:, :3].astype(np.float32)
+    return pixels.view(np.uint8).reshape(-1, 4).astype(np.float32)
 
 
 def _mirrored(index: NDArray[np.int32], side: Any) -> NDArray[np.int32]:

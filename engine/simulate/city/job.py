@@ -1,4 +1,4 @@
-"""The ``simulate-city`` job: a folder with panoramas of a simulated city, their overhead tiles and the whole from above."""
+"""The ``simulate-city`` job: panoramas of a simulated city, their overhead tiles and the whole from above."""
 
 from __future__ import annotations
 

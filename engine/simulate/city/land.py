@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.simulate.city.colors import roof_color, wall_color
 from engine.simulate.city.contents import Barrier, Building, Contents, Patch, Tree, scattered
 from engine.simulate.city.dice import Dice
 
-_SLIM = {"round": 0.31, "oval": 0.23, "poplar": 0.11, "conifer": 0.19, "pine": 0.25, "bush": 0.6}
+_SLIM = {"round": 0.35, "oval": 0.26, "poplar": 0.11, "conifer": 0.19, "pine": 0.25, "bush": 0.6}
 
 
 def _grow(rng: Dice, contents: Contents, places: Any, species: tuple[str, ...], low: float, high: float) -> None:
@@ -55,7 +56,7 @@ def pasture(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
     _grow(rng, contents, scattered(rng, block.buffer(-2), 24, float(rng.uniform(0.02, 0.35))), _mixed(rng), 4, 14)
     corners = np.asarray(shapely.Polygon(block.exterior).buffer(-1.5).simplify(2).exterior.coords)
     if rng.random() < 0.5:
-        for a, b in zip(corners[:-1], corners[1:], strict=True):
+        for a, b in pairwise(corners):
             contents.barriers.append(Barrier((a[0], a[1]), (b[0], b[1]), 1.1, 0.08, "fence"))
     if rng.random() < 0.35:
         _farm(rng, block, brief, contents)
@@ -69,11 +70,8 @@ def _edged(rng: Dice, block: Any, contents: Contents) -> None:
         part = shapely.box(*block.bounds)
         west, south, east, north = block.bounds
         if rng.random() < 0.7:
-            part = (
-                shapely.box(west, south, (west + east) / 2, north)
-                if rng.random() < 0.5
-                else shapely.box(west, south, east, (south + north) / 2)
-            )
+            east, north = ((west + east) / 2, north) if rng.random() < 0.5 else (east, (south + north) / 2)
+            part = shapely.box(west, south, east, north)
         places = scattered(rng, ring.intersection(part), 5.0, float(rng.uniform(0.3, 1.0)))
         _grow(rng, contents, places, _mixed(rng), 4, 13)
 
@@ -99,9 +97,11 @@ def _farm(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
             (float(rng.uniform(10, 16)), 8.5) if house else (float(rng.uniform(10, 28)), float(rng.uniform(8, 14)))
         )
         roof = "gable" if rng.random() < 0.8 else "flat"
+        turned = turn + np.pi / 2 * int(rng.integers(2))
+        wall = wall_color(rng, "timber" if rng.random() < 0.6 else brief.palette)
         building = Building(
-            float(x), float(y), length, width, turn + np.pi / 2 * int(rng.integers(2)), float(rng.uniform(3, 5.5)), roof,
-            width * float(rng.uniform(0.2, 0.4)) if roof == "gable" else 0.4, wall_color(rng, "timber" if rng.random() < 0.6 else brief.palette),
+            float(x), float(y), length, width, turned, float(rng.uniform(3, 5.5)), roof,
+            width * float(rng.uniform(0.2, 0.4)) if roof == "gable" else 0.4, wall,
             roof_color(rng, rng.random() < 0.4), HOUSE if house else SHED,
         )  # fmt: skip
         if block.contains(building.outline(1)) and contents.free(building.outline(1.5)):

@@ -1,4 +1,4 @@
-"""What the ground is made of: albedo (linear, red green blue) by season, and how much it varies in patches and grains."""
+"""What the ground is made of: albedo (linear, red green blue) by season, and how much it varies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Color = tuple[float, float, float]
 class Material:
     """``wet`` and ``dry`` are its albedo in a green and in a parched land; ``fading`` how far it follows the season.
 
-    ``patches``, ``mottle``, ``grain``: relative amplitude of noise at about 12 m, 1.5 m and 0.4 m; ``rows`` the spacing of
-    furrows or slabs in metres (0: none) and ``depth`` their contrast; ``green`` whether it yellows patch by patch.
+    ``patches``, ``mottle``, ``grain``: relative amplitude of noise at about 12 m, 1.5 m and 0.4 m; ``rows`` the
+    spacing of furrows or slabs in metres (0: none) and ``depth`` their contrast; ``green`` its yellowing.
     """
 
     wet: Color
@@ -42,8 +42,8 @@ MATERIALS: dict[str, Material] = {
     "scrub": Material((0.15, 0.13, 0.075), (0.31, 0.25, 0.17), 0.3, 0.25, 0.25, 0.2, green=0.4),
     "dirt": Material((0.17, 0.125, 0.085), (0.33, 0.25, 0.17), 0.0, 0.15, 0.14, 0.12),
     "gravel": Material((0.24, 0.22, 0.19), (0.34, 0.3, 0.25), 0.0, 0.1, 0.1, 0.14),
-    "asphalt": Material((0.085, 0.086, 0.09), (0.115, 0.112, 0.108), 0.0, 0.09, 0.07, 0.06),
-    "worn": Material((0.15, 0.148, 0.144), (0.19, 0.183, 0.172), 0.0, 0.1, 0.08, 0.06),
+    "asphalt": Material((0.085, 0.086, 0.09), (0.115, 0.112, 0.108), 0.0, 0.06, 0.04, 0.05),
+    "worn": Material((0.15, 0.148, 0.144), (0.19, 0.183, 0.172), 0.0, 0.06, 0.05, 0.05),
     "repair": Material((0.045, 0.045, 0.048), (0.05, 0.05, 0.05), 0.0, 0.05, 0.05, 0.05),
     "concrete": Material((0.27, 0.262, 0.245), (0.33, 0.315, 0.285), 0.0, 0.08, 0.07, 0.05, rows=1.5, depth=0.06),
     "slabs": Material((0.2, 0.195, 0.19), (0.27, 0.255, 0.235), 0.0, 0.08, 0.09, 0.06, rows=0.8, depth=0.05),
@@ -56,6 +56,7 @@ MATERIALS: dict[str, Material] = {
 
 WHITE: Color = (0.56, 0.56, 0.54)
 YELLOW: Color = (0.55, 0.34, 0.045)
+TYRE: Color = (0.03, 0.03, 0.03)
 
 
 def albedo(material: Material, dryness: float, autumn: float, winter: float, spring: float) -> NDArray[np.float64]:

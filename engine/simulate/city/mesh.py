@@ -21,13 +21,15 @@ class Kind(IntEnum):
     LEAF = 4
     PLAIN = 5
     GLASS = 6
+    WIRE = 7
+    SKY = 8
 
 
 @dataclass
 class Mesh:
-    """``triangles`` (n, 3, 3) metres; ``normals`` (n, 3) unit; ``colors`` (n, 3) albedo 0..1; ``kinds`` and ``parts`` (n,).
+    """``triangles`` (n, 3, 3) metres; ``normals`` (n, 3) unit; ``colors`` (n, 3) albedo 0..1.
 
-    ``parts`` is the row of the wall table for walls, else any number that tells neighbours apart.
+    ``kinds`` (n,) and ``parts`` (n,): the row of the wall table for walls, else any number that tells neighbours apart.
     """
 
     triangles: FloatArray

@@ -20,7 +20,7 @@ _GREENS = {
     "pine": (0.045, 0.068, 0.032),
     "bush": (0.06, 0.09, 0.03),
 }
-_AUTUMN = np.array([(0.26, 0.12, 0.02), (0.3, 0.2, 0.03), (0.22, 0.06, 0.02), (0.14, 0.1, 0.03)], np.float32)
+_AUTUMN = np.array([(0.2, 0.1, 0.025), (0.22, 0.16, 0.04), (0.17, 0.06, 0.025), (0.12, 0.095, 0.035)], np.float32)
 _BARK = (0.11, 0.085, 0.065)
 
 
@@ -34,7 +34,7 @@ def build_trees(seed: int, trees: list[Tree], day: Day, dryness: float, builder:
         rng = dice(seed, "trees", species, variant)
         crown, normals = _crown(rng, species, dense)
         wood = _wood(rng, species, boughs=14)
-        twigs = _twigs(rng, species, 90 if dense else 220)
+        twigs = _twigs(rng, species, 110 if dense else 320)
         own = [trees[m] for m in members]
         x, y = np.array([t.x for t in own]), np.array([t.y for t in own])
         scale = np.array([(t.radius, t.radius, t.height) for t in own], np.float32)
@@ -126,7 +126,7 @@ def _shape(rng: Dice, species: str, count: int) -> tuple[NDArray[np.float64], ND
 
 
 def _crown(rng: Dice, species: str, dense: bool) -> tuple[FloatArray, FloatArray]:
-    """Triangles (n, 3, 3) of a crown, and normals (n, 3) that round it off: lumpy balls, and loose leaves around them."""
+    """Triangles (n, 3, 3) of a crown, lumpy balls and loose leaves, and normals (n, 3) that round it off."""
     count = 40 if dense else 130
     middle, half = _lobes(rng, species)
     balls = np.concatenate(
@@ -185,13 +185,13 @@ def _wood(rng: Dice, species: str, boughs: int) -> FloatArray:
 def _twigs(rng: Dice, species: str, count: int) -> FloatArray:
     """Bare twigs of winter in the place of leaves: slivers that reach outward."""
     centres, outward = _shape(rng, species, count)
-    length = 0.3
+    length = 0.13
     side = np.cross(outward, rng.normal(0, 1, outward.shape))
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6)
     squash = np.array((1, 1, 0.4))
     a = centres - outward * length * squash
     b = centres + outward * length * squash
-    wide = 0.016
+    wide = 0.011
     twigs = np.stack([a - side * wide, a + side * wide, b], axis=1)
     twigs[..., 2] = np.maximum(twigs[..., 2], 0.03)
     return twigs.astype(np.float32)

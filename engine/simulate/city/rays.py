@@ -32,7 +32,7 @@ class Tracer:
         self._mesh: Any = TriangleMesh(self._scene, np.ascontiguousarray(triangles, np.float32))
 
     def first(self, origins: FloatArray, directions: FloatArray) -> tuple[NDArray[np.int32], FloatArray]:
-        """The triangle that each ray (n, 3) meets first, -1 for none, and how far away it is in lengths of its direction."""
+        """The triangle that each ray (n, 3) meets first, -1 for none, and how far away, in lengths of its direction."""
         if not len(origins):
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         hit = self._scene.run(
@@ -40,9 +40,10 @@ class Tracer:
         )
         return hit["primID"], hit["tfar"]
 
-    def shadowed(self, origins: FloatArray, to_light: FloatArray) -> NDArray[np.bool_]:
-        """True where something stands between the places (n, 3) and a light far away in direction ``to_light`` (3,)."""
+    def blocker(self, origins: FloatArray, to_light: FloatArray) -> NDArray[np.int32]:
+        """The triangle between the places (n, 3) and a light far away in direction ``to_light`` (3,), -1 for none."""
         if not len(origins):
-            return np.zeros(0, np.bool_)
+            return np.zeros(0, np.int32)
         directions = np.ascontiguousarray(np.broadcast_to(np.asarray(to_light, np.float32), origins.shape))
-        return self._scene.run(np.ascontiguousarray(origins), directions, query="OCCLUDED") >= 0
+        found: NDArray[np.int32] = self._scene.run(np.ascontiguousarray(origins), directions, query="INTERSECT")
+        return found

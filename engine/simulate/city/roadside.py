@@ -15,7 +15,7 @@ from engine.simulate.city.streets import Network, Street
 
 
 def build_streets(seed: int, brief: Brief, network: Network, size_m: float, contents: Contents) -> Any:
-    """Fill ``contents`` with everything on and beside the streets; gives the ground that streets take up, a geometry."""
+    """Fill ``contents`` with everything on and beside the streets; gives the ground that they take up."""
     area = shapely.box(-MARGIN_M, -MARGIN_M, size_m + MARGIN_M, size_m + MARGIN_M)
     lines = [shapely.LineString(s.line) for s in network.streets]
     rng = dice(seed, "street ground")
@@ -123,6 +123,9 @@ def _markings(street: Street, brief: Brief, contents: Contents) -> None:
             contents.lines.append((ribbon(street, starts, starts + dash, offset, width), paint))
 
     rural, half = brief.character == "rural", street.width / 2
+    lane = street.median / 2 + (street.width - street.median) / 4 - (0.7 if street.parking else 0.0)
+    for offset in (-lane - 0.75, -lane + 0.75, lane - 0.75, lane + 0.75):
+        solid(offset, 0.55, "tyre")
     if not street.median:
         if street.marking == "double":
             solid(-0.17, 0.13, color)
@@ -162,7 +165,7 @@ def _markings(street: Street, brief: Brief, contents: Contents) -> None:
 
 def _tree(rng: Dice, x: float, y: float, species: str, low: float = 5.0, high: float = 11.0) -> Tree:
     height = float(rng.uniform(low, high))
-    slim = {"round": 0.3, "oval": 0.22, "poplar": 0.11, "conifer": 0.2, "pine": 0.25, "bush": 0.55, "palm": 0.22}[
+    slim = {"round": 0.35, "oval": 0.26, "poplar": 0.11, "conifer": 0.2, "pine": 0.25, "bush": 0.55, "palm": 0.22}[
         species
     ]
     return Tree(float(x), float(y), species, height, height * slim * float(rng.uniform(0.85, 1.25)))
@@ -180,7 +183,7 @@ def _planted(rng: Dice, street: Street, brief: Brief, contents: Contents) -> Non
         spacing = rng.uniform(7, 15)
         stations = np.arange(street.trims[0] + 4, street.length - street.trims[1] - 4, spacing)
         stations = stations[rng.random(len(stations)) < 0.85] + rng.normal(0, 0.4)
-        high = 9.0 if brief.character == "centre" else 12.0
+        high = 9.0 if brief.character == "centre" else 13.0
         for x, y in street.at(stations, side * offset)[0] if len(stations) else []:
             contents.trees.append(_tree(rng, x, y, species, 4.5, high))
 

@@ -16,7 +16,7 @@ from engine.simulate.city.mesh import FloatArray, Kind, MeshBuilder
 from engine.simulate.city.plants import build_trees
 from engine.simulate.city.rays import Tracer
 from engine.simulate.city.sky import Sky
-from engine.simulate.city.texture import grain
+from engine.simulate.city.texture import grain, leafage
 from engine.simulate.city.walls import build_houses
 
 _WIDE_M = 6000.0
@@ -43,7 +43,9 @@ class DayScene:
         build_barriers(seed, contents.barriers, builder)
         build_trees(seed, contents.trees, day, brief.dryness, builder)
         mesh = builder.mesh()
-        self.normals, self.colors, self.kinds, self.parts = mesh.normals, mesh.colors, mesh.kinds, mesh.parts
+        self.normals, self.colors, self.parts = mesh.normals, mesh.colors, mesh.parts
+        # One more at the end: the tracer's -1 is the sky.
+        self.kinds = np.concatenate([mesh.kinds, np.array([Kind.SKY], np.uint8)])
         self.tracer = Tracer(mesh.triangles)
         self.picture = ground.colored(day)
         self.sky = Sky(seed, brief, day)
@@ -70,58 +72,120 @@ class DayScene:
     def light(self, origins: FloatArray, directions: FloatArray, spread: float, footprint_m: float = 0.0) -> FloatArray:
         """Radiance (n, 3) that comes along rays (n, 3).
 
-        A pixel is ``footprint_m`` wide, and wider by ``spread`` (radians) with distance.
+        A pixel is ``footprint_m`` wide, and wider by ``spread`` (radians) with distance. Seen from above, haze is even.
         """
         # Pieces that stay in the processor's cache.
         parts = [slice(k, k + _PIECE) for k in range(0, len(origins), _PIECE)]
         return np.concatenate([self._light(origins[p], directions[p], spread, footprint_m) for p in parts])
 
     def _light(self, origins: FloatArray, directions: FloatArray, spread: float, footprint_m: float) -> FloatArray:
-        triangle, distance = self.tracer.first(origins, directions)
-        hit = np.flatnonzero(triangle >= 0)
+        triangle, distance = self._seen(origins, directions)
+        kinds = self.kinds[triangle]
         out = np.empty((len(origins), 3), np.float32)
-        missed = np.flatnonzero(triangle < 0)
-        if len(missed):
-            out[missed] = self.sky.at(directions[missed])
-        if not len(hit):
-            return out
-        triangle, t, d = triangle[hit], distance[hit], directions[hit]
-        place = origins[hit] + d * t[:, None]
+        sky = np.flatnonzero(kinds == Kind.SKY)
+        if len(sky):
+            out[sky] = self.sky.at(directions[sky], fine=spread < 0.006)
+        ground = np.flatnonzero(kinds == Kind.GROUND)
+        if len(ground):
+            d, t = directions[ground], distance[ground]
+            out[ground] = self._hazed(self._ground(origins[ground], d, t, spread, footprint_m), t, footprint_m)
+        rest = np.flatnonzero((kinds != Kind.SKY) & (kinds != Kind.GROUND))
+        if len(rest):
+            d, t = directions[rest], distance[rest]
+            place = origins[rest] + d * t[:, None]
+            out[rest] = self._hazed(self._things(triangle[rest], kinds[rest], place, d), t, footprint_m)
+        return out
+
+    def _seen(self, origins: FloatArray, directions: FloatArray) -> tuple[NDArray[np.int32], FloatArray]:
+        """What rays meet, with the gaps between leaves seen through."""
+        triangle, distance = self.tracer.first(origins, directions)
+        left = np.flatnonzero(self.kinds[triangle] == Kind.LEAF)
+        for _ in range(2):
+            if not len(left):
+                break
+            o, d, t = origins[left], directions[left], distance[left]
+            gap = self._leaves(o + d * t[:, None]) < -0.25
+            left, o, d, t = left[gap], o[gap], d[gap], t[gap] + np.float32(0.04)
+            further, step = self.tracer.first(o + d * t[:, None], d)
+            triangle[left], distance[left] = further, t + step
+            left = left[self.kinds[further] == Kind.LEAF]
+        return triangle, distance
+
+    @staticmethod
+    def _leaves(place: FloatArray) -> FloatArray:
+        """Noise of variance about 1 that is leaf where it is high."""
         x, y, z = place[:, 0], place[:, 1], place[:, 2]
-        kinds, normals = self.kinds[triangle], self.normals[triangle]
-        albedo, mirror = self._surface(kinds, triangle, x, y, z, d, t, spread, footprint_m)
-        facing = _dot(normals, d)
+        return leafage().at((x + np.float32(0.7) * z) * 11, (y + np.float32(0.6) * z) * 11)
+
+    def _sunlit(self, place: FloatArray) -> FloatArray:
+        """1 where the sun reaches places (n, 3), 0 in shadow; between leaves it comes through in spots."""
+        if self.day.overcast >= 0.95:
+            return np.zeros(len(place), np.float32)
+        kinds = self.kinds[self.tracer.blocker(place, self.day.to_sun)]
+        lit = (kinds == Kind.SKY) | (kinds == Kind.WIRE)
+        leaf = np.flatnonzero(kinds == Kind.LEAF)
+        lit[leaf] = self._leaves(place[leaf] * np.float32(0.6)) < -1.1
+        return lit.astype(np.float32)
+
+    def _hazed(self, light: FloatArray, t: FloatArray, footprint_m: float) -> FloatArray:
+        clear = np.float32(0.97) if footprint_m else np.exp(t * np.float32(-1 / self.day.haze_m))[:, None]
+        return light * clear + self.sky.horizon * (1 - clear)
+
+    def _ground(
+        self, origins: FloatArray, d: FloatArray, t: FloatArray, spread: float, footprint_m: float
+    ) -> FloatArray:
+        day = self.day
+        x, y = origins[:, 0] + d[:, 0] * t, origins[:, 1] + d[:, 1] * t
+        wide = np.float32(footprint_m) + t * np.float32(spread) / np.sqrt(np.maximum(np.abs(d[:, 2]), np.float32(2e-3)))
+        albedo, wet = self.picture.at(x, y, wide)
+        if spread:
+            albedo *= (1 + 0.09 * np.clip(1.2 - wide * 6, 0, 1) * grain().at(x * 28, y * 28))[:, None]
+        sun = self._sunlit(np.stack([x, y, np.full_like(x, 0.02)], axis=-1)) * day.to_sun[2]
+        light = sun[:, None] * (day.sunlight / np.float32(np.pi))
+        light += (1 - self.hidden_sky(x, y))[:, None] * (day.skylight / np.float32(np.pi))
+        light *= albedo
+        pools = np.flatnonzero(wet > 0.5)
+        if len(pools):
+            slope = np.clip(1 - np.abs(d[pools, 2]), 0, 1)
+            share = (0.03 + 0.75 * slope**4)[:, None]
+            up = d[pools] * np.array([1, 1, -1], np.float32)
+            light[pools] = light[pools] * (1 - share) + self.sky.at(up) * share
+        return light
+
+    def _things(
+        self, triangle: NDArray[np.int32], kinds: NDArray[np.uint8], place: FloatArray, d: FloatArray
+    ) -> FloatArray:
+        albedo, mirror = self._surface(kinds, triangle, place)
+        normals = self.normals[triangle]
         leaf = kinds == Kind.LEAF
-        normals = np.where(((facing > 0) & ~leaf)[:, None], -normals, normals)
-        out[hit] = self._lit(place, normals, leaf, albedo)
+        away = _dot(normals, d) > 0
+        normals[away & ~leaf] *= -1
+        albedo[away & leaf] *= 0.45  # the inside of a crown
+        out = self._lit(place, normals, leaf, albedo)
         shiny = np.flatnonzero(mirror > 0)
         if len(shiny):
             n, v = normals[shiny], d[shiny]
-            away = v - 2 * _dot(v, n)[:, None] * n
-            seen = self.sky.at(away)
-            seen = np.where(away[:, 2:] < 0, seen * 0.22, seen)
+            back = v - 2 * _dot(v, n)[:, None] * n
+            seen = self.sky.at(back)
+            seen[back[:, 2] < 0] *= 0.22
             m = mirror[shiny][:, None]
-            out[hit[shiny]] = out[hit[shiny]] * (1 - 0.6 * m) + seen * m
-        near = np.exp(-np.abs(t) * np.float32(1 / self.day.haze_m))[:, None] if not footprint_m else np.float32(0.97)
-        out[hit] = out[hit] * near + self.sky.horizon * (1 - near)
+            out[shiny] = out[shiny] * (1 - 0.6 * m) + seen * m
         return out
 
     def _lit(self, place: FloatArray, normals: FloatArray, leaf: NDArray[np.bool_], albedo: FloatArray) -> FloatArray:
-        day = self.day
-        sun = day.to_sun
-        toward = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
+        day, sun = self.day, self.day.to_sun
+        toward = _dot(normals, np.broadcast_to(sun, normals.shape))
         # Leaves let light through: one seen from behind is not black.
-        toward = np.where(leaf, np.clip(0.35 + 0.6 * toward, 0.12, 1), np.clip(toward, 0, 1))
-        if day.overcast < 0.95:
-            lit = np.flatnonzero(toward > 0.01)
-            lift = np.where(leaf[lit], 0.3, 0.02)[:, None].astype(np.float32)
-            start = place[lit] + normals[lit] * np.where(leaf[lit], 0.0, 0.02)[:, None].astype(np.float32) + sun * lift
-            toward[lit[self.tracer.shadowed(start, sun)]] = 0.0
-        else:
-            toward = np.zeros_like(toward)
+        toward = np.where(leaf, np.clip(0.4 + 0.6 * toward, 0.15, 1), np.clip(toward, 0, 1))
+        lit = np.flatnonzero(toward > 0.01)
+        out_of = np.where(leaf[lit], np.float32(0), np.float32(0.02))[:, None]
+        start = (
+            place[lit] + normals[lit] * out_of + sun * np.where(leaf[lit], np.float32(0.35), np.float32(0.02))[:, None]
+        )
+        toward[lit] *= self._sunlit(start)
         up = normals[:, 2]
         height = np.clip(place[:, 2], 0, 30)
-        hidden = self.hidden_sky(place[:, 0], place[:, 1]) * np.exp(-height / np.float32(7))
+        hidden = self.hidden_sky(place[:, 0], place[:, 1]) * np.exp(height * np.float32(-1 / 7))
         open_ = (0.5 + 0.5 * up) * (1 - hidden)
         bounce = (0.5 - 0.5 * up) * 0.13 * (1 - 0.6 * hidden)
         light = toward[:, None] * day.sunlight + open_[:, None] * day.skylight
@@ -129,41 +193,27 @@ class DayScene:
         return np.asarray(albedo * light * np.float32(1 / np.pi), np.float32)
 
     def _surface(
-        self, kinds: NDArray[np.uint8], triangle: NDArray[np.int32], x: FloatArray, y: FloatArray, z: FloatArray,
-        d: FloatArray, t: FloatArray, spread: float, footprint_m: float,
-    ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+        self, kinds: NDArray[np.uint8], triangle: NDArray[np.int32], place: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Albedo (n, 3) and mirrored share (n,) of hits."""
-        albedo = self.colors[triangle].copy()
+        albedo = self.colors[triangle]
         mirror = np.zeros(len(kinds), np.float32)
         noise = grain()
-        k = np.flatnonzero(kinds == Kind.GROUND)
-        if len(k):
-            wide = np.float32(footprint_m) + t[k] * np.float32(spread) / np.sqrt(np.maximum(np.abs(d[k, 2]), 2e-3))
-            gx, gy = x[k], y[k]
-            color = self.picture.at(gx, gy, wide)
-            close = np.clip(1.2 - wide * 6, 0, 1)
-            albedo[k] = color * (1 + 0.09 * close * noise.at(gx * 28, gy * 28))[:, None]
-            wet = k[self.ground.water(gx, gy)]
-            if len(wet):
-                slope = np.clip(1 - np.abs(d[wet, 2]), 0, 1)
-                mirror[wet] = 0.03 + 0.75 * slope**4
+        x, y, z = place[:, 0], place[:, 1], place[:, 2]
         k = np.flatnonzero(kinds == Kind.WALL)
         if len(k):
             albedo[k], mirror[k] = facade(self.walls, self.parts[triangle[k]], x[k], y[k], z[k], albedo[k])
         k = np.flatnonzero(kinds == Kind.TILES)
         if len(k):
-            tone = (
-                1 + 0.1 * noise.at(x[k] * 2, y[k] * 2) + 0.08 * noise.at(x[k] * 9, y[k] * 9) + 0.07 * np.sin(z[k] * 26)
-            )
-            albedo[k] *= tone[:, None]
+            tone = 1 + 0.1 * noise.at(x[k] * 2, y[k] * 2) + 0.08 * noise.at(x[k] * 9, y[k] * 9)
+            albedo[k] *= (tone + 0.07 * np.sin(z[k] * 26))[:, None]
         k = np.flatnonzero(kinds == Kind.FLAT_ROOF)
         if len(k):
             tone = 1 + 0.12 * noise.at(x[k] * 1.1, y[k] * 1.1) + 0.06 * noise.at(x[k] * 7, y[k] * 7)
             albedo[k] *= tone[:, None]
         k = np.flatnonzero(kinds == Kind.LEAF)
         if len(k):
-            spots = noise.at((x[k] + 0.7 * z[k]) * 7, (y[k] + 0.6 * z[k]) * 7)
             broad = noise.at((x[k] + 0.5 * z[k]) * 1.5, (y[k] - 0.4 * z[k]) * 1.5)
-            albedo[k] *= np.clip(1 + 0.32 * spots + 0.15 * broad, 0.3, 2)[:, None]
+            albedo[k] *= np.clip(1 + 0.3 * self._leaves(place[k]) + 0.15 * broad, 0.3, 2)[:, None]
         mirror[kinds == Kind.GLASS] = 0.5
         return albedo, mirror

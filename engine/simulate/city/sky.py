@@ -1,4 +1,4 @@
-"""The sky of a day as a small panorama: blue and haze, the sun's glow, clouds, and what stands far off on the horizon."""
+"""The sky of a day as a small panorama: blue and haze, the sun's glow, clouds, and what stands far off."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sky:
         x, y = out * np.sin(azimuth), out * np.cos(azimuth)
         mean = day.skylight * (1.25 / np.pi)
         self.horizon: FloatArray = np.asarray(
-            (np.array([0.98, 1.0, 1.03]) * mean.mean() * 1.45 * 0.75 + mean * 0.35), np.float32
+            (np.array([0.98, 1.0, 1.03]) * mean.mean() * 0.95 + mean * 0.32), np.float32
         )
         zenith = np.asarray(mean * np.array([0.55, 0.72, 1.0]) * (1 - day.overcast) + mean * 0.85 * day.overcast)
         fall = (1 - up[..., None]) ** np.float32(3.2)
@@ -61,7 +61,7 @@ class Sky:
         grey = max(day.clouds, day.overcast)
         edge = 1.6 - 2.6 * grey
         cover = np.clip((thick - edge) * (0.9 + 0.6 * (1 - grey)), 0, 1)[..., None]
-        lit = day.sunlight.mean() * 0.22 * (0.7 + 0.5 * np.clip(near, 0, 1) ** 4)
+        lit = day.sunlight.mean() * 0.17 * (0.7 + 0.5 * np.clip(near, 0, 1) ** 4)
         base = day.skylight.mean() / 3.0
         bright = (lit + base * 1.1) * np.clip(1 - 0.16 * shade - 0.25 * np.clip(thick - edge - 0.6, 0, 1.5), 0.45, 1.3)
         cloud = bright[..., None] * np.array([1.0, 1.0, 1.01])
@@ -91,11 +91,17 @@ class Sky:
         far = green * light / np.pi * texture * fade + self.horizon * (1 - fade)
         return np.where(under, far, sky)
 
-    def at(self, directions: FloatArray) -> FloatArray:
-        """Radiance (n, 3) seen along unit ``directions`` (n, 3); below the horizon it is that of the horizon."""
+    def at(self, directions: FloatArray, fine: bool = False) -> FloatArray:
+        """Radiance (n, 3) seen along unit ``directions`` (n, 3); below the horizon it is that of the horizon.
+
+        Interpolated where ``fine``, else the nearest of the sky's own pixels (a third of a degree).
+        """
         up = np.clip(directions[:, 2], 0, 1)
         row = (1 - np.sqrt(np.arcsin(up) * np.float32(2 / np.pi))) * ROWS - np.float32(0.5)
         column = np.arctan2(directions[:, 0], directions[:, 1]) * np.float32(COLUMNS / (2 * np.pi)) - np.float32(0.5)
+        if not fine:
+            r = np.clip(row + np.float32(0.5), 0, ROWS - 1).astype(np.int32)
+            return self._texture[r * COLUMNS + np.floor(column + np.float32(0.5)).astype(np.int32) % COLUMNS]
         r, c = np.floor(row), np.floor(column)
         fr, fc = (row - r)[:, None], (column - c)[:, None]
         r0 = np.clip(r.astype(np.int32), 0, ROWS - 1)

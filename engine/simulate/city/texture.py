@@ -1,4 +1,4 @@
-"""A square of noise that repeats, and is looked up at places in metres: the marks on walls, roofs, leaves and clouds."""
+"""A square of noise that repeats, looked up by place: the marks on walls, roofs, leaves and clouds."""
 
 from __future__ import annotations
 
@@ -32,4 +32,10 @@ class Noise:
 @lru_cache(maxsize=1)
 def grain() -> Noise:
     """The noise of surfaces: the same in every city, as gravel is."""
-    return Noise(20261126, 64, 1, 0.75)
+    return Noise(20261126, 16, 1, 0.8)
+
+
+@lru_cache(maxsize=1)
+def leafage() -> Noise:
+    """The noise of leaves: clumps of eight pixels and what is between them."""
+    return Noise(20261127, 8, 1, 0.9)

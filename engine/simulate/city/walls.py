@@ -15,8 +15,8 @@ from engine.simulate.city.mesh import FloatArray, Kind, MeshBuilder, box, placed
 
 @dataclass(frozen=True)
 class WallTable:
-    """One row a wall. ``starts`` (n, 2) its left end seen from inside, ``along`` (n, 2) unit, ``lengths``, ``heights`` in
-    metres, ``facades`` which manner, ``seeds`` uint32 for its windows."""
+    """One row a wall. ``starts`` (n, 2) one end, ``along`` (n, 2) unit from there, ``lengths`` and ``heights`` in
+    metres, ``facades`` which manner, ``seeds`` for its windows."""
 
     starts: FloatArray
     along: FloatArray
