@@ -11,7 +11,7 @@ import shapely
 
 from engine.simulate.city.character import Brief
 from engine.simulate.city.colors import Color, roof_color, wall_color
-from engine.simulate.city.contents import Barrier, Building, Car, Contents, Patch, Tree, rectangle, scattered
+from engine.simulate.city.contents import Barrier, Building, Car, Contents, Patch, Tree, rectangle, scattered, xy
 from engine.simulate.city.dice import Dice
 
 HOUSE, SHOPS, SLAB, GLASS, SHED = range(5)
@@ -69,22 +69,22 @@ def houses(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
             roof, rise = _roof(rng, deep, *roofs)
             wall, tiles = wall_color(rng, timber), roof_color(rng, roof == "flat")
             height = 2.9 * (storeys if rng.random() < 0.8 else 3 - storeys) + float(rng.uniform(0.1, 0.8))
-            house = Building(*map(float, centre), wide, deep, angle, height, roof, rise, wall, tiles, HOUSE)
+            house = Building(*xy(centre), wide, deep, angle, height, roof, rise, wall, tiles, HOUSE)
             if not _put(rng, contents, block, house):
                 continue
-            garden = rectangle(*(middle + inward * (setback + deep)), each, 2 * (setback + deep), angle)
+            garden = rectangle(*xy(middle + inward * (setback + deep)), each, 2 * (setback + deep), angle)
             tone = float(rng.uniform(0.75, 1.3))
             contents.patches.append(Patch(garden.intersection(block), "lawn" if rng.random() < 0.75 else "bed", tone))
             if rng.random() < 0.4:
                 _wing(rng, contents, block, house, along, inward)
             side = float(rng.choice([-1, 1])) * (wide / 2 + 1.6)
-            drive = rectangle(*(middle + along * side + inward * (setback / 2 + 1)), 2.8, setback + 5, angle)
+            drive = rectangle(*xy(middle + along * side + inward * (setback / 2 + 1)), 2.8, setback + 5, angle)
             contents.patches.append(Patch(drive, str(rng.choice(["concrete", "worn", "brick", "gravel"])), tone))
             contents.patches.append(
-                Patch(rectangle(*(middle + inward * setback / 2), 1.2, setback + 1, angle), "slabs", tone)
+                Patch(rectangle(*xy(middle + inward * setback / 2), 1.2, setback + 1, angle), "slabs", tone)
             )
             spot = middle + along * side + inward * (setback / 2 + 0.5)
-            contents.cars.append(Car(*map(float, spot), angle + np.pi / 2, 0.5))
+            contents.cars.append(Car(*xy(spot), angle + np.pi / 2, 0.5))
             if hedged:
                 _hedges(rng, contents, middle, along, inward, each, setback)
             _garden(rng, contents, block, middle, along, inward, each, setback, deep)
@@ -102,7 +102,7 @@ def _wing(rng: Dice, contents: Contents, block: Any, house: Building, along: Any
     height = house.height if rng.random() < 0.6 else 2.6
     rise = min(house.rise, width * 0.4) if house.roof != "flat" else 0.3
     wing = Building(
-        *map(float, centre),
+        *xy(centre),
         length,
         width,
         house.angle + np.pi / 2,
@@ -181,13 +181,13 @@ def perimeter(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
             spot = start + along * (at + front / 2) + inward * (deep / 2 + 0.3)
             roof, rise = _roof(rng, deep, ("gable", "flat", "hip"), (0.45, 0.45, 0.1) if centre else (0.6, 0.3, 0.1))
             glass = centre and rng.random() < 0.2
-            contents_ok = Building(
-                *map(float, spot), front - 0.02, deep, angle, 1.0 + 3.1 * storeys, roof, rise * 0.8,
+            front_house = Building(
+                *xy(spot), front - 0.02, deep, angle, 1.0 + 3.1 * storeys, roof, rise * 0.8,
                 wall_color(rng, "modern" if glass or rng.random() < 0.2 else brief.palette),
                 roof_color(rng, roof == "flat"), GLASS if glass else SHOPS,
             )  # fmt: skip
             if rng.random() < 0.93:
-                _put(rng, contents, block.buffer(0.5), contents_ok, -0.3)
+                _put(rng, contents, block.buffer(0.5), front_house, -0.3)
             at += front
     court = block.buffer(-16)
     for x, y in scattered(rng, court, 9, 0.5):
@@ -211,9 +211,9 @@ def slabs(rng: Dice, block: Any, brief: Brief, contents: Contents) -> None:
     for i in range(-6, 7):
         for j in range(-3, 4):
             spot = centre + across * i * (deep + gap) + along * j * (length + 12)
-            slab = Building(*map(float, spot), length, deep, angle, 2.9 * floors + 1, "flat", 0.6, wall, roof, SLAB)
+            slab = Building(*xy(spot), length, deep, angle, 2.9 * floors + 1, "flat", 0.6, wall, roof, SLAB)
             if _put(rng, contents, room, slab):
-                path = rectangle(*(spot - across * (deep / 2 + 2.5)), length + 10, 1.8, angle)
+                path = rectangle(*xy(spot - across * (deep / 2 + 2.5)), length + 10, 1.8, angle)
                 contents.patches.append(Patch(path.intersection(block), "slabs"))
                 if rng.random() < 0.5:
                     _car_park(rng, contents, room, spot + across * (deep / 2 + 9), along, across, length, 1)
@@ -276,7 +276,7 @@ def _car_park(
 ) -> None:
     """Bays of 2.5 by 5 m in one or two rows, where there is room."""
     angle = float(np.arctan2(along[1], along[0]))
-    ground = rectangle(*spot, length, 5.4 * rows + (0 if rows == 2 else 5.5), angle)
+    ground = rectangle(*xy(spot), length, 5.4 * rows + (0 if rows == 2 else 5.5), angle)
     if not room.contains(ground) or not contents.free(ground):
         return
     if rows == 1:

@@ -129,3 +129,8 @@ def scattered(rng: np.random.Generator, shape: Any, spacing: float, share: float
     places = places + rng.uniform(0, spacing * 0.95, places.shape)
     keep = rng.random(len(places)) < share
     return places[keep & shapely.contains_xy(shape, places[:, 0], places[:, 1])]
+
+
+def xy(place: Any) -> tuple[float, float]:
+    """A place (2,) as two numbers."""
+    return float(place[0]), float(place[1])

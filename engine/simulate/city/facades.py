@@ -95,4 +95,4 @@ def facade(
 def _signs(key: NDArray[np.uint32]) -> FloatArray:
     """Colours from hashes (n, 3)."""
     channels = [((key >> np.uint32(s)) & np.uint32(255)).astype(np.float32) / 255 for s in (3, 11, 19)]
-    return np.stack(channels, axis=-1) ** 2 * 0.5 + 0.02
+    return np.asarray(np.stack(channels, axis=-1) ** 2 * 0.5 + 0.02, np.float32)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import rasterio.features
-import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
@@ -56,7 +55,13 @@ class Ground:
         transform = Affine(gsd_m, 0, self.origin[0], 0, -gsd_m, self.origin[1])
         self.numbers: NDArray[np.uint16] = _burnt(shapes, (self.side, self.side), transform, "uint16")
         fine = Affine(gsd_m / 2, 0, self.origin[0], 0, -gsd_m / 2, self.origin[1])
-        lines = [(shape, _PAINTS[paint]) for quads, paint in contents.lines for shape in shapely.polygons(quads)]
+        # As plain GeoJSON, and tyre marks first: paint lies on them.
+        lines = []
+        for paint in ("tyre", "white", "yellow"):
+            rings = [ring for quads, own in contents.lines if own == paint for ring in quads.tolist()]
+            if rings:
+                shape = {"type": "MultiPolygon", "coordinates": [[[*ring, ring[0]]] for ring in rings]}
+                lines.append((shape, _PAINTS[paint]))
         self.paint = _coverage(_burnt(lines, (2 * self.side, 2 * self.side), fine, "uint8"))
         self.edges = _edges(self.numbers)
 

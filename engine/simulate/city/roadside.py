@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from engine.simulate.city.character import MARGIN_M, Brief
-from engine.simulate.city.contents import Car, Contents, Patch, Post, Tree
+from engine.simulate.city.contents import Car, Contents, Patch, Post, Tree, rectangle, xy
 from engine.simulate.city.dice import Dice, dice
 from engine.simulate.city.streets import Network, Street
 
@@ -49,12 +49,11 @@ def build_streets(seed: int, brief: Brief, network: Network, size_m: float, cont
         _repairs(rng, street, contents)
         _median(rng, street, contents)
         _markings(street, brief, contents)
-    for junction, shape in zip([j for j in network.junctions if j.radius], rounds, strict=True):
+    for junction in (j for j in network.junctions if j.radius):
         island = shapely.Point(junction.place).buffer(max(2.0, junction.radius - 6.5))
         contents.patches += [Patch(island.buffer(0.4), "kerb"), Patch(island, "grass" if rng.random() < 0.7 else "bed")]
         if rng.random() < 0.6:
             contents.trees.append(_tree(rng, *junction.place, "round"))
-        del shape
     for number, street in enumerate(network.streets):
         _planted(dice(seed, "street trees", number), street, brief, contents)
         _lit(dice(seed, "posts", number), street, brief, contents)
@@ -72,11 +71,9 @@ def _repairs(rng: Dice, street: Street, contents: Contents) -> None:
         place, direction = street.at(rng.uniform(0, street.length), rng.uniform(-0.35, 0.35) * street.width)
         length, width = rng.uniform(1, 12), rng.uniform(0.6, 2.5)
         angle = float(np.arctan2(direction[0, 1], direction[0, 0]))
-        from engine.simulate.city.contents import rectangle
-
         if street.surface != "track":
             contents.patches.append(
-                Patch(rectangle(*place[0], length, width, angle), "repair", float(rng.uniform(0.9, 1.6)))
+                Patch(rectangle(*xy(place[0]), length, width, angle), "repair", float(rng.uniform(0.9, 1.6)))
             )
 
 
@@ -90,7 +87,7 @@ def _median(rng: Dice, street: Street, contents: Contents) -> None:
     if street.median > 2.2 and rng.random() < 0.6:
         for station in np.arange(start + 3, stop - 3, rng.uniform(8, 14)):
             place, _ = street.at(station)
-            contents.trees.append(_tree(rng, *place[0], "round"))
+            contents.trees.append(_tree(rng, *xy(place[0]), "round"))
 
 
 def ribbon(
@@ -112,10 +109,10 @@ def _markings(street: Street, brief: Brief, contents: Contents) -> None:
         stop -= zebras
     if stop - start < 8 or street.surface == "track":
         return
-    whole = np.arange(start, stop - 2, 2.0)
+    whole = np.arange(start, stop - 3, 3.0)
 
     def solid(offset: float, width: float, paint: str) -> None:
-        contents.lines.append((ribbon(street, whole, whole + 2.02, offset, width), paint))
+        contents.lines.append((ribbon(street, whole, whole + 3.02, offset, width), paint))
 
     def dashed(offset: float, width: float, dash: float, gap: float, paint: str) -> None:
         starts = np.arange(start + 1, stop - dash, dash + gap)
@@ -198,7 +195,7 @@ def _lit(rng: Dice, street: Street, brief: Brief, contents: Contents) -> None:
             turn = side if k % 2 == 0 or street.width < 10 else -side
             place, direction = street.at(station, turn * (street.width / 2 + 0.5))
             angle = float(np.arctan2(direction[0, 1], direction[0, 0])) - turn * np.pi / 2
-            contents.posts.append(Post(*map(float, place[0]), angle, "lamp", float(rng.uniform(6, 9))))
+            contents.posts.append(Post(*xy(place[0]), angle, "lamp", float(rng.uniform(6, 9))))
     if brief.poles and rng.random() < 0.6 and street.length > 60:
         side = int(rng.choice([-1, 1]))
         stations = np.arange(8, street.length - 4, rng.uniform(32, 45))
@@ -209,7 +206,7 @@ def _lit(rng: Dice, street: Street, brief: Brief, contents: Contents) -> None:
             follow = None
             if k + 1 < len(places):
                 follow = (float(places[k + 1, 0]), float(places[k + 1, 1]), float(angles[k + 1]))
-            contents.posts.append(Post(*map(float, place), float(angle), "pole", height, follow))
+            contents.posts.append(Post(*xy(place), float(angle), "pole", height, follow))
 
 
 def _cars(rng: Dice, street: Street, brief: Brief, contents: Contents) -> None:

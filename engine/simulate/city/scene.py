@@ -136,7 +136,8 @@ class DayScene:
     ) -> FloatArray:
         day = self.day
         x, y = origins[:, 0] + d[:, 0] * t, origins[:, 1] + d[:, 1] * t
-        wide = np.float32(footprint_m) + t * np.float32(spread) / np.sqrt(np.maximum(np.abs(d[:, 2]), np.float32(2e-3)))
+        steep = np.sqrt(np.maximum(np.abs(d[:, 2]), np.float32(2e-3)))
+        wide = np.asarray(footprint_m + t * spread / steep, np.float32)
         albedo, wet = self.picture.at(x, y, wide)
         if spread:
             albedo *= (1 + 0.09 * np.clip(1.2 - wide * 6, 0, 1) * grain().at(x * 28, y * 28))[:, None]
