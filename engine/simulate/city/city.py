@@ -123,10 +123,13 @@ class SimulatedCity:
             origins = np.stack([xx - east, yy - north, np.full_like(xx, _ABOVE_M)], axis=-1).reshape(-1, 3)
             aim = np.array([east, north, -_ABOVE_M], np.float32)
             down = np.broadcast_to(aim / np.linalg.norm(aim), origins.shape)
+            rows = slice(first * width, (first + count) * width)
+            if samples == 1:
+                out[rows] = scene.photo(origins, down, 0.0, gsd_m, scene.day)
+                continue
             light = scene.light(origins, down, 0.0, gsd_m / samples)
-            if samples > 1:
-                light = light.reshape(count, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
-            out[first * width : (first + count) * width] = develop(light, scene.day.gain, scene.day.camera)
+            light = light.reshape(count, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
+            out[rows] = develop(light, scene.day.gain, scene.day.camera)
         return np.ascontiguousarray(out.reshape(height, width, 3).transpose(2, 0, 1))
 
     # --- from the street --------------------------------------------------------------------------------------------
@@ -193,13 +196,15 @@ class SimulatedCity:
         day = shot(scene.day, self.seed, round(x_m * 1000), round(y_m * 1000))
         directions = turned(rays, *held)
         origins = np.broadcast_to(np.array([x_m, y_m, camera_height_m], np.float32), directions.shape)
-        light = scene.light(origins, directions, spread)
         height, width = shape
-        if samples > 1:
+        if samples == 1:
+            pixels = scene.photo(origins, directions, spread, 0.0, day)
+        else:
             # The sun is far brighter than white: without a limit its disc would eat the pixels beside it.
-            light = np.minimum(light, 3 / day.gain)
+            light = np.minimum(scene.light(origins, directions, spread), 3 / day.gain)
             light = light.reshape(height, samples, width, samples, 3).mean(axis=(1, 3)).reshape(-1, 3)
-        return np.ascontiguousarray(develop(light, day.gain, day.camera).reshape(height, width, 3).transpose(2, 0, 1))
+            pixels = develop(light, day.gain, day.camera)
+        return np.ascontiguousarray(pixels.reshape(height, width, 3).transpose(2, 0, 1))
 
     def viewpoints(self, count: int, *, seed: int = 0, spacing_m: float = 6.0) -> list[Viewpoint]:
         """Up to ``count`` places on the streets inside the city, in random order.

@@ -64,7 +64,7 @@ class Day:
     def skylight(self) -> Vector:
         """Irradiance of the sky on level ground (3,), relative."""
         high = math.sin(math.radians(self.sun_elevation_deg)) ** 0.6
-        blue = np.array([0.34, 0.46, 0.66]) * (1 - self.overcast) + np.array([1.15, 1.2, 1.27]) * self.overcast
+        blue = np.array([0.46, 0.55, 0.69]) * (1 - self.overcast) + np.array([1.15, 1.2, 1.27]) * self.overcast
         return np.asarray(blue * (0.35 + 0.65 * high) * (1 + 0.35 * self.clouds), np.float32)
 
     @property

@@ -26,7 +26,7 @@ _BARK = (0.11, 0.085, 0.065)
 
 def build_trees(seed: int, trees: list[Tree], day: Day, dryness: float, builder: MeshBuilder) -> None:
     """Add ``trees`` as they are on that day. Where there are very many, each has fewer and larger cards."""
-    dense = len(trees) > 900
+    dense = len(trees) > 600
     groups: dict[tuple[str, int], list[int]] = {}
     for number, tree in enumerate(trees):
         groups.setdefault((tree.species, number % _VARIANTS), []).append(number)
@@ -34,7 +34,7 @@ def build_trees(seed: int, trees: list[Tree], day: Day, dryness: float, builder:
         rng = dice(seed, "trees", species, variant)
         crown, normals = _crown(rng, species, dense)
         wood = _wood(rng, species, boughs=14)
-        twigs = _twigs(rng, species, 110 if dense else 320)
+        twigs = _twigs(rng, species, 100 if dense else 220)
         own = [trees[m] for m in members]
         x, y = np.array([t.x for t in own]), np.array([t.y for t in own])
         scale = np.array([(t.radius, t.radius, t.height) for t in own], np.float32)
@@ -127,7 +127,7 @@ def _shape(rng: Dice, species: str, count: int) -> tuple[NDArray[np.float64], ND
 
 def _crown(rng: Dice, species: str, dense: bool) -> tuple[FloatArray, FloatArray]:
     """Triangles (n, 3, 3) of a crown, lumpy balls and loose leaves, and normals (n, 3) that round it off."""
-    count = 40 if dense else 130
+    count = 36 if dense else 90
     middle, half = _lobes(rng, species)
     balls = np.concatenate(
         [_ball(rng, not dense and species != "bush") * (h * 0.9) + m for m, h in zip(middle, half, strict=True)]

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from engine.simulate.city.character import MARGIN_M, Brief
 from engine.simulate.city.contents import Contents
 from engine.simulate.city.day import Day
+from engine.simulate.city.develop import develop
 from engine.simulate.city.facades import facade
 from engine.simulate.city.furniture import build_barriers, build_cars, build_posts, parked
 from engine.simulate.city.ground import Ground
@@ -20,7 +21,12 @@ from engine.simulate.city.texture import grain, leafage
 from engine.simulate.city.walls import build_houses
 
 _WIDE_M = 6000.0
-_PIECE = 1 << 14
+_PIECE = 1 << 17
+
+
+def _pieces(count: int) -> list[slice]:
+    """Pieces of rays, so that memory does not grow with the picture."""
+    return [slice(k, k + _PIECE) for k in range(0, count, _PIECE)]
 
 
 def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -74,17 +80,29 @@ class DayScene:
 
         A pixel is ``footprint_m`` wide, and wider by ``spread`` (radians) with distance. Seen from above, haze is even.
         """
-        # Pieces that stay in the processor's cache.
-        parts = [slice(k, k + _PIECE) for k in range(0, len(origins), _PIECE)]
-        return np.concatenate([self._light(origins[p], directions[p], spread, footprint_m) for p in parts])
+        return np.concatenate(
+            [self._light(origins[p], directions[p], spread, footprint_m) for p in _pieces(len(origins))]
+        )
+
+    def photo(
+        self, origins: FloatArray, directions: FloatArray, spread: float, footprint_m: float, day: Day
+    ) -> NDArray[np.uint8]:
+        """:meth:`light`, developed as the camera of ``day`` does: (n, 3)."""
+        return np.concatenate(
+            [
+                develop(self._light(origins[p], directions[p], spread, footprint_m), day.gain, day.camera)
+                for p in _pieces(len(origins))
+            ]
+        )
 
     def _light(self, origins: FloatArray, directions: FloatArray, spread: float, footprint_m: float) -> FloatArray:
-        triangle, distance = self._seen(origins, directions)
+        fine = spread < 0.006 and footprint_m < 0.15
+        triangle, distance = self._seen(origins, directions, 2 if fine else 1)
         kinds = self.kinds[triangle]
         out = np.empty((len(origins), 3), np.float32)
         sky = np.flatnonzero(kinds == Kind.SKY)
         if len(sky):
-            out[sky] = self.sky.at(directions[sky], fine=spread < 0.006)
+            out[sky] = self.sky.at(directions[sky], fine=fine)
         ground = np.flatnonzero(kinds == Kind.GROUND)
         if len(ground):
             d, t = directions[ground], distance[ground]
@@ -96,11 +114,11 @@ class DayScene:
             out[rest] = self._hazed(self._things(triangle[rest], kinds[rest], place, d), t, footprint_m)
         return out
 
-    def _seen(self, origins: FloatArray, directions: FloatArray) -> tuple[NDArray[np.int32], FloatArray]:
-        """What rays meet, with the gaps between leaves seen through."""
+    def _seen(self, origins: FloatArray, directions: FloatArray, depth: int) -> tuple[NDArray[np.int32], FloatArray]:
+        """What rays meet, with the gaps in ``depth`` layers of leaves seen through."""
         triangle, distance = self.tracer.first(origins, directions)
         left = np.flatnonzero(self.kinds[triangle] == Kind.LEAF)
-        for _ in range(2):
+        for _ in range(depth):
             if not len(left):
                 break
             o, d, t = origins[left], directions[left], distance[left]
