@@ -113,7 +113,8 @@ def _day(rng: Dice, name: str, latitude: float, lowest: float, *, cloudy: bool) 
         overcast=overcast if overcast < 0.9 else 1.0,
         clouds=float(rng.uniform(0, 0.75)) if cloudy else 0.0,
         haze_m=float(np.exp(rng.uniform(np.log(500), np.log(5000)))),
-        camera=camera_of(rng, 0.28),
+        # Panoramas hold much sky, and cameras expose for it.
+        camera=camera_of(rng, 0.32, 0.76 if cloudy else 1.0),
     )
 
 
@@ -127,12 +128,12 @@ def sun_position(day_of_year: int, hours_from_noon: float, latitude: float) -> t
     return math.degrees(math.atan2(east, north)) % 360, math.degrees(math.asin(max(-1.0, min(1.0, up))))
 
 
-def camera_of(rng: Dice, spread: float) -> Camera:
-    """A camera whose settings stray by about ``spread``."""
+def camera_of(rng: Dice, spread: float, exposure: float = 1.0) -> Camera:
+    """A camera whose settings stray by about ``spread`` around ``exposure``."""
     warm = float(rng.normal(0, spread * 0.28))
     tint = float(rng.normal(0, spread * 0.1))
     return Camera(
-        exposure=float(np.exp(rng.normal(0, spread * 0.8))),
+        exposure=exposure * float(np.exp(rng.normal(0, spread * 0.8))),
         balance=(1 + warm, 1 + tint, 1 - warm),
         saturation=float(rng.uniform(1 - spread, 1 + spread)),
         gamma=float(np.exp(rng.normal(0, spread * 0.35))),

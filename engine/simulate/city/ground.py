@@ -96,7 +96,7 @@ class Ground:
             slow = self._noise("patches", window, max(2, round(64 * scale)))
             middle = self._noise("mottle", window, max(2, round(8 * scale)))
             fast = self._noise("grain", window, 2)
-            factor = 1 + patches[n] * slow + mottle[n] * middle + grain[n] * fast
+            factor = 1 + patches[n] * slow + mottle[n] * middle + 1.7 * grain[n] * fast
             ruled = depth[n] > 0
             if ruled.any():
                 r, c = np.nonzero(ruled)
