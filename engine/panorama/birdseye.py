@@ -40,7 +40,7 @@ class BirdsEye:
             raise ParameterError(f"A bird's-eye view has {side} pixels a side; expected at least 1.")
         check_metres(half_width_m=half_width_m, camera_height_m=camera_height_m)
         views = [view] if isinstance(view, PanoramaView) else list(view)
-        steps = ((torch.arange(side, device=device, dtype=torch.float32) + 0.5) * (2 / side) - 1) * half_width_m
+        steps = (torch.arange(side, device=device, dtype=torch.float32) + (0.5 - side / 2)) * (2 * half_width_m / side)
         east, north = steps[None, :], -steps[:, None]
         self._sampler = ground_sampler(
             torch.atan2(east.expand(side, side), north.expand(side, side)),

@@ -12,9 +12,6 @@ from torch import Tensor
 from engine.errors import ParameterError
 from engine.panorama.view import PanoramaView
 
-MARGIN = 1
-"""Columns that are repeated on each side of a closed panorama: bilinear reading reaches half a pixel past the edge."""
-
 
 def level_grid(azimuth: Tensor, pitch: Tensor, views: Sequence[PanoramaView]) -> Tensor:
     """(V, …, 2) positions in the images of ``views`` of directions by compass ``azimuth`` and ``pitch`` (…), radians.
@@ -74,11 +71,12 @@ class Sampler:
 
     ``grid`` (V, rows, columns, 2): positions as :func:`level_grid` gives them, of one view (V = 1) for all images or
     one for each; ``closed``: whether columns go round; ``mask`` (V, rows, columns) what is kept, the rest becomes 0.
-    The copy that closes the seam holds only the rows that are read.
+    Only the rows that are read are looked at, and nothing is copied to close the seam: the few positions within half a
+    column of it are read again from the last and the first column side by side.
     """
 
     def __init__(self, grid: Tensor, *, height: int, width: int, closed: bool, mask: Tensor | None = None) -> None:
-        self.closed, self.size = closed, (height, width)
+        self.size = (height, width)
         seen = inside(grid, closed)
         self.mask = (seen if mask is None else seen & mask).unsqueeze(1)
         rows = grid[..., 1][self.mask[:, 0]] * height
@@ -86,12 +84,19 @@ class Sampler:
         first = max(0, int(rows.min().item()) - 2) if rows.numel() else 0
         last = min(height, int(rows.max().item()) + 3) if rows.numel() else height
         self.rows = slice(min(first, height - 1), max(last, min(first, height - 1) + 1))
-        count = self.rows.stop - self.rows.start
-        margin = MARGIN if closed else 0
-        x = (grid[..., 0] * width + margin) * (2 / (width + 2 * margin)) - 1
-        y = (grid[..., 1] * height - self.rows.start) * (2 / count) - 1
-        self._grid = torch.stack([x, y], dim=-1)
+        x = grid[..., 0] * width
+        y = (grid[..., 1] * height - self.rows.start) * (2 / (self.rows.stop - self.rows.start)) - 1
+        self._grid = torch.stack([x * (2 / width) - 1, y], dim=-1)
         self._whole = bool(self.mask.all())
+        self._seam: list[tuple[Tensor, Tensor]] = []  # for each view: places (K,) of the result, grid (1, 1, K, 2)
+        if closed:
+            past = x % width
+            near = (past < 0.5) | (past > width - 0.5)
+            # In the strip of the last column and the first the seam lies at 1 of 2.
+            across = torch.where(past < 0.5, past + 1, past + 1 - width) - 1
+            for k in range(len(grid)):
+                at = near[k].flatten().nonzero()[:, 0]
+                self._seam.append((at, torch.stack([across[k].flatten()[at], y[k].flatten()[at]], dim=-1)[None, None]))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """``images`` (N, C, H, W) float → ((N, C, rows, columns), mask (N, 1, rows, columns) bool); 0 where not seen.
@@ -105,13 +110,20 @@ class Sampler:
                 f"{count} images of {height} x {width}."
             )
         part = images[:, :, self.rows]
-        if self.closed:
-            part = torch.cat([part[..., -MARGIN:], part, part[..., :MARGIN]], dim=-1)
         work = part.float() if part.dtype in (torch.float16, torch.bfloat16) else part
         grid = self._grid.to(work.dtype)
         if len(grid) == 1:  # one grid for all: images become channels, and positions are worked out once
             work = work.reshape(1, count * channels, *work.shape[2:])
         read = F.grid_sample(work, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        if self._seam:
+            ends = torch.cat([work[..., -1:], work[..., :1]], dim=-1)
+            flat = read.flatten(2)
+            for k, (at, where) in enumerate(self._seam):
+                across = F.grid_sample(
+                    ends[k : k + 1], where.to(work.dtype), padding_mode="border", align_corners=False
+                )
+                flat[k : k + 1].index_copy_(2, at, across[:, :, 0])
+            read = flat.view_as(read)
         read = read.view(count, channels, *read.shape[2:]).to(images.dtype)
         if not self._whole:
             read = read * self.mask.to(read.dtype)

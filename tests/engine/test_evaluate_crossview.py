@@ -22,6 +22,8 @@ from engine.crossview.evaluation.rolling import draw, rolled
 from engine.errors import DamagedFileError, MissingFileError, ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
+from engine.models.crossview import CrossViewNetwork
+from engine.models.crossview_bundle import save_crossview
 from engine.panorama.ground import ground_panorama
 from engine.panorama.view import PanoramaView
 
@@ -221,9 +223,28 @@ def test_marks_that_tell_the_answer_are_painted_over():
     assert without_marks(lawn) is lawn
 
 
+@pytest.mark.parametrize("heading", ["any", "north"])
+def test_a_model_is_scored_too_and_one_that_was_not_trained_is_near_chance(pairs, tmp_path, heading):
+    torch.manual_seed(0)
+    network = CrossViewNetwork("resnet18", ground_size=(32, 128), overhead_size=(64, 64), width=0.0625).eval()
+    grey = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
+    inputs = {
+        "ground": {"size": (32, 128), "hfov_deg": 360, "vfov_deg": 90, "heading": heading, **grey},
+        "overhead": {"size": (64, 64), "extent_m": 60.0, **grey},
+    }
+    card = {"name": "tiny", "title": "Tiny", "licence": "GPL-2.0-or-later", "gsd_m": (0.5, 1.0), "crossview": inputs}
+    save_crossview(tmp_path / "model", network, card | {"trained_on": [{"name": "none", "licence": "CC0-1.0"}]})
+    result = run(pairs, method=str(tmp_path / "model"))
+    assert result["method"] == "tiny" and len(result["model"]["sha256"]) == 64
+    assert result["pooled"]["r@1"]["value"] <= 0.5
+    assert result["pooled"]["heading_within_10deg"]["n"] == (6 if heading == "north" else 0)
+
+
 def test_options_that_cannot_be_are_one_clear_line(pairs, tmp_path):
-    with pytest.raises(ModelError, match="no method or model 'nothing'"):
+    with pytest.raises(ModelError, match="nothing"):
         run(pairs, method="nothing")
+    with pytest.raises(ModelError, match="fused joins"):
+        run(pairs, method="fused")
     with pytest.raises(MissingFileError):
         run(tmp_path / "absent")
     with pytest.raises(ParameterError):

@@ -18,6 +18,8 @@ from engine.panorama.view import PanoramaView
 ASSUMED_GSD_M = (0.1, 0.15, 0.2, 0.3, 0.4)
 """Tried for an overhead image of unknown pixel size; their scores are averaged as the matcher's guesses are."""
 
+SHARPNESS = 15.0
+
 
 class Geometric:
     """:class:`engine.crossview.geometric.matcher.GeometricMatcher` with scales that are tried where none is known."""
@@ -52,6 +54,6 @@ class Geometric:
         for row, query in enumerate(queries):
             found, turned = self._matcher.score(query, codes)
             for column, (start, stop) in enumerate(pairwise(first.tolist())):
-                scores[row, column] = float(soft_best(found[start:stop], self._matcher.settings.sharpness))
+                scores[row, column] = float(soft_best(found[start:stop], SHARPNESS))
                 headings[row, column] = float(turned[start + int(found[start:stop].argmax())])
         return scores, headings

@@ -35,16 +35,21 @@ class Matcher(Protocol):
         of a query depends on that query and the entries alone."""
 
 
-METHODS = ("geometric",)
+STARTER = "crossview"
+"""The starter model that ``auto`` and ``fused`` will take; without it ``auto`` is ``geometric``."""
 
 
 def find_matcher(method: str, device: Device) -> Matcher:
-    """The method of that name; raises ModelError for one that is not known."""
+    """The method or model of that name; raises ModelError for one that is not known, damaged or of another task."""
     from engine.crossview.evaluation.geometric import Geometric
 
     if method in ("auto", "geometric"):
         return Geometric(device)
-    raise ModelError(
-        f"There is no method or model {method!r} for panoramas.",
-        remedy="Use auto or geometric; 'engine models list' names the models.",
-    )
+    if method == "fused":
+        raise ModelError(
+            f"The method fused joins the starter model {STARTER!r} with geometric, and no such model is installed.",
+            remedy="Use geometric, or the name or folder of a model.",
+        )
+    from engine.crossview.evaluation.learned import Learned
+
+    return Learned(method, device)

@@ -50,7 +50,7 @@ class GeometricSettings:
     )
     channel_weights: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     far_power: float = 0.5
-    sharpness: float = 15.0
+    sharpness: float = 40.0
 
 
 @dataclass(frozen=True)
