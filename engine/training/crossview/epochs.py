@@ -137,7 +137,7 @@ class Between:
             threshold=threshold_at(epoch, stage.epochs, start) if request.curriculum else start,
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
-            least=max(2, shape[1] // 4),
+            least=max(2, shape[1] // 2, round(request.least_labels * len(self.split.train))),
             mutual=request.mutual,
             gap=request.gap_of,
         )
@@ -167,7 +167,8 @@ class Between:
         labelled = torch.zeros_like(ground)
         labelled[:, :count] = 1
         # Every process takes each so-many-th column: labelled rows are shared out evenly by that.
-        return Plan.make(ground, overhead=tile, labelled=labelled, also=also)
+        style = _cycled(np.arange(len(self.data.overheads)), shape, draw)
+        return Plan.make(ground, overhead=tile, labelled=labelled, style=style, also=also)
 
     def _tell(self, labels: Labels, train: Tensor) -> None:
         has = labels.tile >= 0
