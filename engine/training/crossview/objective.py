@@ -4,8 +4,8 @@ intra: ``ground``, ``overhead``: two variations of each image are the positives,
 cross: ``ground``, ``birds_eye``, ``style``: a panorama and its own restyled bird's-eye view through the overhead
 encoder.
 pairs (supervised, curriculum): ``ground``, ``overhead`` and who belongs to whom. With ``birds_eye`` and ``style``
-(curriculum) the later half of the rows, those without a label first of all, rehearse the stage cross: a few labels, some
-of them wrong, would otherwise undo what the cold start has learned.
+(curriculum) the later half of the rows, those without a label first of all, rehearse the stage cross: a few labels,
+some of them wrong, would otherwise undo what the cold start has learned.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Settings:
     smoothing: float = 0.1
     cross_smoothing: float = 0.3
     dustbin: bool = True
-    rehearse: float = 0.5
+    rehearse: float = 1.0
     columns: int = 512
 
 
