@@ -23,7 +23,9 @@ LAYOUT = Layout(
             "ground_size", "overhead_size", "heading", "hfov", "vfov", "extent", "camera_height", "colour", "cache_gb",
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
-        "Pseudo-labels": ("gap", "gap_of", "mutual", "curriculum", "dustbin", "labelled_share"),
+        "Pseudo-labels": (
+            "gap", "gap_of", "mutual", "curriculum", "least_labels", "labelled_share", "dustbin", "rehearse",
+        ),
         "Hard negatives": ("mine_after", "neighbours"),
         "Choice of the weights": ("choose", "validation_share"),
         "Optimiser": ("batch", "lr", "warmup", "weight_decay", "clip", "temperature", "smoothing", "precision"),

@@ -272,3 +272,24 @@ def test_real_vigor_labels_agree_with_the_coordinates(tmp_path, city):
             )
     assert worst <= 8, "pixels; the sign of the columns would be hundreds"
     assert inside == len(rows), "the positive shows the camera in its inner quarter"
+
+
+def test_real_pairs_come_into_their_frames():
+    import torch
+
+    from engine.training.crossview.images import FrameStore
+    from engine.training.crossview.network import framing
+    from engine.training.crossview.request import CrossViewTrainRequest
+
+    found = find_set(str(real("pairs")))
+    request = CrossViewTrainRequest(out="x", data=("y",), ground_size="32x128", overhead_size=64)
+    frames = framing(request, found)
+    assert frames.ground.vfov_deg == 65.45 and 60 < frames.overhead.extent_m < 200
+    store = FrameStore(found, frames, most_bytes=0)
+    chosen = [next(i for i, g in enumerate(found.grounds) if g.name.startswith(kind)) for kind in ("cvusa", "cvact")]
+    street, above, seen = store.ground(chosen), store.overhead(chosen), store.birds_eye(chosen)
+    assert street.shape == (2, 4, 32, 128) and above.shape == seen.shape == (2, 4, 64, 64)
+    assert bool((street[:, 3] == 255).all()), "both show the whole frame"
+    assert 0.5 < float((seen[:, 3] == 255).float().mean()) < 1, "a strip does not see the ground at the camera's feet"
+    assert all(float(x[:, :3].float().std()) > 10 for x in (street, above, seen))
+    assert torch.equal(store.ground(chosen), street)

@@ -189,15 +189,13 @@ def learning_curve(seed: int) -> list[tuple[float, float, float]]:
     return out
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(1, 9))
 def test_the_choice_without_labels_finds_the_best_epoch(seed):
     """Weak point 1: the published checkpoint is chosen on labelled pairs; this choice never sees one."""
     curve = learning_curve(seed)
-    best = max(range(len(curve)), key=lambda e: curve[e][0])
-    truth = [r1 for _, _, r1 in curve]
-    assert truth[best] >= max(truth) - 0.05
-    ranks = [np.argsort(np.argsort(x)) for x in ([s for _, s, _ in curve], truth)]
-    assert np.corrcoef(*ranks)[0, 1] > 0.6
+    scores, truth = ([one[k] for one in curve] for k in (0, 2))
+    assert truth[scores.index(max(scores))] >= max(truth) - 0.05
+    assert scores[-1] < max(scores) / 4 and scores[0] == 0, "neither the collapse nor the start"
 
 
 def test_the_chooser_keeps_the_best_weights_and_forgets_what_a_kill_undid(tmp_path):

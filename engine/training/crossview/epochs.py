@@ -80,7 +80,7 @@ class Between:
             return told
         held = self._grounds(self.split.held_out)
         tiles = self._tiles(done)
-        found = agreement(held, tiles, self.chooser.before)
+        found = agreement(self._near(held), self._near(tiles), self.chooser.before)
         told |= self.chooser.see(done, found, self.network, write=self.world.main)
         truth = torch.tensor([self._tile_of(i) for i in self.split.held_out])
         if bool((truth >= 0).any()):  # told, never used
@@ -131,12 +131,13 @@ class Between:
         a, b = self._grounds(self.split.train), self._tiles(step)
         place = {ground: row for row, ground in enumerate(self.split.train)}
         start = request.gap
+        near_a, near_b = self._near(a), self._near(b)
         labels = pseudo_labels(
-            nearest(a, b),
+            nearest(near_a, near_b),
             threshold=threshold_at(epoch, stage.epochs, start) if request.curriculum else start,
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
-            least=max(2, shape[1] // 4),
+            least=max(2, shape[1] // 2, round(request.least_labels * len(self.split.train))),
             mutual=request.mutual,
             gap=request.gap_of,
         )
@@ -150,7 +151,7 @@ class Between:
         count = int(min(shape[1], max(least, min(len(pairs), round(wanted * shape[1])))))
         near = None
         if request.neighbours and epoch >= request.mine_after:
-            near = neighbours(a[pairs[:, 0]], b, _POOL * request.neighbours + 1).numpy()
+            near = neighbours(near_a[pairs[:, 0]], near_b, _POOL * request.neighbours + 1).numpy()
         chosen = self._pairs(grounds, tiles, near, (shape[0], count), draw)
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         also = self._semi(ground)
@@ -166,7 +167,8 @@ class Between:
         labelled = torch.zeros_like(ground)
         labelled[:, :count] = 1
         # Every process takes each so-many-th column: labelled rows are shared out evenly by that.
-        return Plan.make(ground, overhead=tile, labelled=labelled, also=also)
+        style = _cycled(np.arange(len(self.data.overheads)), shape, draw)
+        return Plan.make(ground, overhead=tile, labelled=labelled, style=style, also=also)
 
     def _tell(self, labels: Labels, train: Tensor) -> None:
         has = labels.tile >= 0
@@ -181,7 +183,7 @@ class Between:
         unique = sorted(set(tiles))
         a = self._grounds(grounds)
         b = self._overheads(unique)
-        found = neighbours(a, b, _POOL * self.request.neighbours + 1)
+        found = neighbours(self._near(a), self._near(b), _POOL * self.request.neighbours + 1)
         return torch.tensor(unique)[found].numpy()
 
     def _pairs(
@@ -206,6 +208,10 @@ class Between:
         if self._embedded is None or self._embedded[0] != step:
             self._embedded = (step, self._overheads(range(len(self.data.overheads))))
         return self._embedded[1]
+
+    def _near(self, table: Tensor) -> Tensor:
+        """The table where similarities are quickest to compute."""
+        return table.to(self.world.device.torch)
 
     def _grounds(self, indices: Any) -> Tensor:
         return embed_grounds(self.network, self.store, list(indices), self.world, **self._options())

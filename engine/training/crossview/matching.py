@@ -49,8 +49,11 @@ class Nearest:
 
 
 def nearest(panoramas: Tensor, tiles: Tensor, *, chunk: int = CHUNK) -> Nearest:
-    """:class:`Nearest` of embeddings (N, D) and (M, D) at unit length, M and N at least 1. The answer does not depend
-    on ``chunk``. Raises ModelError where an embedding is not finite, ParameterError for shapes."""
+    """:class:`Nearest` of embeddings (N, D) and (M, D) at unit length, M and N at least 1.
+
+    The answer does not depend on ``chunk``; it is computed where the embeddings lie and given on the processor. Raises
+    ModelError where an embedding is not finite, ParameterError for shapes.
+    """
     if panoramas.ndim != 2 or panoramas.shape[1:] != tiles.shape[1:] or not len(panoramas) or not len(tiles):
         raise ParameterError(f"Embeddings {tuple(panoramas.shape)} and {tuple(tiles.shape)} do not fit.")
     for name, table in (("panorama", panoramas), ("tile", tiles)):
@@ -61,8 +64,8 @@ def nearest(panoramas: Tensor, tiles: Tensor, *, chunk: int = CHUNK) -> Nearest:
             )
     found, gaps = [], []
     columns = tiles.float().T
-    best = torch.full((len(tiles),), -math.inf)
-    second, chosen = best.clone(), torch.zeros(len(tiles), dtype=torch.int64)
+    best = torch.full((len(tiles),), -math.inf, device=tiles.device)
+    second, chosen = best.clone(), torch.zeros(len(tiles), dtype=torch.int64, device=tiles.device)
     for start in range(0, len(panoramas), max(1, chunk)):
         scores = panoramas[start : start + max(1, chunk)].float() @ columns
         top = scores.topk(min(2, scores.shape[1]), dim=1)
@@ -76,11 +79,11 @@ def nearest(panoramas: Tensor, tiles: Tensor, *, chunk: int = CHUNK) -> Nearest:
         chosen = torch.where(better, down.indices[0] + start, chosen)
         best = torch.where(better, first, best)
     back = torch.where(torch.isfinite(second), best - second, math.inf)
-    return Nearest(torch.cat(found), torch.cat(gaps), chosen, back)
+    return Nearest(torch.cat(found).cpu(), torch.cat(gaps).cpu(), chosen.cpu(), back.cpu())
 
 
 def _gap(top: Tensor) -> Tensor:
-    return top[:, 0] - top[:, 1] if top.shape[1] > 1 else torch.full((len(top),), math.inf)
+    return top[:, 0] - top[:, 1] if top.shape[1] > 1 else torch.full_like(top[:, 0], math.inf)
 
 
 def threshold_at(epoch: int, epochs: int, start: float) -> float:
@@ -90,11 +93,12 @@ def threshold_at(epoch: int, epochs: int, start: float) -> float:
 
 
 def neighbours(panoramas: Tensor, tiles: Tensor, count: int, *, chunk: int = CHUNK) -> Tensor:
-    """(N, k) the tiles most like each panorama, best first; k = the lesser of ``count`` and the number of tiles."""
+    """(N, k) the tiles most like each panorama, best first, on the processor; k = the lesser of ``count`` and how many
+    tiles there are."""
     columns = tiles.float().T
     k = min(count, len(tiles))
     parts = [
-        (panoramas[start : start + chunk].float() @ columns).topk(k, dim=1).indices
+        (panoramas[start : start + chunk].float() @ columns).topk(k, dim=1).indices.cpu()
         for start in range(0, len(panoramas), chunk)
     ]
     return torch.cat(parts) if parts else torch.zeros((0, k), dtype=torch.int64)

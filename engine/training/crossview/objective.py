@@ -3,7 +3,9 @@
 intra: ``ground``, ``overhead``: two variations of each image are the positives, in either encoder.
 cross: ``ground``, ``birds_eye``, ``style``: a panorama and its own restyled bird's-eye view through the overhead
 encoder.
-pairs (supervised, curriculum): ``ground``, ``overhead`` and who belongs to whom.
+pairs (supervised, curriculum): ``ground``, ``overhead`` and who belongs to whom. With ``birds_eye`` and ``style``
+(curriculum) the later half of the rows, those without a label first of all, rehearse the stage cross: a few labels,
+some of them wrong, would otherwise undo what the cold start has learned.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ class Settings:
     smoothing: float = 0.1
     cross_smoothing: float = 0.3
     dustbin: bool = True
+    rehearse: float = 1.0
     columns: int = 512
 
 
@@ -62,15 +65,20 @@ class CrossViewObjective(nn.Module):
         """Variations of uint8 images (n, 4, rows, columns); ``unknown`` (n,) bool are panoramas without a heading."""
         ground = _open(batch["ground"])
         out = {name: batch[name] for name in (*WHO, "dustbin") if name in batch}
+        if "labelled" in batch:
+            overhead = _open(batch["overhead"])
+            out |= self._together(ground, overhead, batch["unknown"], generator, name="overhead")
         if "birds_eye" in batch:
+            late = slice(len(batch["unknown"]) - len(batch["birds_eye"]), None)
             seen, mask = _open(batch["birds_eye"])
             style, _ = _open(batch["style"])
             self.restyler.eval()
             fake = self.restyler(seen, mask, style)
-            return out | self._together(ground, (fake, mask), batch["unknown"], generator, name="fake")
+            own = (ground[0][late], ground[1][late])
+            made = self._together(own, (fake, mask), batch["unknown"][late], generator, name="fake")
+            return out | {"fake": made["fake"], "ground.own": made["ground.a"]}
         if "labelled" in batch:
-            overhead = _open(batch["overhead"])
-            return out | self._together(ground, overhead, batch["unknown"], generator, name="overhead")
+            return out
         for view in ("a", "b"):
             images, mask = ground
             turns = self._turns(batch["unknown"], images.shape[3], generator)
@@ -91,20 +99,27 @@ class CrossViewObjective(nn.Module):
                 out |= {f"metric/loss_{branch}": losses[-1].detach(), f"embedding/{branch}": a}
                 out[f"metric/top1_{branch}"] = found_first(a, b, who)
             return {**out, "loss": torch.stack(losses).mean()}
-        a = network.ground(views["ground.a"])
-        if "fake" in views:
-            b = network.overhead(views["fake"])
-            who = Assignment.of_pairs(views["ground_id"], views["ground_id"])
-            loss = self._loss(a, b, who, temperature, self._settings.cross_smoothing)
+        if "overhead" not in views:
+            a, b, who, loss = self._cross(views, temperature)
         else:
-            b = network.overhead(views["overhead"])
+            a, b = network.ground(views["ground.a"]), network.overhead(views["overhead"])
             who = Assignment(*(views[name] for name in WHO))
             dustbin = self._settings.dustbin and "dustbin" in views
             smoothing = 0.0 if "dustbin" in views else self._settings.smoothing
             loss = self._loss(a, b, who, temperature, smoothing, dustbin=dustbin)
             out["metric/labelled"] = who.labelled.float().mean()
+            if "fake" in views:
+                out["metric/loss_labels"] = loss.detach()
+                loss = loss + self._settings.rehearse * self._cross(views, temperature)[3]
         out |= {"metric/top1": found_first(a, b, who), "embedding/ground": a, "embedding/overhead": b}
         return {**out, "loss": loss}
+
+    def _cross(self, views: Batch, temperature: Tensor) -> tuple[Tensor, Tensor, Assignment, Tensor]:
+        """Panoramas and their own restyled bird's-eye views: embeddings, who belongs to whom, the loss."""
+        a, b = self.network.ground(views["ground.own"]), self.network.overhead(views["fake"])
+        ids = views["ground_id"][len(views["ground_id"]) - len(a) :]
+        who = Assignment.of_pairs(ids, ids)
+        return a, b, who, self._loss(a, b, who, temperature, self._settings.cross_smoothing)
 
     def after_step(self, step: int, total: int) -> None:
         """Bound the temperature."""

@@ -77,6 +77,12 @@ class CrossViewTrainRequest(KeptRequest):
     mutual: bool = Field(True, description="Pseudo-labels must choose each other.")
     curriculum: bool = Field(True, description="The gap falls along a cosine; without, it stands.")
     dustbin: bool = Field(True, description="Panoramas and tiles without a label are pushed from all others.")
+    least_labels: Share = Field(
+        0.02, description="Share of the panoramas that gets a pseudo-label at least: the gap is lowered for it."
+    )
+    rehearse: float = Field(
+        1.0, ge=0, le=10, description="Weight of the stage cross within the curriculum, so that it is not forgotten."
+    )
     labelled_share: float = Field(
         0.5, gt=0, le=1, description="Least share of a batch of the curriculum that has labels, where there are enough."
     )

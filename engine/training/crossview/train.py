@@ -83,7 +83,8 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
             shutil.rmtree(folder.path / RESTYLE, ignore_errors=True)
         world.wait()
         restyler: torch.nn.Module = Unchanged()
-        if "cross" in request.stage_names:
+        rehearsed = "curriculum" in request.stage_names and request.rehearse > 0
+        if "cross" in request.stage_names or rehearsed:
             part = reporter.part(0.02, 0.3) if request.restyle == "cyclegan" else reporter.part(0.02, 0.02)
             restyler = fit_restyler(request, store, parts.train, world, folder=folder.path, reporter=part)
         objective = CrossViewObjective(network, restyler, _settings(request), gather=world.gather)
@@ -147,6 +148,7 @@ def _settings(request: CrossViewTrainRequest) -> Settings:
         smoothing=request.smoothing,
         cross_smoothing=min(0.9, 3 * request.smoothing),
         dustbin=request.dustbin,
+        rehearse=request.rehearse,
         columns=request.ground_pixels[1],
     )
 
@@ -194,6 +196,10 @@ def _batches(
             out |= {"labelled": plan.labelled[row, own] > 0, "also": plan.also[row, own]}
         if stage == "curriculum":
             out["dustbin"] = torch.ones(())
+            if request.rehearse:
+                late = slice(len(ground) // 2, None)
+                style = plan.style[row, own][late].tolist()
+                out |= {"birds_eye": store.birds_eye(ground[late].tolist()), "style": store.overhead(style)}
         return out
 
     return batches
