@@ -70,9 +70,10 @@ def heat_picture(
     x = (turned - turned.min()) * METRES_PER_DEGREE * math.cos(math.radians(middle)) / cell_m
     y = (lat.max() - lat) * METRES_PER_DEGREE / cell_m
     shrink = max(1.0, max(x.max(), y.max()) / _MOST)
-    width, height = int(x.max() / shrink) + 1, int(y.max() / shrink) + 1
+    i, j = np.rint(y / shrink).astype(int), np.rint(x / shrink).astype(int)
+    width, height = int(j.max()) + 1, int(i.max()) + 1
     table = np.full((height, width), -1.0)
-    np.maximum.at(table, ((y / shrink).astype(int), (x / shrink).astype(int)), np.clip(values, 0, 1))
+    np.maximum.at(table, (i, j), np.clip(values, 0, 1))
     at = np.clip(table, 0, 1)[..., None] ** 0.5 * (len(_HEAT) - 1)
     low = np.minimum(at.astype(int), len(_HEAT) - 2)
     colors = _HEAT[low[..., 0]] + (at - low) * (_HEAT[low[..., 0] + 1] - _HEAT[low[..., 0]])

@@ -73,7 +73,7 @@ def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Cropper | N
         "name": photo.name,
         "match": one.match,
         "verdict": (
-            f"Best place: {one.lat[0]:.5f}, {one.lon[0]:.5f}; within 100 m of it with {percent_text(100 * float(best))}."
+            f"Best place: {one.lat[0]:.5f}, {one.lon[0]:.5f}; {percent_text(100 * float(best))} within 100 m of it."
             if one.match
             else f"Not in this region: the best candidate has {percent_text(100 * float(best))} within 100 m only."
         ),
@@ -82,7 +82,7 @@ def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Cropper | N
         "caption": "The photo as it was searched. The mark above is its centre, which the heading is about.",
         "heat": _uri(
             jpeg(
-                heat_picture(session.searcher.lon, session.searcher.lat, values, places[:9], session.index.card.cell_m),
+                heat_picture(searcher.lon, searcher.lat, values, places[:9], session.index.card.cell_m),
                 92,
             )
         ),

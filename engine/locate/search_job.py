@@ -133,8 +133,9 @@ def _photos(request: LocateSearchRequest, reporter: Reporter) -> list[QueryPhoto
     for path in request.panorama:
         reporter.check()
         photo = read_query(path, hfov_deg=request.hfov, vfov_deg=request.vfov, heading_deg=request.heading)
+        tell = reporter.warn if photo.narrow else reporter.log
         for line in photo.problems:
-            reporter.warn(f"{path}: {line}")
+            tell(f"{path}: {line}")
         photos.append(photo)
     return unique_names(photos)
 

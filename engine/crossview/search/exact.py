@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.crossview.describer import Describer, Scores, VectorQuery
@@ -81,7 +82,11 @@ def _products(codes: NDArray[Any], queries: Sequence[VectorQuery]) -> tuple[Scor
     """(photos, N) best inner products over scales and vectors, and the headings that the best vectors stand for."""
     vectors = np.concatenate([query.vectors for query in queries])
     count, scales, dim = codes.shape
-    table = (codes.reshape(-1, dim).astype(np.float32) @ vectors.T).reshape(count, scales, len(vectors)).max(axis=1)
+    # torch: its conversion of half precision is vectorised; the copy is of one block, which is read-only on the disk.
+    rows = torch.from_numpy(np.array(codes.reshape(-1, dim))).float()
+    table = (rows @ torch.from_numpy(vectors).T).numpy()
+    if scales > 1:
+        table = table.reshape(count, scales, len(vectors)).max(axis=1)
     scores = np.empty((len(queries), count), np.float32)
     headings = np.full((len(queries), count), np.nan, np.float32)
     start = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -77,14 +78,18 @@ def empty_structure(kind: Kind, dim: int, rows: int) -> Any:
     import faiss
 
     if kind == "hnsw":
-        made = faiss.IndexHNSWFlat(dim, LINKS, faiss.METRIC_INNER_PRODUCT)
-        made.hnsw.efConstruction, made.hnsw.efSearch = BUILD_BEAM, SEARCH_BEAM
-        return made
+        graph = faiss.IndexHNSWFlat(dim, LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = BUILD_BEAM, SEARCH_BEAM
+        return graph
     lists = int(2 ** round(math.log2(max(16, 4 * math.sqrt(rows)))))
-    coarse = faiss.IndexFlatIP(dim)
-    made = faiss.IndexIVFPQ(coarse, dim, min(lists, max(1, rows // 39)), parts_of(dim), 8, faiss.METRIC_INNER_PRODUCT)
+    coarse: Any = faiss.IndexFlatIP(dim)
+    made: Any = faiss.IndexIVFPQ(
+        coarse, dim, min(lists, max(1, rows // 39)), parts_of(dim), 8, faiss.METRIC_INNER_PRODUCT
+    )
     made.own_fields = True
     coarse.this.disown()
+    for clustering in (made.cp, made.pq.cp):
+        clustering.min_points_per_centroid = 1  # else it writes to stderr for small indexes
     made.nprobe = max(8, made.nlist // 32)
     return made
 
@@ -113,7 +118,7 @@ def load_structure(path: Path, kind: Kind, rows: int) -> Any:
     import faiss
 
     try:
-        found = faiss.read_index(str(path))
+        found: Any = faiss.read_index(str(path))
     except RuntimeError as error:
         raise damaged(path, "faiss cannot read it") from error
     if found.ntotal != rows:
@@ -125,13 +130,15 @@ def load_structure(path: Path, kind: Kind, rows: int) -> Any:
     return found
 
 
-def propose(structure: Any, vectors: NDArray[np.float32], k: int, scales: int) -> NDArray[np.int64]:
-    """Numbers of cells, ascending, that hold one of the ``k`` nearest descriptions of a vector (Q, dim)."""
+def propose(structure: Any, queries: Sequence[NDArray[np.float32]], k: int, scales: int) -> list[NDArray[np.int64]]:
+    """For each photo's vectors (Q, dim): numbers of cells, ascending, that hold one of the ``k`` descriptions nearest
+    to one of them. All are asked at once: faiss is fastest so."""
     if hasattr(structure, "hnsw"):
         structure.hnsw.efSearch = max(SEARCH_BEAM, k)
-    _, rows = structure.search(np.ascontiguousarray(vectors, np.float32), min(k, structure.ntotal))
-    found = np.unique(rows[rows >= 0] // scales)
-    return found.astype(np.int64)
+    vectors = np.ascontiguousarray(np.concatenate(queries), np.float32)
+    _, rows = structure.search(vectors, min(k, structure.ntotal))
+    parts = np.split(rows, np.cumsum([len(query) for query in queries])[:-1])
+    return [np.unique(part[part >= 0] // scales).astype(np.int64) for part in parts]
 
 
 def _rows(codes: NDArray[Any]) -> NDArray[np.float32]:
