@@ -84,21 +84,22 @@ def _products(codes: NDArray[Any], queries: Sequence[VectorQuery]) -> tuple[Scor
     count, scales, dim = codes.shape
     # torch: its conversion of half precision is vectorised; the copy is of one block, which is read-only on the disk.
     rows = torch.from_numpy(np.array(codes.reshape(-1, dim))).float()
-    table = (rows @ torch.from_numpy(vectors).T).numpy()
+    table = (torch.from_numpy(vectors) @ rows.T).numpy()
     if scales > 1:
-        table = table.reshape(count, scales, len(vectors)).max(axis=1)
-    scores = np.empty((len(queries), count), np.float32)
+        table = table.reshape(len(vectors), count, scales).max(axis=2)
     headings = np.full((len(queries), count), np.nan, np.float32)
-    start = 0
-    for k, query in enumerate(queries):
-        own = table[:, start : start + len(query.vectors)]
-        start += len(query.vectors)
-        if query.headings is None or len(query.vectors) == 1:
-            scores[k] = own.max(axis=1)
+    if len(vectors) == len(queries):
+        for k, query in enumerate(queries):
             if query.headings is not None:
                 headings[k] = query.headings[0]
-        else:
-            best = own.argmax(axis=1)
-            scores[k] = own[np.arange(count), best]
+        return table, headings
+    scores = np.empty((len(queries), count), np.float32)
+    start = 0
+    for k, query in enumerate(queries):
+        own = table[start : start + len(query.vectors)]
+        start += len(query.vectors)
+        best = own.argmax(axis=0)
+        scores[k] = np.take_along_axis(own, best[None], axis=0)[0]
+        if query.headings is not None:
             headings[k] = query.headings[best]
     return scores, headings
