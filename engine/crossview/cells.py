@@ -124,7 +124,7 @@ def split_ids(ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return found >> _BIT, found & ((1 << _BIT) - 1)
 
 
-def distance_m(lon: Degrees, lat: Degrees, to_lon: Degrees, to_lat: Degrees) -> Degrees:
+def distance_m(lon: Degrees | float, lat: Degrees | float, to_lon: Degrees | float, to_lat: Degrees | float) -> Degrees:
     """Great-circle distance on the sphere of mean radius in metres (haversine), broadcast."""
     a, b = np.radians(np.asarray(lat, np.float64)), np.radians(np.asarray(to_lat, np.float64))
     half = np.radians(np.asarray(to_lon, np.float64) - np.asarray(lon, np.float64)) / 2

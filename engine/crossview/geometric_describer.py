@@ -1,7 +1,9 @@
-"""Cells and photos compared without training: the photo's bird's-eye view is turned over the crop."""
+"""Cells and photos compared without training: the photo's ground in rings is turned over the crop's."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,49 +12,55 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.crossview.describer import GroundImage, Scores
-from engine.crossview.geometric.matcher import GeometricMatcher
+from engine.crossview.geometric.matcher import GeometricMatcher, Template
 from engine.device import Device
 
-SIDE = 160
-SCALES_M = (0.3, 0.4, 0.6, 0.8)
-_BLOCK = 4096
+SCALES_M = (0.3, 0.5, 0.8)
+
+
+@dataclass(frozen=True)
+class TurningQuery:
+    """A photo's ``template`` with north ahead, and the ``heading_deg`` of its centre where it is known."""
+
+    template: Template
+    heading_deg: float | None
 
 
 class GeometricDescriber:
     """The describer of :class:`engine.crossview.geometric.matcher.GeometricMatcher`; the finest scale that the
-    reference serves is taken."""
+    reference serves is taken. A known heading may be wrong by ``tolerance_deg``."""
 
     layer = "geometric"
     linear = False
     one_scale = True
     model = None
-    side = SIDE
     scales_m = SCALES_M
+    dtype = "uint8"
 
-    def __init__(self, device: Device) -> None:
-        self._matcher = GeometricMatcher()
-        self._device = device.torch
-        sample = self._codes(torch.zeros(1, 3, SIDE, SIDE), SCALES_M[0])
-        self.dim, self.dtype = int(sample.shape[1]), str(sample.dtype)
+    def __init__(self, device: Device, *, tolerance_deg: float = 15.0) -> None:
+        self._matcher = GeometricMatcher(device=device.torch)
+        self._tolerance = tolerance_deg
+        self.side = 8 * math.ceil(2 * self._matcher.radius_m / SCALES_M[0] / 8)
+        self.dim = self._matcher.code_length
 
     def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
         """See :class:`engine.crossview.describer.Describer`."""
-        return self._codes(pixels, gsd_m)
+        with torch.inference_mode():
+            return np.asarray(self._matcher.codes(pixels, gsd_m).cpu().numpy())
 
-    def query(self, image: GroundImage) -> Any:
-        """The matcher's template of the photo."""
-        return self._matcher.template(image.pixels, image.view)
-
-    def score(self, query: Any, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+    def query(self, image: GroundImage) -> TurningQuery:
         """See :class:`engine.crossview.describer.Describer`."""
-        scores, headings = np.empty(len(codes), np.float32), np.empty(len(codes), np.float32)
         with torch.inference_mode():
-            for start in range(0, len(codes), _BLOCK):
-                part = slice(start, start + _BLOCK)
-                found = self._matcher.score(query, torch.from_numpy(np.array(codes[part])).to(self._device))
-                scores[part], headings[part] = (t.float().cpu().numpy() for t in found)
-        return scores, headings
+            template = self._matcher.template(image.pixels, replace(image.view, heading_deg=0.0))
+        return TurningQuery(template, image.view.heading_deg if image.heading_known else None)
 
-    def _codes(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
+    def score(self, query: TurningQuery, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+        """See :class:`engine.crossview.describer.Describer`."""
         with torch.inference_mode():
-            return np.asarray(self._matcher.codes(pixels.to(self._device), gsd_m).cpu().numpy())
+            found, headings = self._matcher.score(
+                query.template,
+                torch.from_numpy(np.array(codes)),
+                heading_deg=query.heading_deg,
+                tolerance_deg=self._tolerance,
+            )
+        return found.float().cpu().numpy(), headings.float().cpu().numpy()

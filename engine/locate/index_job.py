@@ -43,7 +43,8 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
     geometry, region = reference.read_region(request.region)
     device = choose_device(request.device)
     method, describers = methods.describers_for(request.method, device=device, precision=request.precision)
-    layout = CellLayout(request.cell)
+    cell = request.cell or methods.CELL_M.get(method, 30.0)
+    layout = CellLayout(cell)
     asked = _scales(request.scales)
     wanted = [asked or describer.scales_m for describer in describers]
     place = geometry.representative_point()
@@ -74,7 +75,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
                 )
             layers.append(layer_facts(describer, served))
         if existing is not None:
-            _check_same(existing, method, layers, request)
+            _check_same(existing, method, layers, cell)
         note = reference.licence_note(opened, request.attribution)
         if note:
             reporter.warn(note)
@@ -94,6 +95,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
             "layers": [layer.model_dump(mode="json") for layer in layers],
             "imagery": facts.model_dump(mode="json", exclude={"tiles"}),
             "region": region,
+            "cell": cell,
             "swath_m": swath,
             "added_to": existing.card.updated if existing is not None else None,
         }
@@ -123,7 +125,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
                     remedy="Give imagery of the region; see that its pixels are not nodata there.",
                 )
             reporter.progress(0.97, "write", "Checksums")
-            card = _card(request, method, writer, layout, layers, facts, region, existing)
+            card = _card(method, writer, layout, layers, facts, region, existing)
             result = _result(request, card, writer, reporter, started, device=str(device))
             writer.commit(card, extra={RESULT: json.dumps(result, indent=2, allow_nan=False)})
     reporter.progress(1.0, "done", "Done")
@@ -147,9 +149,9 @@ def _existing(target: Path, request: LocateIndexRequest) -> CellIndex | None:
     return None
 
 
-def _check_same(existing: CellIndex, method: str, layers: Sequence[LayerFacts], request: LocateIndexRequest) -> None:
+def _check_same(existing: CellIndex, method: str, layers: Sequence[LayerFacts], cell: float) -> None:
     card = existing.card
-    if card.cell_m != request.cell or card.method != method or list(card.layers) != list(layers):
+    if card.cell_m != cell or card.method != method or list(card.layers) != list(layers):
         was = "; ".join(
             f"{layer.name} {layer.model.name if layer.model else ''} at {', '.join(f'{s:g}' for s in layer.scales_m)} m"
             for layer in card.layers
@@ -192,7 +194,6 @@ def _gap_warning(writer: IndexWriter) -> str | None:
 
 
 def _card(
-    request: LocateIndexRequest,
     method: str,
     writer: IndexWriter,
     layout: CellLayout,
@@ -215,7 +216,7 @@ def _card(
     return IndexCard(
         engine_version=VERSION,
         method=method,
-        cell_m=request.cell,
+        cell_m=layout.size_m,
         cells=len(lon),
         gaps=writer.gaps + (old.gaps if old else 0),
         extent=(float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())),

@@ -1,16 +1,26 @@
-"""Which method a name means: the describers of an index, and how its candidates are scored."""
+"""Which method a name means: the describers of an index, and how its candidates are compared."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from engine.crossview.describer import Describer
+from engine.crossview.index.card import IndexCard
 from engine.device import Device
+from engine.errors import ModelError, ParameterError
 
 AUTO, GEOMETRIC, FUSED = "auto", "geometric", "fused"
 STARTER = "crossview"
+CELL_M = {GEOMETRIC: 10.0}
+"""Metres between cells where none are asked for; 30 for all others: a view that is turned fits only near its place."""
+WORTH = (
+    "The geometric method was not trained: it compares the ground around the camera with the imagery. It narrows a "
+    "search down where ground and imagery are alike (roads, markings, squares) and is often wrong at the first guess."
+)
 
 
 def describers_for(method: str, *, device: Device, precision: str = "float16") -> tuple[str, list[Describer]]:
-    """The method that ``method`` means and its describers, those that candidates are found by first.
+    """The method that ``method`` means and its describers, the one that candidates are found by first.
 
     ``auto`` is fused where the starter model is installed, else geometric. Raises ModelError for an unknown model.
     """
@@ -27,4 +37,61 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
     learned = LearnedDescriber.load(name, device=device, precision=precision)
     if method == FUSED:
         return FUSED, [learned, GeometricDescriber(device)]
-    return learned.model.name if learned.model else method, [learned]
+    return learned.model.name, [learned]
+
+
+def verifier_for(device: Device, *, tolerance_deg: float) -> Describer | None:
+    """What candidates are verified by; None where nothing is."""
+    from engine.crossview.geometric_describer import GeometricDescriber
+
+    return GeometricDescriber(device, tolerance_deg=tolerance_deg)
+
+
+@dataclass(frozen=True)
+class SearchMethod:
+    """``primary`` compares all cells; ``verifying`` candidates (None: nothing does); ``name`` for people."""
+
+    name: str
+    primary: Describer
+    verifying: Describer | None
+
+
+def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, tolerance_deg: float) -> SearchMethod:
+    """How an index of ``card`` is searched. Raises ParameterError where it lacks what was asked for, ModelError when
+    the model is not the one that described the cells."""
+    name = card.method if asked == AUTO else asked
+    if name == FUSED and card.method != FUSED:
+        raise ParameterError(
+            f"The index was made by {card.method}; expected fused.", remedy="Search with --method auto, or index again."
+        )
+    if name == GEOMETRIC and card.layer(GEOMETRIC) is None:
+        raise ParameterError(
+            f"The index was made by {card.method} and has no geometric description.",
+            remedy="Search with --method auto, or make an index with --method geometric.",
+        )
+    try:
+        _, describers = describers_for(name, device=device)
+    except ModelError as error:
+        if asked != AUTO or card.method in (GEOMETRIC, FUSED):
+            raise
+        raise ModelError(
+            f"The index was made by the model {card.method}, which is not installed here.",
+            remedy="Name its folder with --method FOLDER.",
+        ) from error
+    primary = describers[0]
+    facts = card.layer(primary.layer)
+    if facts is None:
+        raise ParameterError(
+            f"The index was made by {card.method}; it has no {primary.layer} description.",
+            remedy="Search with --method auto, or index again.",
+        )
+    if facts.model != primary.model or facts.dim != primary.dim:
+        made = facts.model.name if facts.model else "no model"
+        raise ModelError(
+            f"The index was made by {made}; the model given has other weights.",
+            remedy="Search with the model that made the index, or make another index.",
+        )
+    if primary.layer == GEOMETRIC:
+        primary = verifier_for(device, tolerance_deg=tolerance_deg) or primary
+    verifying = verifier_for(device, tolerance_deg=tolerance_deg) if verify else None
+    return SearchMethod(name, primary, verifying)

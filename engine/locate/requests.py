@@ -42,7 +42,9 @@ class LocateIndexRequest(_Tiles):
         description="How cells are described: geometric (no training), the name or folder of a cross-view model, fused "
         "(both), or auto: fused where the starter model is installed.",
     )
-    cell: float = Field(30.0, ge=5, le=1000, description="Metres between cells.")
+    cell: Annotated[float, Field(ge=5, le=1000)] | None = Field(
+        None, description="Metres between cells; default: 30, and 10 for the geometric method."
+    )
     scales: str | None = Field(
         None, description="Metres a pixel of the crops, for example 0.2,0.4; default: those that the method wants."
     )
@@ -95,6 +97,10 @@ class LocateSearchRequest(_Photos):
     sequence: bool = Field(
         False, description="The photos belong together (a drive): search them jointly by their positions apart."
     )
+    track: str | None = Field(
+        None,
+        description="Table photo,east_m,north_m of a sequence; default: positions in the photos' files, apart only.",
+    )
     top: int = Field(20, ge=1, le=1000, description="Candidates of each photo that are written.")
     check: bool = Field(False, description="Check the index's digests before the search.")
     overwrite: bool = Field(False, description="Replace results that are in OUT already.")
@@ -104,6 +110,9 @@ class LocateEvaluateRequest(_Photos):
     """Parameters of ``engine locate evaluate``."""
 
     out: str = Field(description="Folder for report.html, queries.csv and result.json; made if absent.")
+    positions: str | None = Field(
+        None, description="Table photo,lon,lat,heading_deg of the photos; default: what their files say."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the angle by which each 360° panorama is rolled first.")
     top: int = Field(100, ge=1, le=10_000, description="Candidates of each photo that are scored.")
     overwrite: bool = Field(False, description="Replace results that are in OUT already.")

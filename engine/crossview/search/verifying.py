@@ -1,0 +1,85 @@
+"""Verification: the photo's bird's-eye view is turned over the imagery at and around each candidate.
+
+A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried, and the best of them is
+where the candidate's point comes to lie. Scores are measured against those of cells drawn from all over the region.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.crossview.cells import METRES_PER_DEGREE, CellLayout, Degrees
+from engine.crossview.crops import Cropper
+from engine.crossview.describer import Describer
+from engine.crossview.search.ranking import Background
+from engine.events import Reporter
+
+STEPS = 3
+BACKGROUND = 256
+_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Of each candidate: ``z`` how far the verification stands out, ``heading`` of the photo's centre, and where."""
+
+    z: NDArray[np.float64]
+    heading: NDArray[np.float64]
+    lon: Degrees
+    lat: Degrees
+
+
+class Verifier:
+    """Turns photos over the imagery by ``describer`` at ``scale_m``. Codes of places are made once for all photos."""
+
+    def __init__(self, describer: Describer, cropper: Cropper, layout: CellLayout, scale_m: float) -> None:
+        self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
+        self._background: NDArray[Any] | None = None
+
+    def prepare(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> None:
+        """Describe the cells (some of a region, spread over it) that scores are measured against."""
+        pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(int))
+        codes, _ = self._codes(lon[pick], lat[pick], reporter)
+        self._background = codes
+
+    def verify(self, query: Any, lon: Degrees, lat: Degrees, reporter: Reporter) -> Verified:
+        """Turn a photo over the candidates' surroundings; a place without imagery has z −3."""
+        east, north = self._offsets()
+        wide = METRES_PER_DEGREE * np.cos(np.radians(lat))[:, None]
+        all_lon = (lon[:, None] + east / wide).ravel()
+        all_lat = (lat[:, None] + north / METRES_PER_DEGREE).ravel()
+        codes, there = self._codes(all_lon, all_lat, reporter)
+        scores, headings = self._describer.score(query, codes, self._scale)
+        background, _ = (
+            self._describer.score(query, self._background, self._scale)
+            if self._background is not None
+            else (scores, None)
+        )
+        z = Background.of(background).z(scores)
+        z[~there] = -3.0
+        table = z.reshape(len(lon), -1)
+        best = table.argmax(axis=1)
+        at = np.arange(len(lon)) * table.shape[1] + best
+        turned = headings[at].astype(np.float64) if headings is not None else np.full(len(lon), np.nan)
+        return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at])
+
+    def _offsets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        step = self._layout.size_m / STEPS
+        ticks = (np.arange(STEPS) - (STEPS - 1) / 2) * step
+        # The middle first: of equals it is taken.
+        grid = sorted(((e, n) for e in ticks for n in ticks), key=lambda p: (p[0] ** 2 + p[1] ** 2, p))
+        return np.array([[e for e, _ in grid]]), np.array([[n for _, n in grid]])
+
+    def _codes(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        codes, there = [], []
+        for start in range(0, len(lon), _CHUNK):
+            reporter.check()
+            part = slice(start, start + _CHUNK)
+            crops = self._cropper.cut(lon[part], lat[part], self._scale)
+            codes.append(self._describer.describe(crops.pixels, self._scale))
+            there.append(crops.observed >= 0.5)
+        return np.concatenate(codes), np.concatenate(there)
