@@ -38,6 +38,9 @@ BASE = {
     "pyproj": "3.6",
     "matplotlib": "3.8",
     "jinja2": "3.1.4",
+    "pillow": "11.0",
+    "urllib3": "2.0",
+    "certifi": "2024.2.2",
 }
 """Distribution → lowest version; a test compares it with pyproject.toml (absent when QGIS runs the bundled source)."""
 
@@ -50,7 +53,7 @@ EXTRAS = {
 }
 """Extra → distribution → lowest version."""
 
-MODULES = {"faiss-cpu": "faiss"}
+MODULES = {"faiss-cpu": "faiss", "pillow": "PIL"}
 """The module of a distribution where it has another name."""
 
 HARMFUL = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES")
