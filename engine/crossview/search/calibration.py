@@ -25,6 +25,11 @@ class Calibration:
     match_at: float
     source: str
 
+    @property
+    def fitted(self) -> bool:
+        """Were the numbers measured, or guessed?"""
+        return not self.source.startswith("not fitted")
+
     def probabilities(self, places: Places, radius_m: float) -> NDArray[np.float64]:
         """(N,) that the photo was taken within ``radius_m`` of each candidate; places are apart, so that together they
         are at most 1."""
