@@ -9,8 +9,8 @@ from engine.crossview.search.ranking import Weights
 # cN: engine simulate city --seed N --size 700 --panoramas 70 --samples 1 --overhead-gsd 0.3
 # iN: engine locate index cN/overhead.tif --method geometric --cell 12
 _GEOMETRIC = (
-    "fitted on 2 simulated cities, 18 panoramas of each in its own city and 18 of the other; few, so they are rough, and "
-    "half of the photos were taken elsewhere"
+    "fitted on 2 simulated cities, 18 panoramas of each in its own city and 18 of the other; few, so they are rough, "
+    "and half of the photos were taken elsewhere"
 )
 _NOT_FITTED = "not fitted yet for models: a guess, not a measurement"
 TABLES = {
