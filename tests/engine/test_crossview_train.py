@@ -162,7 +162,7 @@ def forked(out, resume, lines):
     return lines is None
 
 forked(home / "whole", False, None)
-ended = [forked(home / "broken", n > 0, lines) for n, lines in enumerate((5, 13, 19, 26))]
+ended = [forked(home / "broken", n > 0, lines) for n, lines in enumerate((4, 9, 14))]
 forked(home / "broken", True, None)
 print(json.dumps(ended))
 """
@@ -172,9 +172,9 @@ def test_killed_and_resumed_in_every_stage_the_weights_are_equal_to_the_bit(worl
     from safetensors.torch import load_file
 
     options = {
-        **TINY, "data": [str(world / "train")], "labels": 0.1, "steps": 30,
+        **TINY, "data": [str(world / "train")], "labels": 0.1, "steps": 17,
         "stages": "intra,cross,curriculum,supervised",
-        "batch": 6, "checkpoint_every": 4, "validation_share": 0.25, "choose": "label-free", "neighbours": 3,
+        "batch": 6, "checkpoint_every": 3, "validation_share": 0.25, "choose": "label-free", "neighbours": 3,
         "mine_after": 0,
     }  # fmt: skip
     script = tmp_path / "killer.py"
@@ -185,7 +185,7 @@ def test_killed_and_resumed_in_every_stage_the_weights_are_equal_to_the_bit(worl
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]).count(False) >= 3, "it was killed"
+    assert json.loads(done.stdout.splitlines()[-1]).count(False) >= 2, "it was killed"
     for name in ("checkpoint.safetensors", "model/model.safetensors"):
         whole, broken = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
         assert whole.keys() == broken.keys()
@@ -198,7 +198,7 @@ def test_killed_and_resumed_in_every_stage_the_weights_are_equal_to_the_bit(worl
     assert first == second
 
 
-def test_two_processes_end_with_the_weights_of_one(world, tmp_path):
+def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
     # Colours and erasing are drawn by each process for its own rows, so they are off; the norms of a ConvNeXt do not
@@ -219,26 +219,30 @@ def test_two_processes_end_with_the_weights_of_one(world, tmp_path):
         "objective.flipped = lambda x, _: x\n"
         "objective.turned = lambda x, _: x\n"
         "objective.rolled = lambda x, _: x\n"
-        "objective.Variation = Variation\n"
         "train.Variation = lambda **_: Variation(0, 0, 0, 0, 0)\n"
         "train.run(CrossViewTrainRequest(**json.loads(sys.argv[1])), Reporter(), brief=True)\n"
         "sys.stdout.flush()\n"
         "os._exit(0)\n",
         encoding="utf-8",
     )
-    for processes, batch in ((1, 8), (2, 4)):
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-        start = [sys.executable]
-        if processes > 1:
-            start += ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
-        given = {**options, "batch": batch, "out": str(tmp_path / str(processes))}
-        done = subprocess.run(
-            [*start, str(script), json.dumps(given)], capture_output=True, text=True, timeout=900, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    done = subprocess.run(
+        [*start, str(script), json.dumps({**options, "batch": 4, "out": str(tmp_path / "2")})],
+        capture_output=True, text=True, timeout=900, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    from engine.training.crossview import objective
+    from engine.training.crossview import train as job
+    from engine.training.crossview.augment import Variation
+
+    for name in ("flipped", "turned", "rolled"):
+        monkeypatch.setattr(objective, name, lambda x, _: x)
+    monkeypatch.setattr(job, "Variation", lambda **_: Variation(0, 0, 0, 0, 0))
+    run(CrossViewTrainRequest(**{**options, "batch": 8, "out": str(tmp_path / "1")}), Reporter(), brief=True)
     one, two = (load_file(tmp_path / n / "model" / "model.safetensors") for n in ("1", "2"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=2e-5, msg=name)
