@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from engine.simulate.city.character import Character
+if TYPE_CHECKING:  # numpy would make --help slow
+    from engine.simulate.city.character import Character
 
 
 class SimulateCityRequest(BaseModel):
