@@ -102,7 +102,7 @@ class Heartbeat:
     Blocked is the time between two beats beyond 10 ms, less the time in which the thread could have run but other
     processes had the processors (the kernel counts it). :attr:`busiest_ms` is the most that the thread itself computed
     between two beats, which hardly depends on what else the machine does.
-    :attr:`gaps`: (ms blocked, ms between the beats, seconds since the start) above 50 ms.
+    :attr:`gaps`: (ms blocked, ms between the beats, ms computed, seconds since the start) above 50 ms.
     """
 
     def __init__(self) -> None:
@@ -128,8 +128,9 @@ class Heartbeat:
         blocked = between - (waited - self._queued) * 1000
         self.worst_ms = max(self.worst_ms, blocked)
         self.busiest_ms = max(self.busiest_ms, (ran - self._ran) * 1000)
-        if between > 50:
-            self.gaps.append((round(blocked), round(between), round(now - self._began, 2)))
+        busy = (ran - self._ran) * 1000
+        if between > 50 or busy > 50:
+            self.gaps.append((round(blocked), round(between), round(busy), round(now - self._began, 2)))
         self._last, self._ran, self._queued = now, ran, waited
 
     def reset(self) -> None:
@@ -137,7 +138,7 @@ class Heartbeat:
         self._last, (self._ran, self._queued) = time.monotonic(), self._times()
         self.worst_ms = self.busiest_ms = 0.0
         self._began = self._last
-        self.gaps: list[tuple[int, int, float]] = []
+        self.gaps: list[tuple[int, int, int, float]] = []
 
     def stop(self) -> float:
         """End the measure; the worst gap in ms."""
