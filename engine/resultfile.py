@@ -1,4 +1,4 @@
-"""One result file, written aside and moved into place when whole."""
+"""Single files, written aside and moved into place when whole."""
 
 from __future__ import annotations
 
@@ -64,3 +64,19 @@ class ResultFile:
             with contextlib.suppress(OSError):  # something else was put there meanwhile
                 folder.rmdir()
         self._made = []
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Put ``content`` (text as UTF-8) in place under ``path``, whole or not at all; its folder is there. Raises
+    OutputError; what was there before stays then."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        try:
+            partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+            sync(partial)
+            partial.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise explain_os_error(error, path) from error

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.errors import ModelError
 from engine.models.convnext import STEM_CHANNELS, ConvNext
+from engine.models.fit import check_fit
 from engine.models.names import ConvNextName
 
 STEMS = ("stem.0.weight", "features.0.0.weight", "downsample_layers.0.0.weight")
@@ -87,18 +88,6 @@ def load_convnext_state(encoder: ConvNext, state: Mapping[str, Tensor], *, sourc
     stem = given.get("stem.0.weight")
     if stem is not None and stem.ndim == 4 and stem.shape[1] != encoder.bands:
         given["stem.0.weight"] = (stem.sum(1, keepdim=True) / encoder.bands).expand(-1, encoder.bands, -1, -1)
-    missing, unexpected = sorted(set(own) - set(given)), sorted(set(given) - set(own))
-    if missing or unexpected:
-        first = f"{missing[0]} is missing" if missing else f"{unexpected[0]} is not one of its parameters"
-        raise ModelError(
-            f"{source}: the weights do not fit a {encoder.name}: {first} "
-            f"({len(missing)} missing, {len(unexpected)} unexpected)."
-        )
-    for key, value in given.items():
-        if value.shape != own[key].shape:
-            raise ModelError(
-                f"{source}: {key} has shape {tuple(value.shape)}, a {encoder.name} of this size needs "
-                f"{tuple(own[key].shape)}."
-            )
+    check_fit(given, own, of=encoder.name, source=source)
     with torch.no_grad():
         encoder.load_state_dict(given)

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from engine.errors import ModelError, ParameterError
+from engine.errors import ParameterError
+from engine.models.fit import check_fit
 from engine.models.names import EncoderName
 
 _STAGES: dict[str, tuple[int, int, int, int]] = {
@@ -135,19 +136,6 @@ def load_encoder_state(encoder: ResNet, state: Mapping[str, Tensor], *, source: 
     if stem is not None and stem.ndim == 4 and stem.shape[1] != encoder.bands:
         given["conv1.weight"] = (stem.sum(1, keepdim=True) / encoder.bands).expand(-1, encoder.bands, -1, -1)
     counters = {key for key in own if key.endswith("num_batches_tracked")}
-    missing = sorted(set(own) - set(given) - counters)
-    unexpected = sorted(set(given) - set(own))
-    if missing or unexpected:
-        first = f"{missing[0]} is missing" if missing else f"{unexpected[0]} is not one of its parameters"
-        raise ModelError(
-            f"{source}: the weights do not fit a {encoder.name}: {first} "
-            f"({len(missing)} missing, {len(unexpected)} unexpected)."
-        )
-    for key, value in given.items():
-        if value.shape != own[key].shape:
-            raise ModelError(
-                f"{source}: {key} has shape {tuple(value.shape)}, a {encoder.name} of this width needs "
-                f"{tuple(own[key].shape)}."
-            )
+    check_fit(given, own, of=encoder.name, source=source, needless=counters)
     with torch.no_grad():
         encoder.load_state_dict(given, strict=False)

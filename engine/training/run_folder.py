@@ -15,6 +15,7 @@ from engine import plainjson
 from engine.errors import DamagedFileError, MissingFileError, OutputError, ParameterError
 from engine.locks import FileLock
 from engine.outputs import explain_os_error
+from engine.resultfile import write_whole
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE
 from engine.training.metrics_log import METRICS
 from engine.training.requests import KeptRequest
@@ -158,12 +159,7 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Put a text file in place, whole or not at all."""
-        partial = self.path / f".{name}.partial-"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.path / name)
-        except OSError as error:
-            raise explain_os_error(error, self.path / name) from error
+        write_whole(self.path / name, text)
 
     def _let_go(self) -> None:
         if self._lock is not None:

@@ -8,9 +8,7 @@ has not settled scores 0. No true pair is looked at.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from torch.nn import functional as F
 
 from engine import plainjson
 from engine.models.crossview import CrossViewNetwork
-from engine.outputs import explain_os_error, sync
+from engine.resultfile import write_whole
 from engine.training.crossview.matching import nearest
 from engine.training.crossview.pseudo import consistent
 
@@ -96,14 +94,14 @@ class Chooser:
         if write:
             if best is not None and best["step"] == step:
                 self._keep(network)
-            _write(self._folder / RECORDS, plainjson.dumps(self.records).encode())
+            write_whole(self._folder / RECORDS, plainjson.dumps(self.records))
         return told
 
     def _keep(self, network: CrossViewNetwork) -> None:
         from safetensors.torch import save
 
         state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-        _write(self._folder / WEIGHTS, save(state))
+        write_whole(self._folder / WEIGHTS, save(state))
 
     def load(self, network: CrossViewNetwork) -> None:
         """Put the best weights into ``network``."""
@@ -118,17 +116,3 @@ def _read(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         return []
     return [one for one in found if isinstance(one, dict) and isinstance(one.get("step"), int)]
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        try:
-            partial.write_bytes(content)
-            sync(partial)
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise explain_os_error(error, path) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.errors import DamagedFileError
-from engine.outputs import explain_os_error, sync
+from engine.outputs import explain_os_error
+from engine.resultfile import write_whole
 from engine.training.distributed import World
 
 FOLDER = "plans"
@@ -77,18 +76,11 @@ def save_plan(folder: Path, first: int, plan: Plan) -> None:
 
     home = folder / FOLDER
     path = home / f"{first}.safetensors"
-    partial = home / f".{path.name}.partial-{os.getpid()}"
     try:
         home.mkdir(exist_ok=True)
-        try:
-            partial.write_bytes(save({"plan": plan.packed()}))
-            sync(partial)
-            partial.replace(path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
     except OSError as error:
-        raise explain_os_error(error, path) from error
+        raise explain_os_error(error, home) from error
+    write_whole(path, save({"plan": plan.packed()}))
 
 
 def load_plan(folder: Path, first: int) -> Plan:

@@ -13,7 +13,7 @@ from typing import Any
 from engine import plainjson
 from engine.events import Reporter
 from engine.models.bundle import load_bundle
-from engine.outputs import explain_os_error, sync
+from engine.resultfile import write_whole
 from engine.training import finetune
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE
 from engine.training.requests import FinetuneRequest
@@ -129,7 +129,7 @@ def do_cell(
         **score_model(bundle, test, request.device, reporter.part(0.9, 1.0), measure=measure),
     }
     score["seconds"] = round(earlier + time.monotonic() - started, 2)
-    _put(folder / SCORE, plainjson.dumps(score) + "\n")
+    write_whole(folder / SCORE, plainjson.dumps(score) + "\n")
     for name in (CHECKPOINT, PREVIOUS, STATE):
         (folder / name).unlink(missing_ok=True)
     if not keep:
@@ -160,13 +160,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _put(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial-")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        sync(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise explain_os_error(error, path) from error
