@@ -65,13 +65,17 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
 
 def verdict(result: dict[str, Any]) -> EngineError | None:
     """An error that names the chips that were skipped."""
-    skipped = result["skipped"]
+    total = len(result["skipped"]) + len(result["items"])
+    return skipped_error(result["skipped"], f"of {total} chips could not be scored")
+
+
+def skipped_error(skipped: list[dict[str, str]], what: str) -> SkippedError | None:
+    """N ``what``, and name and reason of the first three; None where nothing was skipped."""
     if not skipped:
         return None
-    total = len(skipped) + len(result["items"])
     named = " ".join(f"{one['name']}: {one['why']}" for one in skipped[:3])
     more = f" And {len(skipped) - 3} more." if len(skipped) > 3 else ""
-    return SkippedError(f"{len(skipped)} of {total} chips could not be scored. {named}{more}")
+    return SkippedError(f"{len(skipped)} {what}. {named}{more}")
 
 
 command = request_command(LAYOUT, EvaluateFloodRequest, summary=summary, verdict=verdict)

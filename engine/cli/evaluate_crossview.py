@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.cli.evaluate import SkippedError
+from engine.cli.evaluate import skipped_error
 from engine.cli.request_command import Layout, request_command
 from engine.crossview.evaluation.request import EvaluateCrossviewRequest
 from engine.errors import EngineError
@@ -47,12 +47,7 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
 
 def verdict(result: dict[str, Any]) -> EngineError | None:
     """An error that names what was skipped."""
-    skipped = result["skipped"]
-    if not skipped:
-        return None
-    named = " ".join(f"{one['name']}: {one['why']}" for one in skipped[:3])
-    more = f" And {len(skipped) - 3} more." if len(skipped) > 3 else ""
-    return SkippedError(f"{len(skipped)} panoramas or overhead images could not be used. {named}{more}")
+    return skipped_error(result["skipped"], "panoramas or overhead images could not be used")
 
 
 command = request_command(LAYOUT, EvaluateCrossviewRequest, summary=summary, verdict=verdict)

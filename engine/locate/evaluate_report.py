@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+from engine import svg
 from engine.crossview.search.scoring import RADII, RANKS
 from engine.mapping.report.sheet import page_facts, write_sheet
 from engine.mapping.report.wording import percent_text
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 420, 230, 42, 30
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 230, 42, 24, 12, 30
 
 
 def write_evaluate_report(path: Path, *, result: dict[str, Any]) -> None:
@@ -33,7 +34,7 @@ def write_evaluate_report(path: Path, *, result: dict[str, Any]) -> None:
         ("“Not here” said of photos taken inside", _percent(told["inside"])),
         (f"“Not here” said of {figures['outside']} photos taken outside", _percent(told["outside"])),
         ("Area under the ROC of “not here”", _number(figures["not_here_auc"])),
-        *((f"Brier score of the probability within {name}", _number(v)) for name, v in figures["brier"].items()),
+        *((f"Brier score of the probability within {name[:-1]} m", _number(v)) for name, v in figures["brier"].items()),
         ("Skipped photos", str(len(figures["skipped"]))),
     ]
     write_sheet(
@@ -59,28 +60,24 @@ def chart(points: list[tuple[float, float]], unit: str) -> str:
     """A rising curve on a logarithmic axis as SVG: ``points`` (x, share); shares of the region are shown as per
     cent."""
     if not points:
-        return '<svg viewBox="0 0 420 40"><text x="10" y="25" font-size="12">not measured</text></svg>'
+        return svg.document(_WIDTH, 40, [svg.text((10, 25), "not measured", color=svg.QUIET)], label="not measured")
     low, high = math.log10(points[0][0]), math.log10(points[-1][0])
-    wide, tall = _WIDTH - _LEFT - 12, _HEIGHT - _BOTTOM - 12
+    wide, tall = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - _TOP
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + wide * (math.log10(x) - low) / max(high - low, 1e-9), 12 + tall * (1 - y)
+    def place(x: float, y: float) -> svg.Point:
+        return _LEFT + wide * (math.log10(x) - low) / max(high - low, 1e-9), _TOP + tall * (1 - y)
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" font-size="11" fill="#5c6b75" role="img">']
+    marks = []
     for y in (0, 0.25, 0.5, 0.75, 1.0):
         _, py = place(points[0][0], y)
-        parts.append(f'<line x1="{_LEFT}" x2="{_LEFT + wide}" y1="{py:.1f}" y2="{py:.1f}" stroke="#d9dfe3"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{py + 4:.1f}" text-anchor="end">{100 * y:.0f} %</text>')
+        marks.append(svg.line((_LEFT, py), (_LEFT + wide, py), color=svg.GRID))
+        marks.append(svg.text((_LEFT - 5, py + 4), f"{100 * y:.0f} %", color=svg.QUIET, anchor="end"))
     for x, _ in points:
-        px, _ = place(x, 0)
         label = f"{100 * x:g} %" if unit == "%" else f"{x:g} m"
-        parts.append(f'<text x="{px:.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{label}</text>')
-    line = " ".join(f"{px:.1f},{py:.1f}" for px, py in (place(x, y) for x, y in points))
-    parts.append(f'<polyline points="{line}" fill="none" stroke="#1f4e9e" stroke-width="2.2"/>')
-    for x, y in points:
-        px, py = place(x, y)
-        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3" fill="#1f4e9e"/>')
-    return "".join([*parts, "</svg>"])
+        marks.append(svg.text((place(x, 0)[0], _HEIGHT - 10), label, color=svg.QUIET, anchor="middle"))
+    marks.append(svg.path([place(x, y) for x, y in points], color=svg.COLORS[0], width=2.2))
+    marks += [svg.marker(place(x, y), "circle", color=svg.COLORS[0], size=3) for x, y in points]
+    return svg.document(_WIDTH, _HEIGHT, marks, label="A rising curve")
 
 
 def _cell(estimate: dict[str, Any] | None) -> dict[str, str]:

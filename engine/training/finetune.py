@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from engine import plainjson
+from engine import plainjson, svg
 from engine.command_line import command_line
 from engine.errors import ParameterError
 from engine.events import Reporter
@@ -35,7 +35,6 @@ from engine.training.pretrain import (
     training_order,
     warn_of_data,
 )
-from engine.training.report import svg
 from engine.training.report.reliability import Reliability
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import spread

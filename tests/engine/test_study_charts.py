@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import svg
 from engine.metrics.calibration import PercentCalibration
-from engine.training.report import svg
 from engine.training.report.reliability import Reliability, reliability_svg
 from engine.training.requests import FinetuneRequest
 from engine.training.study.chart import efficiency_svg

@@ -77,6 +77,7 @@ def _read(file: Path, part: str, field: str) -> tuple[list[str], NDArray[np.int6
         numbers = np.asarray(found[part][field][0, 0], np.int64).reshape(-1) - 1
         utm = np.asarray(found["utm"], np.float64).reshape(-1, 2) if "utm" in found else None
     except (MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, NotImplementedError) as error:
+        # scipy raises the last for files of MATLAB 7.3, which are HDF5.
         why = " ".join(str(error).split()) or type(error).__name__
         raise DamagedFileError(
             f"{file}: {part}.{field} and panoIds cannot be read ({why}).", remedy="Copy it again."

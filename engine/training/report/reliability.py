@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine import svg
 from engine.metrics.calibration import PercentCalibration
-from engine.training.report import svg
 
 _SIDE, _LEFT, _TOP, _BOTTOM, _SHARES = 230.0, 52.0, 34.0, 44.0, 44.0
 _NAMES, _ROW = 28.0, 34.0

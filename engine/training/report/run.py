@@ -62,7 +62,7 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
         ("Loss", like("loss"), False),
         ("Partner found first in the batch, share", like("top1"), False),
         ("Agreement on what was held out, no label used", like("match_"), False),
-        ("Pseudo-labels: share, and share that is right where that is known", like("labels_"), False),
+        ("Pseudo-labels: share, gap, and share that is right", like("labels_"), False),
         ("R@1 on what was held out (told, never used)", like("held_out_r1"), False),
         ("IoU on validation data", [n for n in ("iou", "mean_iou", "miou") if n in names], False),
         ("Overall accuracy on validation data", [n for n in ("overall_accuracy",) if n in names], False),

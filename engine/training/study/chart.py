@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.training.report import svg
+from engine import svg
 
 _WIDTH, _PLOT, _LEFT, _RIGHT, _GAP, _BOTTOM = 1000.0, 280.0, 56.0, 14.0, 44.0, 48.0
 _INSIDE = 16.0
