@@ -19,7 +19,7 @@ Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class GroundImage:
+class GroundView:
     """A photo as a describer takes it: ``pixels`` (3, H, W) uint8 equirectangular, ``view`` a
     :class:`engine.panorama.view.PanoramaView`; ``heading_known`` whether the view's heading means anything."""
 
@@ -77,7 +77,7 @@ class Describer(Protocol):
     def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
         """(N, dim) descriptions of crops (N, 3, S, S) float 0..1 at ``gsd_m`` metres a pixel."""
 
-    def query(self, image: GroundImage) -> Any:
+    def query(self, image: GroundView) -> Any:
         """What a photo asks: a :class:`VectorQuery` where the method is linear."""
 
     def score(self, query: Any, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:

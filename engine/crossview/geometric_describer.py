@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.describer import GroundImage, Scores
+from engine.crossview.describer import GroundView, Scores
 from engine.crossview.geometric.matcher import GeometricMatcher, Template
 from engine.device import Device
 
@@ -48,7 +48,7 @@ class GeometricDescriber:
         with torch.inference_mode():
             return np.asarray(self._matcher.codes(pixels, gsd_m).cpu().numpy())
 
-    def query(self, image: GroundImage) -> TurningQuery:
+    def query(self, image: GroundView) -> TurningQuery:
         """See :class:`engine.crossview.describer.Describer`."""
         with torch.inference_mode():
             template = self._matcher.template(image.pixels, replace(image.view, heading_deg=0.0))

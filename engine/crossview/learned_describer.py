@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.describer import GroundImage, Scores, VectorQuery
+from engine.crossview.describer import GroundView, Scores, VectorQuery
 from engine.crossview.index.card import ModelFacts
 from engine.device import Device
 from engine.errors import ModelError
@@ -62,7 +62,7 @@ class LearnedDescriber:
             found = self._network.overhead(inputs).float().cpu().numpy()
         return np.asarray(_finite(found, self.model.name).astype(self.dtype))
 
-    def query(self, image: GroundImage) -> VectorQuery:
+    def query(self, image: GroundView) -> VectorQuery:
         """See :class:`engine.crossview.describer.Describer`. With an unknown heading, a model that knows north is asked
         for 16 of them."""
         north = self._model.inputs.ground.heading == "north"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from engine.crossview.describer import GroundImage
+from engine.crossview.describer import GroundView
 from engine.panorama.perspective import equirectangular
 from engine.panorama.photo import read_photo
 from engine.panorama.view import PanoramaView
@@ -24,7 +24,7 @@ class QueryPhoto:
 
     path: str
     name: str
-    image: GroundImage
+    image: GroundView
     position: tuple[float, float] | None
     narrow: bool
     problems: tuple[str, ...]
@@ -57,7 +57,7 @@ def read_query(
         )
         pixels = (laid[0] * 255).round().clamp(0, 255).to(torch.uint8)
     name = Path(os.fspath(path)).stem
-    image = GroundImage(pixels, view, known, name)
+    image = GroundView(pixels, view, known, name)
     return QueryPhoto(os.fspath(path), name, image, photo.position, view.hfov_deg < 359.9, photo.problems)
 
 

@@ -40,8 +40,8 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
     return learned.model.name, [learned]
 
 
-def verifier_for(device: Device, *, tolerance_deg: float) -> Describer | None:
-    """What candidates are verified by; None where nothing is."""
+def verifier_for(device: Device, *, tolerance_deg: float) -> Describer:
+    """What candidates are verified by."""
     from engine.crossview.geometric_describer import GeometricDescriber
 
     return GeometricDescriber(device, tolerance_deg=tolerance_deg)
@@ -92,6 +92,6 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
             remedy="Search with the model that made the index, or make another index.",
         )
     if primary.layer == GEOMETRIC:
-        primary = verifier_for(device, tolerance_deg=tolerance_deg) or primary
+        primary = verifier_for(device, tolerance_deg=tolerance_deg)
     verifying = verifier_for(device, tolerance_deg=tolerance_deg) if verify else None
     return SearchMethod(name, primary, verifying)

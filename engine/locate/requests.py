@@ -60,7 +60,7 @@ class LocateIndexRequest(_Tiles):
     device: str = Field("auto", description=_DEVICE)
 
 
-class _Photos(_Tiles):
+class PhotosRequest(_Tiles):
     """Options of the commands that read photos."""
 
     index: str = Field(description="Folder of an index made by 'engine locate index'.")
@@ -84,7 +84,7 @@ class _Photos(_Tiles):
     device: str = Field("auto", description=_DEVICE)
 
 
-class LocateSearchRequest(_Photos):
+class LocateSearchRequest(PhotosRequest):
     """Parameters of ``engine locate search``."""
 
     out: str = Field(description="Folder for candidates.gpkg, heat maps, report.html and result.json; made if absent.")
@@ -106,7 +106,7 @@ class LocateSearchRequest(_Photos):
     overwrite: bool = Field(False, description="Replace results that are in OUT already.")
 
 
-class LocateEvaluateRequest(_Photos):
+class LocateEvaluateRequest(PhotosRequest):
     """Parameters of ``engine locate evaluate``."""
 
     out: str = Field(description="Folder for report.html, queries.csv and result.json; made if absent.")

@@ -21,7 +21,7 @@ from engine.errors import EngineError
 from engine.events import Reporter
 from engine.locate import methods, structure_files
 from engine.locate.reference import Reference, open_reference
-from engine.locate.requests import _Photos
+from engine.locate.requests import PhotosRequest
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Session:
 
 @contextmanager
 def open_session(
-    request: _Photos, reporter: Reporter, *, tolerance_deg: float, exact: bool = False
+    request: PhotosRequest, reporter: Reporter, *, tolerance_deg: float, exact: bool = False
 ) -> Iterator[Session]:
     """Everything that a search needs; ``exact``: no approximate structure whatever was asked. Raises EngineError."""
     index = CellIndex(Path(request.index).expanduser())
@@ -78,7 +78,7 @@ def open_session(
             reference.raster.close()
 
 
-def _reference(request: _Photos, index: CellIndex, reporter: Reporter) -> Reference | None:
+def _reference(request: PhotosRequest, index: CellIndex, reporter: Reporter) -> Reference | None:
     imagery = index.card.imagery[0]
     path = request.reference or imagery.path
     west, south, east, north = index.card.extent

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 
 from engine import plainjson, svg
-from engine.command_line import command_line
 from engine.errors import ParameterError
 from engine.events import Reporter
-from engine.models.bundle import CARD, Bundle, save_bundle
+from engine.models.bundle import CARD, save_bundle
 from engine.models.indices import Indices
 from engine.models.segmenter import Segmenter
 from engine.models.two_sensor import TwoSensorSegmenter
@@ -24,11 +23,10 @@ from engine.training.daylight import Daylight, Reflectances
 from engine.training.distributed import World, joined_world
 from engine.training.labelled import SENSOR_SETS, Split, choose_bands, ground_sampling, open_labelled, split
 from engine.training.loop import TrainingLoop, explain_out_of_memory
-from engine.training.metrics_log import METRICS, read_metrics
+from engine.training.metrics_log import METRICS, last_figures, read_metrics
 from engine.training.optimiser import freeze
 from engine.training.pretrain import (
     cut_batches,
-    last_figures,
     loop_settings,
     run_facts,
     total_steps,
@@ -41,13 +39,13 @@ from engine.training.report.samples import spread
 from engine.training.requests import FinetuneRequest
 from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
+from engine.training.run_result import run_result
 from engine.training.segmentation import Network, Segmentation, Variation, encoders_of, predicted, whole_cells
 from engine.training.segmentation_losses import class_weights
 from engine.training.start import Start, carry_over, find_start
 from engine.training.tasks.card import model_card
 from engine.training.tasks.find import find_task
 from engine.training.tasks.task import Measured, Task, TaskClass
-from engine.version import VERSION
 
 __all__ = ["Start", "calibrate", "find_start", "run"]
 
@@ -136,8 +134,17 @@ def _run(request: FinetuneRequest, world: World, reporter: Reporter, *, brief: b
         )
         bundle = save_bundle(folder.path / _MODEL, network.cpu(), card)
         rows = read_metrics(folder.path / METRICS)
-        result = _result(request, world, figures | last_figures(rows), reporter, bundle)
-        result["seconds"] = round(time.monotonic() - started, 2)
+        result = run_result(
+            "finetune",
+            request,
+            world,
+            outputs={"model": f"{_MODEL}/{CARD}"},
+            data={"data": request.data, "validation": request.validation},
+            figures=figures | last_figures(rows),
+            reporter=reporter,
+            started=started,
+            model={"name": bundle.name, "sha256": bundle.sha256},
+        )
         if brief:
             del result["outputs"]["report"]
         else:
@@ -353,28 +360,3 @@ def _tiles(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("Temperature", f"{figures['temperature']:.2f}"),
         ("Calibration error on validation squares", "–" if ece is None else f"{ece:.3f}"),
     ]
-
-
-def _result(
-    request: FinetuneRequest, world: World, figures: dict[str, Any], reporter: Reporter, bundle: Bundle
-) -> dict[str, Any]:
-    places = {f"data{number or ''}": place for number, place in enumerate(request.data)}
-    places |= {f"validation{number or ''}": place for number, place in enumerate(request.validation)}
-    return {
-        "job": "finetune",
-        "outputs": {
-            "model": f"{_MODEL}/{CARD}",
-            "metrics": METRICS,
-            "report": REPORT,
-            "result": RESULT,
-        },
-        "inputs": {name: {"path": place, "sha256": None} for name, place in places.items()},
-        "parameters": request.model_dump(mode="json"),
-        "model": {"name": bundle.name, "sha256": bundle.sha256},
-        "engine_version": VERSION,
-        "command": command_line("finetune", request, positional=()),
-        "seconds": 0.0,
-        "device": str(world.device) + (f", {world.size} processes" if world.size > 1 else ""),
-        "warnings": list(reporter.warnings),
-        "figures": figures,
-    }

@@ -89,3 +89,11 @@ def _board(folder: Path, resumed_at: int | None) -> Any:
             remedy="Install the engine with its extra: pip install 'samescene[tensorboard]', or leave the option out.",
         ) from error
     return SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_at)
+
+
+def last_figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of the last logged step, health included."""
+    out: dict[str, Any] = {}
+    for row in rows:
+        out |= {name: value for name, value in row.items() if name not in ("step", "seconds")}
+    return {"last": out} if out else {}

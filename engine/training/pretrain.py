@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from engine import plainjson
-from engine.command_line import command_line
 from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.models.bundle import save_bundle
@@ -22,7 +21,7 @@ from engine.training.data.dataset import PairDataset, Windows
 from engine.training.data.sampling import EpochSampler, TimePartners
 from engine.training.distributed import World, joined_world
 from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
-from engine.training.metrics_log import METRICS, read_metrics
+from engine.training.metrics_log import METRICS, last_figures, read_metrics
 from engine.training.objectives import CROSS_LOSSES, CrossSensor, MomentumContrast, Temperature, TwoViews
 from engine.training.order import Order
 from engine.training.pretraining_data import open_pretraining_data
@@ -31,9 +30,9 @@ from engine.training.report.samples import pair_samples
 from engine.training.requests import PretrainRequest, RunRequest
 from engine.training.rng import derive_seed, seed_everything, step_generator
 from engine.training.run_folder import REPORT, RESULT, RunFolder, check_free, resolve
+from engine.training.run_result import run_result
 from engine.training.symmetry import draw_corners
 from engine.training.views import aggressive, gentle
-from engine.version import VERSION
 
 SENSORS = ("s1", "s2")
 _QUEUE = 4096
@@ -91,8 +90,18 @@ def _run(request: PretrainRequest, world: World, reporter: Reporter) -> dict[str
         outputs = save_encoders(folder.path, encoders, request, data)
         rows = read_metrics(folder.path / METRICS)
         figures |= facts | last_figures(rows)
-        result = _result(request, world, outputs, figures, reporter)
-        result["seconds"] = round(time.monotonic() - started, 2)
+        result = run_result(
+            "pretrain",
+            request,
+            world,
+            outputs=outputs,
+            data={"data": request.data},
+            figures=figures,
+            reporter=reporter,
+            started=started,
+        )
+        if request.method == "random":  # nothing was trained, nothing was logged
+            del result["outputs"]["metrics"]
         html = run_report_html(
             result=result,
             rows=rows,
@@ -287,35 +296,6 @@ def trained_on(places: Sequence[str]) -> list[dict[str, str]]:
         f"{place.partition(':')[0]}:{Path(place).name}" if ":" in place else Path(place).name for place in places
     )
     return [{"name": name, "licence": "unstated"} for name in names]
-
-
-def last_figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures of the last logged step, health included."""
-    out: dict[str, Any] = {}
-    for row in rows:
-        out |= {name: value for name, value in row.items() if name not in ("step", "seconds")}
-    return {"last": out} if out else {}
-
-
-def _result(
-    request: PretrainRequest, world: World, outputs: dict[str, str], figures: dict[str, Any], reporter: Reporter
-) -> dict[str, Any]:
-    files = {**outputs, "report": REPORT, "result": RESULT}
-    if request.method != "random":
-        files["metrics"] = METRICS
-    return {
-        "job": "pretrain",
-        "outputs": files,
-        "inputs": {f"data{number or ''}": {"path": place, "sha256": None} for number, place in enumerate(request.data)},
-        "parameters": request.model_dump(mode="json"),
-        "model": None,
-        "engine_version": VERSION,
-        "command": command_line("pretrain", request, positional=()),
-        "seconds": 0.0,
-        "device": str(world.device) + (f", {world.size} processes" if world.size > 1 else ""),
-        "warnings": list(reporter.warnings),
-        "figures": figures,
-    }
 
 
 def _cards(figures: dict[str, Any], data: PairDataset) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.crossview.describer import GroundImage
+from engine.crossview.describer import GroundView
 from engine.crossview.learned_describer import LearnedDescriber
 from engine.device import choose_device
 from engine.errors import ModelError
@@ -39,7 +39,7 @@ def bundle(folder, *, heading="any", extent=64.0):
 
 def image(heading_known=False, heading=0.0):
     pixels = torch.from_numpy(world.panorama(world.ground(), world.LON, world.LAT, 0.0, rows=64))
-    return GroundImage(pixels, PanoramaView(heading_deg=heading), heading_known)
+    return GroundView(pixels, PanoramaView(heading_deg=heading), heading_known)
 
 
 def test_a_models_embeddings_are_those_of_its_network(tmp_path):
@@ -99,9 +99,9 @@ def test_the_geometric_describer_finds_place_and_heading(tmp_path):
     assert codes.shape == (4, describer.dim) and codes.dtype == np.uint8
     for k, heading in enumerate((0.0, 75.0, 180.0, 300.0)):
         pixels = torch.from_numpy(world.panorama(world.ground(), *places[k], heading, rows=256))
-        scores, headings = describer.score(describer.query(GroundImage(pixels, PanoramaView(), False)), codes, 0.5)
+        scores, headings = describer.score(describer.query(GroundView(pixels, PanoramaView(), False)), codes, 0.5)
         assert scores.argmax() == k
         assert abs((headings[k] - heading + 180) % 360 - 180) < 6
-        told = GroundImage(pixels, PanoramaView(heading_deg=heading), True)
+        told = GroundView(pixels, PanoramaView(heading_deg=heading), True)
         again, headings = describer.score(describer.query(told), codes, 0.5)
         assert again.argmax() == k and abs((headings[k] - heading + 180) % 360 - 180) < 16

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.describer import GroundImage, VectorQuery
+from engine.crossview.describer import GroundView, VectorQuery
 from engine.crossview.evaluation.geometric import ASSUMED_GSD_M
 from engine.crossview.learned_describer import LearnedDescriber
 from engine.device import Device
@@ -31,7 +31,7 @@ class Learned:
 
     def query(self, pixels: Tensor, view: PanoramaView) -> VectorQuery:
         """Embeddings of the photo."""
-        return self._describer.query(GroundImage(pixels, view, heading_known=False))
+        return self._describer.query(GroundView(pixels, view, heading_known=False))
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> NDArray[np.float32]:
         """(scales, dim) embeddings, one for each scale that is tried."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.crossview.cells import Degrees
-from engine.crossview.describer import Describer, GroundImage
+from engine.crossview.describer import Describer, GroundView
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.search.calibration import RADII_M, Calibration
 from engine.crossview.search.exact import all_scores, scored, top_cells
@@ -87,7 +87,7 @@ class Searcher:
 
     def search(
         self,
-        images: Sequence[GroundImage],
+        images: Sequence[GroundView],
         reporter: Reporter,
         *,
         top: int,
@@ -103,7 +103,7 @@ class Searcher:
 
     def gather(
         self,
-        images: Sequence[GroundImage],
+        images: Sequence[GroundView],
         reporter: Reporter,
         *,
         most: int,
@@ -163,7 +163,7 @@ class Searcher:
         at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
         return self._order[at[self._sorted[at] == ids]]
 
-    def _evidence(self, image: GroundImage, found: _Proposals, verify: int, reporter: Reporter) -> Evidence:
+    def _evidence(self, image: GroundView, found: _Proposals, verify: int, reporter: Reporter) -> Evidence:
         lon, lat, heading = self.lon[found.cells].copy(), self.lat[found.cells].copy(), found.heading.copy()
         verified = np.zeros(len(found.cells))
         if self._verifier is not None and self._verifying is not None and verify:

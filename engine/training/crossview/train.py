@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from engine import plainjson
-from engine.command_line import command_line
 from engine.crossview.data.find import find_set
 from engine.crossview.data.items import CrossViewSet, joined
 from engine.errors import MissingFileError, ParameterError
@@ -35,10 +34,10 @@ from engine.training.crossview.split import Split, split
 from engine.training.crossview.stages import Stages, plan_stages
 from engine.training.distributed import World, joined_world
 from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
-from engine.training.metrics_log import METRICS, read_metrics
+from engine.training.metrics_log import METRICS, last_figures, read_metrics
 from engine.training.rng import derive_seed, seed_everything
 from engine.training.run_folder import CONFIG, REPORT, RESULT, RunFolder, check_free, resolve
-from engine.version import VERSION
+from engine.training.run_result import run_result
 
 MODEL, RANKS = "model", "ranks.json"
 _OWN = (CHECKPOINT, PREVIOUS, STATE, METRICS, CONFIG, RESULT, REPORT, RECORDS, WEIGHTS, RANKS)
@@ -130,9 +129,17 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
             folder.write(RANKS, plainjson.dumps(ranks) + "\n")
         bundle = save_model(folder.path / MODEL, network, request, frames, figures)
         rows = read_metrics(folder.path / METRICS)
-        figures["last"] = {k: v for row in rows for k, v in row.items() if k not in ("step", "seconds")}
-        result = _result(request, world, figures, reporter, bundle.sha256)
-        result["seconds"] = round(time.monotonic() - started, 2)
+        result = run_result(
+            "crossview-train",
+            request,
+            world,
+            outputs={"model": f"{MODEL}/card.json"},
+            data={"data": request.data},
+            figures=figures | last_figures(rows),
+            reporter=reporter,
+            started=started,
+            model={"name": "crossview", "sha256": bundle.sha256},
+        )
         objective.to(world.device.torch)
         if not brief:
             folder.write(REPORT, report_html(result, rows, store, objective, parts))
@@ -257,22 +264,4 @@ def _figures(
         "chosen": kept,
         "left_out": [why for _, why in data.left_out],
         "test": {},
-    }
-
-
-def _result(
-    request: CrossViewTrainRequest, world: World, figures: dict[str, Any], reporter: Reporter, sha256: str
-) -> dict[str, Any]:
-    return {
-        "job": "crossview-train",
-        "outputs": {"model": f"{MODEL}/card.json", "report": REPORT, "result": RESULT, "metrics": METRICS},
-        "inputs": {f"data{number or ''}": {"path": place, "sha256": None} for number, place in enumerate(request.data)},
-        "parameters": request.model_dump(mode="json"),
-        "model": {"name": "crossview", "sha256": sha256},
-        "engine_version": VERSION,
-        "command": command_line("crossview train", request, positional=()),
-        "seconds": 0.0,
-        "device": str(world.device) + (f", {world.size} processes" if world.size > 1 else ""),
-        "warnings": list(reporter.warnings),
-        "figures": figures,
     }
