@@ -12,7 +12,7 @@ from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QWidget
 from ...engine_client.proxy import proxy_variables
 from ..icons import theme_icon
 from .plan_task import PlanTask
-from .plan_text import plan_sentence
+from .plan_text import plan_problem, plan_sentence
 
 PAUSE_MS = 800
 """A form that is still being changed is not estimated."""
@@ -110,7 +110,7 @@ class Estimate(QWidget):
             return
         self._task = None
         plan = task.plan
-        fault = task.fault if plan is None else str(plan.get("fault") or "")
+        fault = task.fault if plan is None else plan_problem(plan)
         self._show_plan(plan if not fault else None)
         if fault:
             self._say(fault, "mIconWarning.svg")

@@ -18,31 +18,52 @@ def size_text(size: float) -> str:
     return ""
 
 
-def plan_lines(plan: dict[str, Any]) -> list[str]:
-    """What is known of the plan, the most telling first; unknown figures are left out."""
-    lines = []
-    cells = plan.get("cells")
-    if cells is not None:
-        cell = plan.get("cell_m")
-        each = _tr(" of {:g} m").format(cell) if cell else ""
-        lines.append(_tr("{:,} cells{}").format(int(cells), each))
-    if plan.get("bytes") is not None:
-        lines.append(_tr("{} on the disk").format(size_text(float(plan["bytes"]))))
-    if plan.get("tiles"):
-        lines.append(_tr("{:,} tiles to fetch").format(int(plan["tiles"])))
-    if plan.get("seconds") is not None:
-        lines.append(_tr("about {}").format(duration(max(1.0, float(plan["seconds"])))))
-    return lines
+def plan_problem(plan: dict[str, Any]) -> str:
+    """Why the index could not be made, in one line; the empty string where nothing is in the way."""
+    for problem in plan.get("problems") or ():
+        return " ".join(filter(None, (str(problem.get("message") or ""), str(problem.get("remedy") or ""))))
+    return ""
 
 
 def plan_sentence(plan: dict[str, Any]) -> str:
-    """The figures of a plan as one sentence, with the resolution of the imagery where it is known."""
-    text = ", ".join(plan_lines(plan))
-    text = f"{text}." if text else ""
-    gsd = plan.get("gsd_m")
-    if gsd:
-        text += " " + _tr("Imagery of {} m a pixel: fine enough.").format(f"{float(gsd):.2g}")
-    return text.strip()
+    """The figures of a plan and the resolution of the imagery; figures that are not known are left out."""
+    return " ".join(filter(None, (_figures(plan), _resolution(plan))))
+
+
+def _figures(plan: dict[str, Any]) -> str:
+    cells, new = plan.get("cells"), plan.get("new_cells")
+    if cells is None:
+        return ""
+    about = "" if plan.get("counted", True) else _tr("about ")
+    if new is not None and new < cells:
+        parts = [_tr("{}{:,} of {:,} cells are new").format(about, int(new), int(cells))]
+    else:
+        parts = [_tr("{}{:,} cells of {:g} m").format(about, int(cells), float(plan.get("cell_m") or 0))]
+    if plan.get("area_m2"):
+        parts.append(_tr("{} km²").format(_short(float(plan["area_m2"]) / 1e6)))
+    if plan.get("bytes"):
+        parts.append(_tr("{} on the disk").format(size_text(float(plan["bytes"]))))
+    if plan.get("tiles"):
+        parts.append(_tr("{:,} map tiles").format(int(plan["tiles"])))
+    if plan.get("seconds") is not None:
+        parts.append(_tr("about {}").format(duration(max(1.0, float(plan["seconds"])))))
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _resolution(plan: dict[str, Any]) -> str:
+    gsd, finest = plan.get("gsd_m"), plan.get("finest_m")
+    if not gsd:
+        return ""
+    if finest and gsd > 1.05 * finest:
+        return _tr("Imagery of {} m a pixel will do; the method makes use of pixels down to {} m.").format(
+            _short(gsd), _short(finest)
+        )
+    return _tr("Imagery of {} m a pixel: fine enough.").format(_short(gsd))
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
 def _tr(text: str) -> str:
