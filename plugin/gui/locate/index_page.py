@@ -81,17 +81,13 @@ class IndexPage(WorkPage):
 
     def _extend(self, facts: IndexFacts) -> None:
         self.form.extend(facts)
-        self.say(
-            self.tr("Choose the region to add to “{}”, then build.").format(facts.name), "mIconInfo.svg"
-        )
+        self.say(self.tr("Choose the region to add to “{}”, then build.").format(facts.name), "mIconInfo.svg")
 
     def _show_index(self, facts: IndexFacts) -> None:
         if facts.extent is None:
             return
         west, south, east, north = facts.extent
-        box = QgsReferencedRectangle(
-            QgsRectangle(west, south, east, north), QgsCoordinateReferenceSystem("EPSG:4326")
-        )
+        box = QgsReferencedRectangle(QgsRectangle(west, south, east, north), QgsCoordinateReferenceSystem("EPSG:4326"))
         fault = zoom_to(self._workspace.canvas, box)
         if fault:
             self.say(fault)
