@@ -37,6 +37,8 @@ class SameSceneProvider(QgsProcessingProvider):
         from .landcover import LandcoverAlgorithm
         from .landcover_change import LandcoverChangeAlgorithm
         from .landcover_legend import LandcoverLegendAlgorithm
+        from .photo_place import PhotoPlaceAlgorithm
+        from .photos import PhotosAlgorithm
         from .sample_points import SamplePointsAlgorithm
         from .train_landcover import TrainLandcoverAlgorithm
 
@@ -48,5 +50,7 @@ class SameSceneProvider(QgsProcessingProvider):
             TrainLandcoverAlgorithm,
             SamplePointsAlgorithm,
             AccuracyAlgorithm,
+            PhotosAlgorithm,
+            PhotoPlaceAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))
