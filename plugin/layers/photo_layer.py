@@ -50,6 +50,7 @@ class PhotoLayer(QObject):
         self._following = True
         self.layer: QgsVectorLayer | None = None
         photos.changed.connect(self._fill)
+        QgsProject.instance().readProject.connect(self._drop_empty)
 
     def show(self) -> QgsVectorLayer:
         """The layer, on top of the project's layers; made anew when it is not there."""
@@ -82,6 +83,17 @@ class PhotoLayer(QObject):
         self._following = False
         self.layer.selectByIds([self._ids[path] for path in paths if path in self._ids])
         self._following = True
+
+    def shut_down(self) -> None:
+        """Take the layer away and follow nothing any more."""
+        QgsProject.instance().readProject.disconnect(self._drop_empty)
+        self.hide()
+
+    def _drop_empty(self, *_) -> None:
+        """A project that was saved with the layer holds an empty one: its photos were those of another session."""
+        project = QgsProject.instance()
+        layers = [layer for layer in project.mapLayers().values() if layer.customProperty(PHOTOS_PROPERTY)]
+        project.removeMapLayers([layer.id() for layer in layers if layer is not self.layer])
 
     def _fill(self) -> None:
         if self.layer is None:

@@ -6,16 +6,16 @@ import struct
 from pathlib import Path
 
 from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
-from qgis.PyQt.QtGui import QColor, QImage
+from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
 
 def make_photo(path: Path, size=(256, 128), *, lon=None, lat=None, heading=None, color="#3a7bd5") -> str:
     """A JPEG of one colour with a darker lower half; with a position where ``lon`` and ``lat`` are given."""
     image = QImage(size[0], size[1], QImage.Format.Format_RGB32)
     image.fill(QColor(color))
-    for row in range(size[1] // 2, size[1]):
-        for column in range(size[0]):
-            image.setPixelColor(column, row, QColor("#555555"))
+    painter = QPainter(image)
+    painter.fillRect(0, size[1] // 2, size[0], size[1], QColor("#555555"))
+    painter.end()
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
