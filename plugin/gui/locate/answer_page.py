@@ -76,7 +76,7 @@ class AnswerPage(QWidget):
         self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.told_icon = QLabel(self)
         self.table = CandidateTable(self)
-        self.only = QCheckBox(tr("Only this photo on the map"), self)
+        self.only = QCheckBox(tr("Only this photo"), self)
         self.only.setToolTip(tr("Draw the candidates of the chosen photo only, not those of all photos"))
         self.heat = QCheckBox(tr("Heat map"), self)
         self.heat.setToolTip(tr("Draw how likely each cell is for the chosen photo, relative to the likeliest"))
@@ -304,12 +304,12 @@ class AnswerPage(QWidget):
         states = self._states.get(photo, {})
         accepted = next((rank for rank, state in states.items() if state == ACCEPTED), 0)
         rejected = sum(1 for state in states.values() if state == REJECTED)
-        text = (
-            self.tr("place {}").format(accepted) if accepted else self.tr("– {}").format(rejected) if rejected else ""
-        )
-        tip = (
-            self.tr("Accepted: candidate {}").format(accepted) if accepted else self.tr("{} rejected").format(rejected)
-        )
+        if accepted:
+            text, tip = self.tr("place {}").format(accepted), self.tr("Accepted: candidate {}").format(accepted)
+        elif rejected:
+            text, tip = self.tr("{} no").format(rejected), self.tr("{} candidates rejected").format(rejected)
+        else:
+            text = tip = ""
         self.list.mark(photo, text, tip)
 
     def _list_results(self, *_) -> None:
