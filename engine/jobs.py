@@ -171,6 +171,12 @@ JOBS: dict[str, Job] = {
             "Find where photos were taken.",
         ),
         Job(
+            "locate-score",
+            "engine.locate.requests:LocateScoreRequest",
+            "engine.locate.score_job:run",
+            "Score places that a person proposes, as candidates of a search are.",
+        ),
+        Job(
             "locate-evaluate",
             "engine.locate.requests:LocateEvaluateRequest",
             "engine.locate.evaluate_job:run",
