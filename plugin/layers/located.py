@@ -25,13 +25,15 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QVariant
+from qgis.PyQt.QtCore import QMetaType, QVariant
 
 from ..compat import scoped
 from .located_style import style_located
 
 FILE, TABLE, REFUSED = "located_photos.gpkg", "located", "refused"
-_TEXT, _REAL, _WHOLE = QVariant.String, QVariant.Double, QVariant.Int
+_TEXT = scoped((QVariant, "Type.String"), (QMetaType, "Type.QString"))  # Qt 5, Qt 6
+_REAL = scoped((QVariant, "Type.Double"), (QMetaType, "Type.Double"))
+_WHOLE = scoped((QVariant, "Type.Int"), (QMetaType, "Type.Int"))
 _POINT = scoped((QgsWkbTypes, "Type.Point"), (QgsWkbTypes, "Point"))
 
 

@@ -49,7 +49,7 @@ def style_located(layer: QgsVectorLayer) -> None:
     )
     root = QgsRuleBasedRenderer.Rule(None)
     root.appendChild(QgsRuleBasedRenderer.Rule(arrow, 0, 0, '"heading_deg" IS NOT NULL', "Located, with its heading"))
-    root.appendChild(QgsRuleBasedRenderer.Rule(dot, 0, 0, "ELSE", "Located, heading unknown"))
+    root.appendChild(QgsRuleBasedRenderer.Rule(dot, 0, 0, '"heading_deg" IS NULL', "Located, heading unknown"))
     layer.setRenderer(QgsRuleBasedRenderer(root))
     name = label_settings('"photo"', size=8)
     name.dist = 2.2  # beside the arrow (mm), not on it
