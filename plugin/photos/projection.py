@@ -101,7 +101,7 @@ def rotation(heading_deg: float, pitch_deg: float, roll_deg: float) -> np.ndarra
 
 
 def columns_for_lens(photo: Photo, fov: float, columns: int) -> int:
-    """How wide the photo must be read so that a lens ``fov`` wide drawn on ``columns`` pixels is sharp in its middle."""
+    """How wide the photo must be read so that a lens ``fov`` wide on ``columns`` pixels is sharp in its middle."""
     focal = columns / 2 / math.tan(math.radians(fov) / 2)
     if photo.kind == "photo":
         return math.ceil(focal * 2 * math.tan(math.radians(photo.hfov_deg) / 2))
