@@ -7,8 +7,9 @@ import math
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
 from qgis.PyQt.QtGui import QColor, QPainter, QPen, QPolygonF
 
-INK, LIGHT, HEADING, CONE = QColor(20, 28, 36, 220), QColor(255, 255, 255, 240), QColor("#ff922b"), QColor("#4dabf7")
-_STEPS = (1, 2, 5)
+from .above_view import round_length
+
+INK, LIGHT, HEADING, CONE = QColor(20, 28, 36, 220), QColor(255, 255, 255, 240), QColor("#ff922b"), QColor("#ffe600")
 
 
 def direction(azimuth_deg: float) -> QPointF:
@@ -66,16 +67,9 @@ def draw_north(painter: QPainter, square: QRectF) -> None:
     painter.drawText(place, Qt.AlignmentFlag.AlignCenter, "N")
 
 
-def bar_metres(square_px: float, metre_px: float) -> float:
-    """A round number of metres that is at most a third of the square: 1, 2 or 5 times a power of ten."""
-    most = square_px / 3 / metre_px
-    power = 10 ** math.floor(math.log10(most))
-    return max(step * power for step in _STEPS if step * power <= most)
-
-
 def draw_scale_bar(painter: QPainter, square: QRectF, metre_px: float) -> None:
     """How long a round number of metres is."""
-    metres = bar_metres(square.width(), metre_px)
+    metres = round_length(square.width() / 3 / metre_px)
     length = metres * metre_px
     left, bottom = square.left() + 10, square.bottom() - 9
     text = f"{metres:g} m"
