@@ -26,9 +26,7 @@ def located(qgis_app, tmp_path):
 def on_disk(located, table):
     """What another program reads."""
     source = ogr.Open(str(located.path))
-    return [
-        (f.items(), f.GetGeometryRef().GetX(), f.GetGeometryRef().GetY()) for f in source.GetLayerByName(table)
-    ]
+    return [(f.items(), f.GetGeometryRef().GetX(), f.GetGeometryRef().GetY()) for f in source.GetLayerByName(table)]
 
 
 def test_a_place_is_on_the_disk_at_once_with_all_that_is_known(located):

@@ -34,7 +34,9 @@ class LocatedStrip(QWidget):
         self.told = hint("")
         self.told.hide()
         self.file = self._button("mActionFileOpen.svg", self.tr("Another file for accepted places…"), self.choose)
-        self.layer = self._button("mActionAddOgrLayer.svg", self.tr("Show the layer of located photos"), self.show_layer)
+        self.layer = self._button(
+            "mActionAddOgrLayer.svg", self.tr("Show the layer of located photos"), self.show_layer
+        )
         self.copies = self._button(
             "mActionSaveAllEdits.svg",
             self.tr("Write the places into copies of the photos… (the photos themselves are never changed)"),

@@ -71,7 +71,9 @@ class ReviewControls(QWidget):
         self.map.setLayer(None)
         self.map.setMinimumContentsLength(8)
         self.map.layerChanged.connect(self.map_changed)
-        self.previous = self._button(keys.PREVIOUS, "mActionArrowLeft.svg", self.tr("Previous"), self.tr("The candidate before"))
+        self.previous = self._button(
+            keys.PREVIOUS, "mActionArrowLeft.svg", self.tr("Previous"), self.tr("The candidate before")
+        )
         self.next = self._button(keys.NEXT, "mActionArrowRight.svg", self.tr("Next"), self.tr("The candidate after"))
         self.accept = self._button(
             keys.ACCEPT, "mIconSuccess.svg", self.tr("Accept"),
@@ -121,9 +123,7 @@ class ReviewControls(QWidget):
         add_row(form, self.tr("&Map"), self.map, self.tr("What the photo is compared with"))
         buttons = QGridLayout()
         buttons.setSpacing(4)
-        for place, button in enumerate(
-            (self.propose, self.rate, self.previous, self.next, self.reject, self.accept)
-        ):
+        for place, button in enumerate((self.propose, self.rate, self.previous, self.next, self.reject, self.accept)):
             buttons.addWidget(button, place // 2, place % 2)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

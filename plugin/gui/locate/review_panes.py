@@ -52,8 +52,10 @@ class ReviewPanes(QWidget):
             self.tr("The photo from above, north up, as large as the map beside it. Drag around the middle to turn it.")
         )
         self.crop.setToolTip(
-            self.tr("The map, north up, with the photo from above laid over it. Drag around the middle to turn the"
-                    " photo, turn the wheel to come closer.")  # fmt: skip
+            self.tr(
+                "The map, north up, with the photo from above laid over it. Drag around the middle to turn the"
+                " photo, turn the wheel to come closer."
+            )  # fmt: skip
         )
         self.above.setAccessibleName(self.tr("The photo from above"))
         self.crop.setAccessibleName(self.tr("Map at the place"))
