@@ -58,7 +58,7 @@ class AboveView(QWidget):
             self.tr(
                 "The ground around the camera as the photo shows it, taken as flat; what stands upright smears"
                 " outwards. Click or drag to look that way."
-            )  # fmt: skip
+            )
         )
 
     def sizeHint(self) -> QSize:
