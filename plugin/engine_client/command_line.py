@@ -14,9 +14,16 @@ POSITIONAL = {
     "landcover-legend": ("map",),
     "assess-sample": ("map",),
     "assess-report": ("sample",),
+    "photo-facts": ("photos",),
+    "photo-place": ("photo",),
 }
 """Parameters that stand without an option, by job."""
-WORDS = {"assess-sample": "assess sample", "assess-report": "assess report"}
+WORDS = {
+    "assess-sample": "assess sample",
+    "assess-report": "assess report",
+    "photo-facts": "photos facts",
+    "photo-place": "photos place",
+}
 """Commands that are called otherwise than their job."""
 
 
