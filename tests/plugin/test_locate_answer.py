@@ -96,7 +96,7 @@ def page(iface, registry, provider, tmp_path):
 
 
 def test_list_table_and_map_select_the_same_candidate(page, tmp_path):
-    page, photos, iface = page
+    page, _, _ = page
     assert page._body.isHidden() and "Nothing was searched" in page.state.text()
     folder = make_found(tmp_path / "found")
     candidates, *heat = loaded(folder)
