@@ -55,8 +55,10 @@ class AboveView(QWidget):
         self.setCursor(Qt.CursorShape.CrossCursor)
         self.setAccessibleName(self.tr("The photo from above"))
         self.setToolTip(
-            self.tr("The ground around the camera as the photo shows it, taken as flat; what stands upright smears"
-                    " outwards. Click or drag to look that way.")  # fmt: skip
+            self.tr(
+                "The ground around the camera as the photo shows it, taken as flat; what stands upright smears"
+                " outwards. Click or drag to look that way."
+            )
         )
 
     def sizeHint(self) -> QSize:
@@ -210,7 +212,9 @@ class AboveView(QWidget):
         painter.drawRoundedRect(plate, 4, 4)
         x, y = plate.center().x(), plate.top() + 4
         painter.setBrush(QColor("#ffb86b") if known else QColor(255, 255, 255))
-        painter.drawPolygon(QPolygonF([QPointF(x, y), QPointF(x + 5, y + 12), QPointF(x, y + 9), QPointF(x - 5, y + 12)]))
+        painter.drawPolygon(
+            QPolygonF([QPointF(x, y), QPointF(x + 5, y + 12), QPointF(x, y + 9), QPointF(x - 5, y + 12)])
+        )
         painter.setPen(QColor("#ffb86b") if known else QColor(255, 255, 255))
         flags = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom)
         painter.drawText(plate.adjusted(0, 0, 0, -2), flags, text)

@@ -39,8 +39,12 @@ class MapPlace:
         """Longitude and latitude, EPSG:4326."""
         return self._place
 
+    def map_point(self) -> QgsPointXY:
+        """Where it is in the canvas's CRS; raises QgsCsException where that has no such place."""
+        return self._on_map(self._place)
+
     def pixel(self) -> QPointF:
-        """Where it is on the canvas, in pixels; raises QgsCsException where the canvas's CRS has no such place."""
+        """Where it is on the canvas, in pixels; raises QgsCsException."""
         return self._pixel_of(self._place)
 
     def direction(self, azimuth_deg: float) -> tuple[float, float]:
@@ -82,10 +86,12 @@ class MapPlace:
         return _STEP_M / math.sqrt(spans[0] * spans[1])
 
     def _pixel_of(self, degrees: QgsPointXY) -> QPointF:
-        settings = self._canvas.mapSettings()
-        from_degrees = QgsCoordinateTransform(_degrees(), settings.destinationCrs(), QgsProject.instance())
-        pixel = settings.mapToPixel().transform(from_degrees.transform(degrees))
+        pixel = self._canvas.mapSettings().mapToPixel().transform(self._on_map(degrees))
         return QPointF(pixel.x(), pixel.y())
+
+    def _on_map(self, degrees: QgsPointXY) -> QgsPointXY:
+        canvas_crs = self._canvas.mapSettings().destinationCrs()
+        return QgsCoordinateTransform(_degrees(), canvas_crs, QgsProject.instance()).transform(degrees)
 
 
 def _degrees() -> QgsCoordinateReferenceSystem:

@@ -107,9 +107,9 @@ class ViewCone(QObject):
                 viewport.unsetCursor()
 
     def _let_go(self) -> None:
-        self._pulled = False
-        self._over = True  # so that the map tool's own pointer comes back
-        self._hover(False)
+        if self._pulled:
+            self._pulled, self._over = False, True
+        self._hover(False)  # the map tool's own pointer comes back
 
 
 class _ConeItem(QgsMapCanvasItem):
@@ -142,7 +142,7 @@ class _ConeItem(QgsMapCanvasItem):
         self._rim = []
         if self._place is None:
             return
-        self._origin = self._place.pixel()
+        self._origin = self.toCanvasCoordinates(self._place.map_point())  # follows a map that is being panned
         steps = max(2, math.ceil(self.fov / 4))
         azimuths = [self.azimuth + self.fov * (k / steps - 0.5) for k in range(steps + 1)]
         rim = [self._place.direction(azimuth) for azimuth in azimuths]
