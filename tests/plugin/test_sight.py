@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -93,7 +94,7 @@ def test_the_marks_of_the_compass_have_room_and_stand_right(sight, heading, widt
     found = marks(sight, heading, width, 55)
     assert found, "there is always one to read"
     offsets = [offset for offset, _ in found]
-    assert all(b - a >= 50 for a, b in zip(offsets, offsets[1:], strict=False))
+    assert all(b - a >= 50 for a, b in pairwise(offsets))
 
 
 def test_the_marks_are_named():
