@@ -10,6 +10,7 @@ from gui_support import spin
 from locate_support import FOUND, make_found, make_index, panorama
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtGui import QColor, QImage
 
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
@@ -184,7 +185,7 @@ def test_a_double_click_shows_the_place_and_review_is_asked_for(page, tmp_path):
     page.table.setCurrentItem(page.table.topLevelItem(1))
     page.review.click()
     page.photo.click()
-    assert asked == [("one", 2)] and photos == [("/photos/one.jpg", None)]
+    assert asked == [("one", 2)] and photos == [("/photos/one.jpg", page.candidate())]
 
 
 def test_what_the_review_decided_is_shown(page, tmp_path):
@@ -196,6 +197,9 @@ def test_what_the_review_decided_is_shown(page, tmp_path):
     page.mark("one", 2, ACCEPTED)
     page.mark("one", 1, ACCEPTED)
     assert page.list.topLevelItem(0).text(2) == "place 1"
+    page.mark("one", 0, ACCEPTED)
+    assert page.list.topLevelItem(0).text(2) == "by hand"
+    page.mark("one", 1, ACCEPTED)
     assert not page.table.topLevelItem(0).font(0).strikeOut() and page.table.topLevelItem(1).icon(0).isNull()
 
 
@@ -263,4 +267,37 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     assert tab.current == "answer" and tab.answer.list.topLevelItemCount() == 2
     dock.show_tab("locate", {"index": str(index)})
     assert tab.current == "search"
+    dock.shut_down()
+
+
+def test_review_and_viewer_are_opened_and_follow_the_answer(iface, registry, provider, tmp_path):
+    dock = SameSceneDock(iface, registry, EngineSetup())
+    tab = dock.show_tab("locate")
+    picture = tmp_path / "one.png"
+    image = QImage(64, 32, QImage.Format.Format_RGB32)
+    image.fill(QColor("#88aacc"))
+    assert image.save(str(picture))
+    found = make_found(tmp_path / "found")
+    result = json.loads((found / "result.json").read_text())
+    result["inputs"]["one"]["path"] = str(picture)
+    (found / "result.json").write_text(json.dumps(result))
+    tab.photo_set.add([panorama(str(picture), width=64, height=32)])
+    tab.answer.use(str(found))
+    spin(lambda: tab.answer.answers is not None)
+
+    tab.answer.photo.click()
+    viewer = dock.workspace.viewer
+    spin(lambda: viewer.viewer.photo is not None)
+    assert viewer.viewer.photo.path == str(picture) and viewer.viewer.heading_deg == pytest.approx(199.4)
+
+    tab.answer.review.click()
+    panel = tab.review.panel
+    spin(lambda: panel.walk is not None)
+    assert panel.walk.candidate.rank == 1 and panel.walk.answer.photo == "one"
+    panel.turned_to.emit("it's two", 2)
+    assert tab.answer.list.current == "it's two" and tab.answer.table.rank == 2
+    panel.rejected.emit("it's two", 2)
+    assert tab.answer.list.topLevelItem(1).text(2) == "1 no"
+    panel.accepted.emit("one", 0)
+    assert tab.answer.list.topLevelItem(0).text(2) == "by hand"
     dock.shut_down()

@@ -274,9 +274,9 @@ class Asked(QgsTask):
 
     seen: list = []  # noqa: RUF012 - emptied by the test
 
-    def __init__(self, params, proxy):
+    def __init__(self, title, job, params, proxy):
         super().__init__("asked")
-        self.params, self.plan, self.fault = params, None, ""
+        self.params, self.result, self.fault = params, None, ""
         self.seen.append(self)
 
     def run(self):
@@ -289,12 +289,12 @@ class Asked(QgsTask):
         if self.params.get("fault"):
             self.fault = self.params["fault"]
             return False
-        self.plan = {"cells": self.params["cells"], "cell_m": 10, "problems": []}
+        self.result = {"cells": self.params["cells"], "cell_m": 10, "problems": []}
         return True
 
 
 def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, monkeypatch):
-    monkeypatch.setattr(estimate_module, "PlanTask", Asked)
+    monkeypatch.setattr(estimate_module, "JobTask", Asked)
     monkeypatch.setattr(estimate_module, "PAUSE_MS", 20)
     Asked.seen.clear()
     asked = [({"cells": 5}, "")]

@@ -11,9 +11,10 @@ from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from ...engine_client.proxy import proxy_variables
 from ..icons import theme_icon
-from .plan_task import PlanTask
+from ..job_task import JobTask
 from .plan_text import plan_problem, plan_sentence
 
+JOB = "locate-plan"
 PAUSE_MS = 800
 """A form that is still being changed is not estimated."""
 
@@ -32,8 +33,8 @@ class Estimate(QWidget):
     def __init__(self, request: Request, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._request = request
-        self._task: PlanTask | None = None
-        self._running: list[PlanTask] = []
+        self._task: JobTask | None = None
+        self._running: list[JobTask] = []
         self._asked: dict[str, Any] | None = None
         self.plan: dict[str, Any] | None = None
         self._icon = QLabel(self)
@@ -91,7 +92,7 @@ class Estimate(QWidget):
         self._stop()
         self._asked = params
         self._say(self.tr("Estimating…"), "mActionRefresh.svg")
-        task = PlanTask(params, proxy_variables())
+        task = JobTask(self.tr("SameScene: estimate of an index"), JOB, params, proxy_variables())
         self._task = task
         self._running.append(task)
         task.taskCompleted.connect(lambda: self._ended(task))
@@ -103,13 +104,13 @@ class Estimate(QWidget):
             self._task.cancel()
             self._task = None
 
-    def _ended(self, task: PlanTask) -> None:
+    def _ended(self, task: JobTask) -> None:
         if task in self._running:
             self._running.remove(task)
         if task is not self._task:
             return
         self._task = None
-        plan = task.plan
+        plan = task.result
         fault = task.fault if plan is None else plan_problem(plan)
         self._show_plan(plan if not fault else None)
         if fault:
