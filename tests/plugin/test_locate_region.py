@@ -27,7 +27,7 @@ from qgis.PyQt.QtCore import Qt
 from plugin.gui.locate import estimate as estimate_module
 from plugin.gui.locate.circle_picker import ALL
 from plugin.gui.locate.circles import CORNERS, circle, circles
-from plugin.gui.locate.estimate import Estimate
+from plugin.gui.locate.estimate import Estimate, Question
 from plugin.gui.locate.index_facts import BROKEN, GONE, READY, UNFINISHED, building_folder, delete_index, read_index
 from plugin.gui.locate.index_form import ADD, ANEW, IndexForm
 from plugin.gui.locate.index_library import IndexLibrary
@@ -297,8 +297,14 @@ def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, mon
     monkeypatch.setattr(estimate_module, "JobTask", Asked)
     monkeypatch.setattr(estimate_module, "PAUSE_MS", 20)
     Asked.seen.clear()
-    asked = [({"cells": 5}, "")]
-    shown = Estimate(lambda: asked[0])
+    asked = [{"cells": 5}]
+
+    def question():
+        if asked[0] is None:
+            return Question(missing="Choose the imagery.")
+        return Question(sorted(asked[0].items()), lambda: asked[0])
+
+    shown = Estimate(question)
     shown.ask()
     spin(lambda: False, 0.1)
     assert Asked.seen == [], "nobody sees it: nothing is asked"
@@ -308,20 +314,20 @@ def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, mon
     shown.ask()
     spin(lambda: False, 0.1)
     assert len(Asked.seen) == 1, "the same is not asked twice"
-    asked[0] = ({"cells": 6, "slow": True}, "")
+    asked[0] = {"cells": 6, "slow": True}
     shown.ask()
     spin(lambda: len(Asked.seen) == 2)
-    asked[0] = ({"cells": 7}, "")
+    asked[0] = {"cells": 7}
     shown.ask()
     spin(lambda: "7 cells" in shown.text.text())
     assert Asked.seen[1].isCanceled() and shown.plan["cells"] == 7
-    asked[0] = ({"cells": 8, "fault": "The region lies outside of the reference."}, "")
+    asked[0] = {"cells": 8, "fault": "The region lies outside of the reference."}
     shown.ask()
     spin(lambda: "outside" in shown.text.text())
     assert shown.plan is None
-    asked[0] = (None, "")
+    asked[0] = None
     shown.ask()
-    spin(lambda: shown.text.text() == "")
+    spin(lambda: "Choose" in shown.text.text())
     shown.shut_down()
 
 

@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from ..form_page import Form
 from ..form_parts import OutputFolder, add_row, hint, number, rows
-from .estimate import Estimate
+from .estimate import Estimate, Question
 from .index_facts import CARD, IndexFacts, building_folder
 from .library_panel import LibraryPanel
 from .licence import REMOTE
@@ -43,7 +43,7 @@ class IndexForm(Form):
         self.existing.addItem(self.tr("Add the region to it"))
         self.existing.addItem(self.tr("Make it anew"))
         self.out = OutputFolder(self)
-        self.estimate = Estimate(self._plan_request, self)
+        self.estimate = Estimate(self._question, self)
         self._lay_out()
         self._connect()
         self._show()
@@ -170,23 +170,23 @@ class IndexForm(Form):
         }
         return {name: value for name, value in values.items() if value not in (None, "")}
 
-    def _plan_request(self) -> tuple[dict[str, Any] | None, str]:
-        from ...processing.layer_files import LayerFault
+    def _question(self) -> Question:
+        if self.reference.value() is None or self.region.fault():
+            return Question()
+        if self.reference.fault():
+            return Question(missing=self.reference.fault())
+        adding = self._there() and self.existing.currentIndex() == ADD
+        folder = self.out.folder() if adding else ""
+        key = (self.reference.source(), self.region.key(), self.method.value(), self.cell.value(), folder)
+        return Question(key, lambda: self._plan_params(folder))
+
+    def _plan_params(self, folder: str) -> dict[str, Any]:
         from ...processing.locate_plan import plan_request
 
-        if self.reference.value() is None or self.region.fault():
-            return None, ""
-        if self.reference.fault():
-            return None, self.reference.fault()
         context = QgsProcessingContext()
         context.setProject(QgsProject.instance())
-        asked = dict(self._asked())
-        if self._there() and self.existing.currentIndex() == ADD:
-            asked.update(UPDATE=True, OUTPUT=self.out.folder())
-        try:
-            return plan_request(asked, context), ""
-        except LayerFault as fault:
-            return None, str(fault)
+        update = {"UPDATE": True, "OUTPUT": folder} if folder else {}
+        return plan_request({**self._asked(), **update}, context)
 
     def _there(self) -> bool:
         """Whether the output folder holds an index."""
