@@ -31,7 +31,7 @@ _SOON_MS = 40
 
 class ReviewPanes(QWidget):
     """:attr:`turned` carries a heading set by dragging; :attr:`pointed` a clicked place (degrees, EPSG:4326);
-    :attr:`looked` what the viewer shows, as its own signal does; :attr:`faulted` one line about what cannot be drawn."""
+    :attr:`looked` what the viewer shows, as its own signal does; :attr:`faulted` one line: what cannot be drawn."""
 
     turned = pyqtSignal(float)
     pointed = pyqtSignal(QgsPointXY)
@@ -55,7 +55,7 @@ class ReviewPanes(QWidget):
             self.tr(
                 "The map, north up, with the photo from above laid over it. Drag around the middle to turn the"
                 " photo, turn the wheel to come closer."
-            )  # fmt: skip
+            )
         )
         self.above.setAccessibleName(self.tr("The photo from above"))
         self.crop.setAccessibleName(self.tr("Map at the place"))
@@ -94,23 +94,24 @@ class ReviewPanes(QWidget):
             bar.addWidget(button)
         self._group.button(0).setChecked(True)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.title.setMinimumHeight(self._group.button(0).sizeHint().height())
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
-        for head, view in ((bar, self._stack), (self.title, self.crop)):
+        switch = QWidget()
+        switch.setLayout(bar)
+        for head, view in ((switch, self._stack), (self.title, self.crop)):
+            # As high as each other, so that a metre is as long on the left as on the right.
+            head.setFixedHeight(self._group.button(0).sizeHint().height())
             side = QWidget()
             column = QVBoxLayout(side)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(3)
-            if isinstance(head, QHBoxLayout):
-                column.addLayout(head)
-            else:
-                column.addWidget(head)
+            column.addWidget(head)
             column.addWidget(view, 1)
             self.splitter.addWidget(side)
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setStretchFactor(1, 1)
+        for number in range(2):
+            self.splitter.setStretchFactor(number, 1)
+        self.splitter.setSizes([1000, 1000])
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.splitter)
