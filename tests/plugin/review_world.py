@@ -108,7 +108,7 @@ def write_result(folder, photos: list[str], index: str, **parameters) -> dict:
         "outputs": {"candidates": "candidates.gpkg"},
         "inputs": {
             "index": {"path": index, "sha256": None},
-            **{name: {"path": path, "sha256": f"{k:064x}"} for k, (name, path) in enumerate(zip(names, photos, strict=True))},
+            **{name: {"path": photos[k], "sha256": f"{k:064x}"} for k, name in enumerate(names)},
         },
         "parameters": {"index": index, "panorama": photos, "method": "auto", "verify": 30, **parameters},
         "figures": {

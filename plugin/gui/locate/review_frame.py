@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from ..form_page import scrolled
@@ -28,8 +29,13 @@ class ReviewFrame(QWidget):
         self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(9)
+        # What it is at least must not be that of the wide layout, or no window could be made narrow again.
+        self._box.setSizeConstraint(QBoxLayout.SizeConstraint.SetNoConstraint)
         self._box.addWidget(panes, 1)
         self._box.addWidget(self._side)
+
+    def minimumSizeHint(self):
+        return QSize(300, 300)
 
     def resizeEvent(self, event):
         super().resizeEvent(event)

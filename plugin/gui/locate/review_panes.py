@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsMapLayer, QgsPointXY, QgsProject
+from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsMapLayer, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtWidgets import (
@@ -17,6 +17,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ...compat import scoped
 from ...photos.facts import Photo
 from ...photos.picture import PictureLoader
 from ...photos.projection import CAMERA_HEIGHT_M
@@ -27,6 +28,7 @@ from .viewer import PanoramaViewer
 
 _MOST_SIDE = 1200
 _SOON_MS = 40
+_REVERSE = scoped((Qgis, "TransformDirection.Reverse"), (QgsCoordinateTransform, "ReverseTransform"))
 
 
 class ReviewPanes(QWidget):
@@ -157,9 +159,10 @@ class ReviewPanes(QWidget):
 
     def set_layers(self, layers: list[QgsMapLayer]) -> None:
         """What the map crop is drawn of, the first on top."""
-        self._layers = list(layers)
-        self._ground_drawn = None
-        self._again()
+        if self._layers != layers:
+            self._layers, self._ground_drawn = list(layers), None
+            self.crop.show_ground(None)
+            self._again()
 
     def set_text(self, text: str) -> None:
         """What stands in place of the map while there is none."""
@@ -269,9 +272,7 @@ class ReviewPanes(QWidget):
 
     def _pointed(self, east_m: float, north_m: float) -> None:
         if self._place is not None:
-            degrees = self._to_plane().transform(
-                QgsPointXY(east_m, north_m), QgsCoordinateTransform.TransformDirection.ReverseTransform
-            )
+            degrees = self._to_plane().transform(QgsPointXY(east_m, north_m), _REVERSE)
             self.pointed.emit(degrees)
 
     def _to_plane(self) -> QgsCoordinateTransform:
