@@ -241,6 +241,19 @@ def test_without_a_heading_there_is_no_cone_until_one_is_set_by_hand(dock, city)
     assert dock.heading.text() == "not known" and not dock.cone.visible and not dock.heading_reset.isEnabled()
 
 
+def test_a_heading_goes_round(dock, city):
+    dock.show_photo(panorama(city, 1024, heading_deg=0.0))
+    dock.heading.stepBy(-2)
+    assert dock.heading.value() == 358 and dock.viewer.heading_deg == 358
+    dock.heading.stepBy(3)
+    assert dock.viewer.heading_deg == 1
+    dock.heading.setValue(-1)
+    assert dock.viewer.heading_deg == 0 and dock.heading_by_hand is None, "as it came"
+    dock.show_photo(panorama(city, 1024))
+    dock.heading.stepBy(1)
+    assert dock.viewer.heading_deg == 0
+
+
 def test_a_photo_whose_position_is_hidden_has_no_place_on_the_map(dock, city):
     dock.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()).without_position())
     assert not dock.cone.visible
