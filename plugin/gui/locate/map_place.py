@@ -59,7 +59,8 @@ class MapPlace:
     def azimuth(self, pixel: QPointF) -> float:
         """The azimuth, 0…360, at which a place of the canvas is seen from here; raises QgsCsException."""
         settings = self._canvas.mapSettings()
-        clicked = settings.mapToPixel().toMapCoordinates(pixel.x(), pixel.y())
+        to_map, _ = settings.mapToPixel().transform().inverted()
+        clicked = QgsPointXY(to_map.map(pixel))
         to_degrees = QgsCoordinateTransform(settings.destinationCrs(), _degrees(), QgsProject.instance())
         there = to_degrees.transform(clicked)
         east = (there.x() - self._place.x() + 180) % 360 - 180
