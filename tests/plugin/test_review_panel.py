@@ -88,7 +88,7 @@ def test_photo_and_map_come_side_by_side(panel, made):
     assert front(panel) == ("a", 2)
     spin(lambda: panel.panes.crop._ground is not None and panel.panes.crop._photo is not None)
     assert panel.panes.crop._ground is not None and panel.panes.crop._photo is not None
-    assert panel.heading == 130.0 == panel.controls.heading.heading() == panel.panes.viewer.heading_deg
+    assert panel.heading == 130.0 == panel.controls.heading.heading_deg == panel.panes.viewer.heading_deg
     facts = panel.controls.facts.text()
     for part in ("Candidate 2 of 3", "30 % within 50 m", "score 4.00", "22 m from the position"):
         assert part in facts, facts

@@ -15,7 +15,6 @@ from qgis.PyQt.QtTest import QTest
 
 from plugin.gui.locate.crop_renderer import CropRenderer
 from plugin.gui.locate.crop_view import CropView
-from plugin.gui.locate.heading_box import HeadingBox
 from plugin.gui.locate.photo_above import PhotoAbove
 from plugin.gui.locate.review_walk import BY_HAND, ReviewWalk
 from plugin.gui.locate.score_question import answer_text, question
@@ -236,22 +235,6 @@ def test_the_overlay_has_the_opacity_that_is_asked_for(qgis_app):
         seen.append(view.grab().toImage().pixelColor(60, 60))
     assert [color.red() for color in seen] == pytest.approx([0, 64, 255], abs=3)
     assert [color.blue() for color in seen] == pytest.approx([255, 191, 0], abs=3)
-
-
-def test_headings_go_round_and_only_the_users_are_told(qgis_app):
-    box, told = HeadingBox(), []
-    box.edited.connect(told.append)
-    assert box.heading() is None and box.text() == "unknown"
-    box.set_heading(359.5)
-    box.set_heading(None)
-    assert told == [] and box.heading() is None
-    box.stepBy(1)
-    assert told == [1.0] and box.heading() == 1.0
-    box.set_heading(359.5)
-    box.stepBy(1)
-    assert told[-1] == 0.5
-    box.stepBy(-1)
-    assert told[-1] == 359.5
 
 
 # the engine

@@ -48,7 +48,7 @@ class ReviewControls(QWidget):
             label.setTextFormat(Qt.TextFormat.RichText)
         self.score.linkActivated.connect(self.link)
         self.heading = HeadingBox()
-        self.heading.edited.connect(self.turned)
+        self.heading.headed.connect(lambda heading: None if heading is None else self.turned.emit(heading))
         self.back = QToolButton()
         self.back.setIcon(theme_icon("mActionUndo.svg"))
         self.back.setToolTip(self.tr("Back to the heading that was found"))

@@ -328,7 +328,7 @@ class ReviewPanel(QWidget):
 
     def _set_heading(self, heading_deg: float | None) -> None:
         self.heading = heading_deg
-        self.controls.heading.set_heading(heading_deg)
+        self.controls.heading.show_heading(heading_deg)
         self.controls.back.setEnabled(heading_deg != self._found_heading)
         self.panes.set_heading(heading_deg)
         self._show_cone()
