@@ -18,7 +18,6 @@ from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.locate import photo_facts, place_score
 from plugin.gui.locate.review_dock import ReviewDock
 from plugin.gui.locate.review_panel import ReviewPanel
-from plugin.gui.locate.write_back import write_table
 from plugin.layers.located import FILE, LocatedPhotos
 from plugin.photos.facts import PhotoSet
 
@@ -304,17 +303,30 @@ def test_where_places_go_is_remembered_with_the_project(panel, made, tmp_path):
     assert panel.strip.located.path == tmp_path / "elsewhere" / "mine.gpkg"
 
 
-def test_the_table_for_copies(panel, made, tmp_path):
+def test_copies_are_written_by_the_algorithm_and_its_end_is_told(panel, made, tmp_path, workspace, monkeypatch):
+    begun = []
+
+    class Run:
+        def __init__(self, parameters):
+            self.parameters = parameters
+
+    def begin_run(algorithm, parameters):
+        begun.append((algorithm, parameters))
+        return Run(parameters), ""
+
+    monkeypatch.setattr(workspace.runner, "begin", begin_run)
     begin(panel, made)
+    assert not panel.strip.copies.isEnabled(), "nothing is located yet"
     panel.do("accept")
-    panel.do("next")
-    panel.do("next")
-    panel.do("accept")
-    write_table(tmp_path / "t.csv", panel.strip.located.places())
-    lines = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "photo,lon,lat,heading_deg,accuracy_m" and len(lines) == 3
-    assert lines[1].startswith(f"{made[0][0].path},15.0006") and lines[1].endswith(",40.00,")
-    assert lines[2].endswith(",,"), "a heading that nobody knows stays empty"
+    assert panel.strip.copies.isEnabled()
+    panel.strip.write_copies_to(str(tmp_path / "copies"))
+    places = f"{tmp_path / FILE}|layername=located"
+    assert begun == [("samescene:photo_place", {"PLACES": places, "OUTPUT": str(tmp_path / "copies")})]
+    assert not panel.strip.copies.isEnabled() and "Writing" in panel.strip.told.text()
+    run = panel.strip.write_back._run
+    workspace.runner.ended.emit(run, True, {"OUTPUT": "/copies", "WRITTEN": 2, "SKIPPED": 1})
+    assert panel.strip.told.text() == "2 copies are in /copies. Left out: 1; the Runs tab says why."
+    assert panel.strip.copies.isEnabled()
 
 
 def test_the_dock_opens_with_a_result_and_goes(workspace, made):
