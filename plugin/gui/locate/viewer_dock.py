@@ -13,12 +13,12 @@ from ...photos.projection import CAMERA_HEIGHT_M
 from ..icons import icon, theme_icon
 from .above_view import AboveView
 from .elided_label import ElidedLabel
+from .heading_box import HeadingBox
 from .map_place import MapPlace
 from .view_cone import ViewCone
 from .viewer import PanoramaViewer
 
 _CONE, _ABOVE = "samescene/viewer/cone", "samescene/viewer/above"
-_UNKNOWN = -1.0
 
 
 class ViewerDock(QgsDockWidget):
@@ -144,17 +144,9 @@ class ViewerDock(QgsDockWidget):
         button.toggled.connect(lambda on: QgsSettings().setValue(setting, on))
         return button
 
-    def _heading_box(self) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setRange(_UNKNOWN, 360.0)
-        box.setDecimals(1)
-        box.setSuffix("°")
-        box.setSpecialValueText(self.tr("not known"))
-        box.setKeyboardTracking(False)
-        tip = self.tr(
-            "Compass direction of the photo's middle, clockwise from true north. Change it until the view fits the map."
-        )
-        box.setToolTip(tip)
+    def _heading_box(self) -> HeadingBox:
+        box = HeadingBox()
+        box.setToolTip(self.tr("Compass direction of the photo's middle. Change it until the view fits the map."))
         box.setAccessibleName(self.tr("Heading of the photo's middle"))
         return box
 
@@ -176,7 +168,7 @@ class ViewerDock(QgsDockWidget):
         self.cone.turned.connect(self.viewer.look_at)
         self.cone_button.toggled.connect(lambda _on: self._show_cone())
         self.above_button.toggled.connect(self._show_above)
-        self.heading.valueChanged.connect(self._set_heading)
+        self.heading.headed.connect(self._set_heading)
         self.heading_reset.clicked.connect(self._reset_heading)
         self.camera.valueChanged.connect(self.above.set_camera_height)
         self.visibilityChanged.connect(self._seen)
@@ -215,23 +207,19 @@ class ViewerDock(QgsDockWidget):
         self._show_cone()
 
     def _show_heading(self) -> None:
-        photo, heading = self.viewer.photo, self.viewer.heading_deg
-        self.heading.blockSignals(True)
-        self.heading.setValue(_UNKNOWN if heading is None else heading)
-        self.heading.blockSignals(False)
+        photo = self.viewer.photo
+        self.heading.show_heading(self.viewer.heading_deg)
         self.heading.setEnabled(photo is not None and not photo.fault)
         self.heading_reset.setEnabled(self.heading_by_hand is not None)
 
-    def _set_heading(self, value: float) -> None:
-        photo = self.viewer.photo
-        if photo is None:
+    def _set_heading(self, heading_deg: float | None) -> None:
+        if self.viewer.photo is None:
             return
-        if value < 0:
-            self._by_hand.pop(photo.path, None)
-            self.viewer.set_heading(self._given)
-        else:
-            self._by_hand[photo.path] = value % 360.0
-            self.viewer.set_heading(value)
+        if heading_deg is None:
+            self._reset_heading()
+            return
+        self._by_hand[self.viewer.photo.path] = heading_deg
+        self.viewer.set_heading(heading_deg)
         self._headed()
 
     def _reset_heading(self) -> None:
