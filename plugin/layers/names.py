@@ -37,9 +37,11 @@ EXCLUDED_REASONS = (
 """Values of ``excluded.tif`` that a map shows: code, name, colour."""
 
 
-_MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample")
+_MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample", "photos")
 _OUR_FILES = ("landcover", "flood", "change", "confidence", "points")
-_SUFFIXES = (".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg")
+_SUFFIXES = (
+    ".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg", ".jpg", ".jpeg", ".png", ".webp",
+)  # fmt: skip
 
 
 def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -54,14 +56,21 @@ def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def scene_name(result: dict[str, Any]) -> str:
     """The scene as a person would call it: the file's stem without a sensor suffix; "scene" when nothing is known.
 
-    Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder.
+    Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder. Photos are
+    called by the first of them.
     """
+    if result.get("job") == "locate-search":
+        photos = [str(photo.get("photo")) for photo in result.get("figures", {}).get("photos") or []]
+        return f"{photos[0]} and {len(photos) - 1} more" if len(photos) > 1 else "".join(photos) or "photos"
     items = input_items(result)
     paths = [str(item.get("path") or "") for key in _MAIN_INPUTS for name, item in items if name in (key, f"{key}_1")]
     given = result.get("parameters", {})
     for key in _MAIN_INPUTS:
         value = given.get(key)
         paths += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    photos = given.get("photos") or ()
+    if len(photos) > 1:  # many are called by their folder
+        paths = [str(PurePath(str(photos[0]).replace("\\", "/")).parent)]
     path = next((path for path in paths if path), "")
     pure = PurePath(urlsplit(path).path if "://" in path else path.replace("\\", "/"))
     stem = _stem(pure.name)
