@@ -15,6 +15,7 @@ from .answer_page import AnswerPage
 from .index_library import IndexLibrary
 from .index_page import IndexPage
 from .photo_facts import PhotoFinder
+from .photos_page import PhotosPage
 from .review_dock import ReviewDock
 from .search_page import SearchPage
 
@@ -32,12 +33,16 @@ class LocateTab(PagedTab):
         self.photo_set = PhotoSet(self)
         self.library = IndexLibrary(self)
         self._finder = PhotoFinder(self.photo_set, self)
+        self.photos = PhotosPage(workspace, self.photo_set)
         self.region = IndexPage(workspace, self.photo_set, self.library)
         self.search = SearchPage(workspace, self.photo_set, self.library)
         self.answer = AnswerPage(workspace, self.photo_set)
+        self.add_page("photos", tr("Photos"), self.photos, tr("Add photos and see what each is"))
         self.add_page("region", tr("Region"), self.region, tr("Where to search, and the imagery of it"))
         self.add_page("search", tr("Search"), self.search, tr("Search the photos in the region"))
         self.add_page("answer", tr("Answer"), self.answer, tr("What was found, and review"))
+        self.photos.look_asked.connect(workspace.show_photo)
+        self.search.form.photos.add_asked.connect(lambda: self.turn_to("photos"))
         self.region.index_chosen.connect(self._index_chosen)
         self.search.found.connect(self._found)
         self.answer.photo_asked.connect(self._look)
@@ -46,7 +51,10 @@ class LocateTab(PagedTab):
         self.library.refresh()
 
     def fill(self, given: dict[str, Any]) -> None:
-        """Take over an index (``index``) or a result (``result``) from another tab."""
+        """Take over photos (``photos``, files or folders), an index (``index``) or a result (``result``)."""
+        if given.get("photos"):
+            self.photos.add([str(path) for path in given["photos"]])
+            self.turn_to("photos")
         if given.get("index"):
             self._index_chosen(str(given["index"]))
         if given.get("result"):
