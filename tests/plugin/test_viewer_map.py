@@ -141,6 +141,15 @@ def test_the_scale_is_that_of_the_ground(canvas, crs, half, rotation):
 def test_a_place_without_a_crs_is_refused(canvas):
     with pytest.raises(QgsCsException):
         MapPlace(canvas, LYON, QgsCoordinateReferenceSystem())
+    with pytest.raises(QgsCsException):
+        MapPlace(canvas, QgsPointXY(float("inf"), 1), DEGREES)
+
+
+def test_on_a_map_without_a_crs_there_is_no_cone_and_no_scale(dock, canvas, city):
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem())
+    dock.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()))
+    settle(dock)
+    assert not dock.cone._item.isVisible() and not dock.above.at_map_scale
 
 
 def test_the_cone_is_turned_at_its_dot_and_its_rim_and_its_foot_stays_the_maps(canvas, cone):
