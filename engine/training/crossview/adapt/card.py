@@ -28,14 +28,15 @@ def save_adapted(
     facts = bundle.card.model_dump(mode="json", exclude={"weights_sha256", "engine_version"})
     said = " ".join(expectation(figures["photos"], from_model=plan.model is not None))
     name = request.register_as or request.name
+    learned, tiles = figures["photos"], figures["tiles"]
     facts |= {
         "name": name,
         "title": f"Cross-view model of an area: {name}",
-        "description": f"Trained by 'engine crossview adapt' on {figures['photos']} photos and {figures['tiles']} tiles "
-        f"of one area without any pair, from {plan.start}. It is meant for that area. {said}",
+        "description": f"Trained by 'engine crossview adapt' on {learned} photos and {tiles} tiles of one area "
+        f"without any pair, from {plan.start}. It is meant for that area. {said}",
         "trained_on": [
             *(plan.model.card.model_dump(mode="json")["trained_on"] if plan.model is not None else ()),
-            {"name": f"{figures['photos']} own photos", "licence": "unstated"},
+            {"name": f"{learned} own photos", "licence": "unstated"},
             {
                 "name": f"imagery: {_imagery(request.reference, reference)}",
                 "licence": "as its provider states",
