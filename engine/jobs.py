@@ -165,6 +165,12 @@ JOBS: dict[str, Job] = {
             "Write training data as memory-mapped shards.",
         ),
         Job(
+            "locate-plan",
+            "engine.locate.requests:LocatePlanRequest",
+            "engine.locate.plan_job:run",
+            "Tell what an index of a region would hold and cost, and whether the imagery is good enough.",
+        ),
+        Job(
             "locate-index",
             "engine.locate.requests:LocateIndexRequest",
             "engine.locate.index_job:run",

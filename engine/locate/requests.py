@@ -45,6 +45,30 @@ class LocateIndexRequest(_Tiles):
     device: str = Field("auto", description=_DEVICE)
 
 
+class LocatePlanRequest(_Request):
+    """Parameters of ``engine locate plan``."""
+
+    reference: str | None = Field(
+        None,
+        description="Imagery as for the index. Without it, it is told what imagery the method needs there.",
+    )
+    region: str = Field(description="Where to search: polygons in any vector file, or W,S,E,N in degrees (EPSG:4326).")
+    index: str | None = Field(None, description="An index that would be added to: its cells are not counted again.")
+    method: str = Field("auto", description="How cells would be described: auto, geometric, fused or a model.")
+    cell: Annotated[float, Field(ge=5, le=1000)] | None = Field(
+        None, description="Metres between cells; default: 30, and 10 for the geometric method."
+    )
+    scales: str | None = Field(
+        None, description="Metres a pixel of the crops, for example 0.2,0.4; default: those that the method wants."
+    )
+    precision: Literal["float16", "float32"] = Field("float16", description="How embeddings would be kept.")
+    attribution: str | None = Field(None, description="Whom the imagery's licence asks to name.")
+    tms: bool = Field(False, description="Rows of the tiles count from the south though the address says {y}.")
+    max_zoom: int | None = Field(None, ge=0, le=24, description="Highest zoom that the tile server has; default 19.")
+    per_second: float = Field(10.0, gt=0, le=1000, description="Most tiles a second that would be asked for.")
+    max_tiles: int = Field(50_000, ge=1, description="A region that needs more tiles than this is called too large.")
+
+
 class PhotosRequest(_Tiles):
     """Options of the commands that read photos."""
 

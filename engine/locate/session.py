@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.crossview.cells import CellLayout
-from engine.crossview.crops import COARSER, Cropper
+from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.resolution import COARSER
 from engine.crossview.search.calibration import Calibration
 from engine.crossview.search.searcher import Searcher
 from engine.crossview.search.structures import Choice, choose
