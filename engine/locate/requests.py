@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from engine.locate.tile_options import TileOptions as _Tiles
+from engine.crossview.tile_options import TileOptions as _Tiles
 
 _DEVICE = "auto, cpu, cuda, cuda:N or mps."
 Heading = Annotated[float, Field(ge=-360, le=360)]
 Degrees = Annotated[float, Field(gt=0, le=360)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LocateIndexRequest(_Tiles):

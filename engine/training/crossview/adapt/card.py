@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.locate.reference import Reference
+from engine.crossview.reference import Reference
 from engine.models.bundle import Bundle, load_bundle
 from engine.models.crossview_bundle import save_crossview
 from engine.raster.gdal import shown

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from engine.crossview.cells import CellLayout
-from engine.crossview.crops import COARSER, Cropper
+from engine.crossview.crops import Cropper
 from engine.crossview.describer import Describer
 from engine.crossview.geometric_describer import GeometricDescriber
 from engine.crossview.learned_describer import LearnedDescriber
+from engine.crossview.reference import Reference
+from engine.crossview.resolution import COARSER
 from engine.device import Device
 from engine.events import Reporter
-from engine.locate.reference import Reference
 from engine.training.crossview.adapt import measure
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.plan import Plan

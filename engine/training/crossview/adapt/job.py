@@ -15,9 +15,16 @@ import numpy as np
 from engine.command_line import command_line
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
+from engine.crossview.reference import (
+    check_overlap,
+    check_tiles,
+    licence_note,
+    open_reference,
+    read_region,
+    tile_warning,
+)
 from engine.device import choose_device
 from engine.events import Reporter
-from engine.locate import reference
 from engine.models.library import check_name, register
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
@@ -61,7 +68,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
     reporter.progress(0.0, "open", "Reading region and imagery")
     if request.register_as is not None:
         check_name(request.register_as, overwrite=request.overwrite)
-    geometry, region = reference.read_region(request.region)
+    geometry, region = read_region(request.region)
     layout = CellLayout(request.cell)
     ids = cut.region_cells(layout, geometry, most=request.most_tiles)
     plan = network_plan(request)
@@ -69,7 +76,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
     own.check_enough_files(paths)
     place = geometry.representative_point()
     with ResultFolder(request.out, overwrite=request.overwrite) as results:
-        opened = reference.open_reference(
+        opened = open_reference(
             request.reference,
             request,
             finest_m=plan.gsd_m,
@@ -77,11 +84,11 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
             budget_bytes=int(request.memory * 1e9),
         )
         with opened.raster:
-            reference.check_overlap(geometry, opened.raster)
-            reference.check_tiles(geometry, opened, request.max_tiles)
+            check_overlap(geometry, opened.raster)
+            check_tiles(geometry, opened, request.max_tiles)
             cropper = Cropper(opened.imagery, side=plan.side)
             check_resolution(plan, cropper.gsd_m(place.x, place.y), name=opened.raster.path)
-            note = reference.licence_note(opened, request.attribution)
+            note = licence_note(opened, request.attribution)
             if note:
                 reporter.warn(note)
             # The results' name as it was given: a link to a folder elsewhere is not followed for the work.
@@ -97,7 +104,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
                     model, plan, found.learned, found.apart, opened, geometry, found.tiles, layout, device=device,
                     seed=request.seed, reporter=reporter.part(0.8, 0.95),
                 )  # fmt: skip
-                warning = reference.tile_warning(opened.tiles, request.reference)
+                warning = tile_warning(opened.tiles, request.reference)
                 if warning:
                     reporter.warn(warning)
                 figures = _figures(request, plan, found, trained, figures_, said)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from engine.crossview.crops import served_scales
+from engine.crossview.resolution import served_scales
 from engine.errors import ParameterError
 from engine.models.bundle import list_models
 from engine.models.crossview_bundle import CrossViewModel, load_crossview

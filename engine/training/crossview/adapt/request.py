@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from engine.locate.tile_options import TileOptions
+from engine.crossview.tile_options import TileOptions
 from engine.models.names import PhotoEncoderName
 
 TAKEN = ("auto", "geometric", "fused", "random", "crossview")
