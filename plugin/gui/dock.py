@@ -20,6 +20,7 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from .accuracy_tab import AccuracyTab
     from .landcover_tab import LandcoverTab
+    from .locate.tab import LocateTab
     from .train_tab import TrainTab
 
 _TAB = "samescene/dock/tab"
@@ -38,6 +39,7 @@ class SameSceneDock(QgsDockWidget):
         self.tabs = DockTabs()
         self.tabs.add("flood", icon("flood"), self.tr("Flood"), self._make_flood)
         self.tabs.add("landcover", icon("landcover"), self.tr("Land cover"), self._make_landcover)
+        self.tabs.add("locate", icon("locate"), self.tr("Locate"), self._make_locate)
         self.tabs.add("train", icon("train-landcover"), self.tr("Train"), self._make_train)
         self.tabs.add("accuracy", icon("accuracy"), self.tr("Accuracy"), self._make_accuracy)
         self.tabs.add("runs", theme_icon("mActionHistory.svg"), self.tr("Runs"), lambda: self.runs)
@@ -64,6 +66,11 @@ class SameSceneDock(QgsDockWidget):
     def landcover(self) -> LandcoverTab:
         """The Land cover tab."""
         return self.tabs.page("landcover")
+
+    @property
+    def locate(self) -> LocateTab:
+        """The Locate tab."""
+        return self.tabs.page("locate")
 
     @property
     def train(self) -> TrainTab:
@@ -107,6 +114,11 @@ class SameSceneDock(QgsDockWidget):
         from .landcover_tab import LandcoverTab
 
         return LandcoverTab(self.workspace)
+
+    def _make_locate(self) -> LocateTab:
+        from .locate.tab import LocateTab
+
+        return LocateTab(self.workspace)
 
     def _make_train(self) -> TrainTab:
         from .train_tab import TrainTab

@@ -1,0 +1,1 @@
+"""Widgets of the Locate tab: photos, region, search, answers, review."""

@@ -1,0 +1,115 @@
+"""The layers of a search in the project: the selection of the candidates, and what of them is drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
+from qgis.PyQt.QtCore import QObject, pyqtSignal
+
+from ...layers.answers import ROLE
+from ...layers.results import ROLE_PROPERTY, RUN_PROPERTY
+
+
+class AnswerLayers(QObject):
+    """Follows the layers of one result folder as they come and go. :attr:`picked` carries the id of a feature that was
+    selected on the map or in the attribute table."""
+
+    picked = pyqtSignal(int)
+    changed = pyqtSignal()
+    """The layer of candidates came or went."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._folder, self._id = "", ""
+        self._quiet = False
+        self._filtered = ""
+        project = QgsProject.instance()
+        project.layersAdded.connect(self._added)
+        project.layersWillBeRemoved.connect(self._removed)
+
+    def use(self, folder: str) -> None:
+        """Follow the layers of another result."""
+        self._leave()
+        self._folder = folder
+        self._find()
+
+    def layer(self) -> QgsVectorLayer | None:
+        """The candidates' layer of the project; None while it is not loaded."""
+        layer = QgsProject.instance().mapLayer(self._id) if self._id else None
+        return layer if isinstance(layer, QgsVectorLayer) else None
+
+    def select(self, fid: int) -> None:
+        """Select a candidate on the map; -1 for none."""
+        layer = self.layer()
+        if layer is None:
+            return
+        self._quiet = True
+        layer.selectByIds([fid] if fid >= 0 else [])
+        self._quiet = False
+
+    def show_only(self, photo: str) -> None:
+        """Draw the candidates of one photo, or of all (empty)."""
+        layer = self.layer()
+        wanted = "\"photo\" = '{}'".format(photo.replace("'", "''")) if photo else ""
+        if layer is None or layer.subsetString() == wanted or layer.isEditable():
+            return
+        if layer.subsetString() not in ("", self._filtered):
+            return  # a filter of the user's own is left alone
+        self._quiet = True
+        layer.setSubsetString(wanted)
+        self._filtered = wanted
+        self._quiet = False
+
+    def show_heat(self, photo: str) -> None:
+        """Draw the heat map of one photo and hide the others; of none where ``photo`` is empty."""
+        root = QgsProject.instance().layerTreeRoot()
+        for layer in self._of_run():
+            name = Path(layer.source().split("|")[0]).name
+            node = root.findLayer(layer.id())
+            if node is not None and name.startswith("heatmap_"):
+                node.setItemVisibilityChecked(bool(photo) and name == f"heatmap_{photo}.tif")
+
+    def has_heat(self) -> bool:
+        """Whether a heat map is loaded."""
+        return any(Path(layer.source().split("|")[0]).name.startswith("heatmap_") for layer in self._of_run())
+
+    def shut_down(self) -> None:
+        """Follow nothing any more and take the filter off."""
+        self._leave()
+        project = QgsProject.instance()
+        project.layersAdded.disconnect(self._added)
+        project.layersWillBeRemoved.disconnect(self._removed)
+
+    def _of_run(self) -> list[QgsMapLayer]:
+        layers = QgsProject.instance().mapLayers().values()
+        return [layer for layer in layers if layer.customProperty(RUN_PROPERTY) == self._folder]
+
+    def _find(self) -> None:
+        for layer in self._of_run():
+            if layer.customProperty(ROLE_PROPERTY) == ROLE and layer.id() != self._id:
+                self._id = layer.id()
+                layer.selectionChanged.connect(self._selected)
+                self.changed.emit()
+                return
+
+    def _leave(self) -> None:
+        layer = self.layer()
+        if layer is not None:
+            layer.selectionChanged.disconnect(self._selected)
+            if self._filtered and layer.subsetString() == self._filtered:
+                layer.setSubsetString("")
+        self._id, self._filtered = "", ""
+
+    def _added(self, _layers) -> None:
+        if self._folder and self.layer() is None:
+            self._find()
+
+    def _removed(self, ids) -> None:
+        if self._id in ids:
+            self._id, self._filtered = "", ""
+            self.changed.emit()
+
+    def _selected(self, chosen, *_) -> None:
+        if not self._quiet and chosen:
+            self.picked.emit(int(chosen[-1]))

@@ -1,0 +1,111 @@
+"""The imagery that photos are compared with: a raster layer of the project, a file, or the address of map tiles."""
+
+from __future__ import annotations
+
+from qgis.core import QgsMapLayer, QgsSettings
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+
+from ..form_parts import hint
+from ..icons import theme_icon
+from ..layer_picker import RASTER, LayerPicker
+from .licence import attribution_of, licence_note
+
+LAYER, ADDRESS = range(2)
+
+
+class ReferencePicker(QWidget):
+    """:meth:`value` is a layer id, a path or an address: what ``REFERENCE`` takes. The note below says whose terms
+    apply."""
+
+    changed = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.kind = QComboBox(self)
+        self.kind.addItem(theme_icon("mIconRaster.svg"), self.tr("Raster layer or file"))
+        self.kind.addItem(theme_icon("mIconXyz.svg"), self.tr("Address of map tiles"))
+        self.kind.setAccessibleName(self.tr("Kind of reference"))
+        self.layer = LayerPicker(RASTER, title=self.tr("Reference imagery"), optional=False, parent=self)
+        self.address = QLineEdit(self)
+        self.address.setPlaceholderText("https://…/{z}/{x}/{y}.jpg")
+        self.address.setAccessibleName(self.tr("Address of map tiles"))
+        self.address.setToolTip(self.tr("An address with {z}, {x} and {y} (or {-y}, {q}), http, https or a folder"))
+        self._stack = QStackedWidget(self)
+        self._stack.addWidget(self.layer)
+        self._stack.addWidget(self.address)
+        self.note = hint("", self)
+        self.note.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        for part in (self.kind, self._stack, self.note):
+            column.addWidget(part)
+        self.setFocusProxy(self.layer)
+        self.kind.currentIndexChanged.connect(self._kind_changed)
+        self.layer.changed.connect(self._changed)
+        self.address.textChanged.connect(self._changed)
+
+    def value(self) -> str | None:
+        """A layer id, a path, an address, or None."""
+        if self.kind.currentIndex() == ADDRESS:
+            return self.address.text().strip() or None
+        return self.layer.value()
+
+    def source(self) -> str:
+        """Source of the layer, file or address, to be remembered."""
+        return (self.value() or "") if self.kind.currentIndex() == ADDRESS else self.layer.source()
+
+    def chosen_layer(self) -> QgsMapLayer | None:
+        """The layer of the project; None for files and addresses."""
+        return self.layer.layer() if self.kind.currentIndex() == LAYER else None
+
+    def attribution(self) -> str:
+        """Whom the layer's own metadata name; empty where they name nobody."""
+        return attribution_of(self.chosen_layer())
+
+    def fault(self) -> str:
+        """What is missing, or the empty string."""
+        if self.value() is None:
+            if self.kind.currentIndex() == ADDRESS:
+                return self.tr("Give the address of the map tiles, with {z}, {x} and {y}.")
+            return self.tr("Choose the imagery that the photos are compared with: a layer or a file.")
+        if self.kind.currentIndex() == ADDRESS and not is_address(self.address.text()):
+            return self.tr("The address of map tiles needs {z}, {x} and {y} (or {-y}), or {q}.")
+        return ""
+
+    def use(self, source: str) -> None:
+        """Choose what :meth:`source` gave: an address, or a layer or file that still exists."""
+        if is_address(source) and not source.startswith("type="):
+            self.address.setText(source)
+            self.kind.setCurrentIndex(ADDRESS)
+            return
+        self.kind.setCurrentIndex(LAYER)
+        self.layer.restore(source)
+
+    def save(self, settings: QgsSettings, prefix: str) -> None:
+        """Remember the choice."""
+        settings.setValue(f"{prefix}/reference", self.source())
+
+    def restore(self, settings: QgsSettings, prefix: str) -> None:
+        """Fill in what :meth:`save` remembered, as far as it still exists."""
+        self.use(settings.value(f"{prefix}/reference", "", type=str))
+
+    def _kind_changed(self) -> None:
+        self._stack.setCurrentIndex(self.kind.currentIndex())
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.kind.currentIndex() == ADDRESS:
+            text = licence_note(None, self.address.text().strip())
+        else:
+            text = licence_note(self.layer.layer(), "")
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
+        self.changed.emit()
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of map tiles."""
+    plain = text.replace("%7B", "{").replace("%7D", "}").lower()
+    return "{q}" in plain or ("{z}" in plain and "{x}" in plain and ("{y}" in plain or "{-y}" in plain))

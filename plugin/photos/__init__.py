@@ -1,0 +1,1 @@
+"""What is known of photos, and how they are drawn; no widgets."""
