@@ -41,7 +41,7 @@ LAYOUT = Layout(
     sections={
         "Input and output": ("photos", "reference", "region", "out", "name", "register_as", "overwrite", "attribution"),
         "Network": ("start", "size", "encoder", "width", "steps", "batch", "seed", "device"),
-        "Photos": ("heading", "camera_height", "positions", "apart"),
+        "Photos": ("heading", "camera_height", "positions", "ignore_positions", "apart"),
         "Imagery": ("cell", "extent", "most_tiles", "memory"),
         "Tile servers": (*TILES, "max_tiles"),
     },

@@ -165,7 +165,9 @@ def _gather(
 ) -> _Found:
     """Photos and tiles as files of the workspace, with the pairs.csv that names them."""
     positions = own.read_positions(request.positions) if request.positions else {}
-    good, left = own.read_photos(paths, work.photos, positions, reporter.part(0.01, 0.1))
+    good, left = own.read_photos(
+        paths, work.photos, positions, reporter.part(0.01, 0.1), from_files=not request.ignore_positions
+    )
     own.check_enough(good, left)
     for line in (one.why for one in left[:5]):
         reporter.warn(f"Left out: {line}")

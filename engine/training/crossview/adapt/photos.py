@@ -92,10 +92,16 @@ def read_positions(path: str) -> dict[str, Known]:
 
 
 def read_photos(
-    paths: Sequence[Path], folder: Path, positions: dict[str, Known], reporter: Reporter
+    paths: Sequence[Path],
+    folder: Path,
+    positions: dict[str, Known],
+    reporter: Reporter,
+    *,
+    from_files: bool = True,
 ) -> tuple[list[OwnPhoto], list[LeftOut]]:
     """The photos that show the full circle, copied to ``folder`` at :data:`WIDTH` columns, and those that cannot be
-    used. Copies that are there already are taken as they are. Raises OSError where the folder cannot be written."""
+    used. Copies that are there already are taken as they are. ``positions`` stand before those of the files, which are
+    not looked at without ``from_files``. Raises OSError where the folder cannot be written."""
     good: list[OwnPhoto] = []
     left: list[LeftOut] = []
     for number, path in enumerate(paths):
@@ -111,7 +117,7 @@ def read_photos(
         copy = folder / f"{number:05d}.jpg"
         if not copy.is_file():
             _write(copy, photo)
-        good.append(_own(path, f"{number:05d}", copy, photo, positions.get(path.name)))
+        good.append(_own(path, f"{number:05d}", copy, photo, positions.get(path.name), from_files))
     return good, left
 
 
@@ -155,8 +161,8 @@ def _too_few(count: int, why: str) -> ParameterError:
     )
 
 
-def _own(path: Path, name: str, copy: Path, photo: Photo, told: Known | None) -> OwnPhoto:
-    view, known, position = photo.view, photo.heading_known, photo.position
+def _own(path: Path, name: str, copy: Path, photo: Photo, told: Known | None, from_files: bool) -> OwnPhoto:
+    view, known, position = photo.view, photo.heading_known, photo.position if from_files else None
     if told is not None:
         position = told[:2]
         if told[2] is not None:

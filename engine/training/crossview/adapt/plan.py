@@ -25,6 +25,9 @@ LEAST_STEPS = 400
 _PASSES, _PASSES_ON = 68, 56
 """Over the photos, of the stages intra, cross and curriculum as 'crossview train' has them; without intra."""
 _HEADINGS = 0.8
+_ENOUGH_TO_CHOOSE = 400
+"""From so many photos on a tenth is held out and the weights are chosen by it; agreement among fewer is one photo more
+or less, and the last weights are kept."""
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
         "encoder": "resnet18", "width": 0.25, "encoder_stages": 3, "ground_size": "64x256", "overhead_size": 96,
@@ -144,6 +147,7 @@ def training_request(
             "extent": plan.extent_m,
             "heading": "known" if headings_known(request, photos, plan) else "unknown",
             "camera_height": request.camera_height,
+            **({} if count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
             "seed": request.seed,
             "device": request.device,
             "log_every": max(1, steps // 200),

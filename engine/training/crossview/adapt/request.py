@@ -61,6 +61,9 @@ class CrossviewAdaptRequest(TileOptions):
     positions: str | None = Field(
         None, description="Table photo,lon,lat,heading_deg of photos; default: what their files say."
     )
+    ignore_positions: bool = Field(
+        False, description="Do not read the positions in the photos' files; those of --positions alone are known."
+    )
     apart: float = Field(
         0.2,
         ge=0,
