@@ -107,6 +107,7 @@ class LocateSearchRequest(PhotosRequest):
     heading_tolerance: float = Field(
         15.0, gt=0, le=180, description="Degrees by which a known heading may be wrong (compasses in cars are)."
     )
+    ignore_heading: bool = Field(False, description="Search as if the photos' files told no heading.")
     sequence: bool = Field(
         False, description="The photos belong together (a drive): search them jointly by their positions apart."
     )

@@ -14,9 +14,20 @@ POSITIONAL = {
     "landcover-legend": ("map",),
     "assess-sample": ("map",),
     "assess-report": ("sample",),
+    "locate-plan": ("reference",),
+    "locate-index": ("reference",),
+    "locate-search": ("index", "panorama"),
+    "locate-evaluate": ("index", "panorama"),
 }
 """Parameters that stand without an option, by job."""
-WORDS = {"assess-sample": "assess sample", "assess-report": "assess report"}
+WORDS = {
+    "assess-sample": "assess sample",
+    "assess-report": "assess report",
+    "locate-plan": "locate plan",
+    "locate-index": "locate index",
+    "locate-search": "locate search",
+    "locate-evaluate": "locate evaluate",
+}
 """Commands that are called otherwise than their job."""
 
 

@@ -110,5 +110,48 @@ def train_help(tr: Callable[[str], str]) -> str:
     return _paragraphs(parts)
 
 
+def locate_index_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_index`` (HTML)."""
+    parts = (
+        tr("Describes the cells of a region from imagery seen from above, so that photos can be searched for in it. "
+           "It is made once for a region; <i>Locate photos</i> uses it as often as you like."),
+        tr("<b>Reference.</b> Pixels of 0.9 m or finer are needed, 0.3 m are best. A file is read as it is; tiles of "
+           "an XYZ layer are fetched slowly, as their providers ask; any other layer is drawn once for the region, "
+           "and the picture is kept beside the index."),
+        tr("<b>Region.</b> Keep it as small as you can: every cell that cannot be right makes the right one easier to "
+           "find."),
+        tr("<b>Result.</b> A folder. A run that was stopped goes on when it is started again with the same values; "
+           "<i>Add to the index</i> makes it larger."),
+        tr("The provider's terms apply to the imagery and to what is made from it."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def locate_search_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_search`` (HTML)."""
+    parts = (
+        tr("Ranks the places of an indexed region where photos may have been taken, with heading and probability. "
+           "Everything stays on this machine."),
+        tr("<b>Photos.</b> 360° panoramas are best; a photo of one lens is used as far as it sees. The heading in a "
+           "file is believed to within 15°."),
+        tr("<b>Result.</b> <i>candidates.gpkg</i> (arrows along the estimated heading), a heat map for each photo, "
+           "<i>report.html</i> with each photo beside its candidates, and <i>result.json</i>. \"Not in this region\" "
+           "is an answer. Look at the candidates side by side with the photo: a first guess proves nothing."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def locate_evaluate_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_evaluate`` (HTML)."""
+    parts = (
+        tr("Searches for photos whose places are known as if nothing were known of them, and tells how far off the "
+           "candidates are. Do this before you believe candidates in a new region."),
+        tr("<b>Result.</b> <i>report.html</i> with the error curve and the share found within 25, 50 and 100 m by "
+           "rank, <i>queries.csv</i> by photo, and <i>result.json</i>. Photos taken outside of the region tell how "
+           "well \"not here\" is told."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
 def _paragraphs(parts: Iterable[str]) -> str:
     return "".join(f"<p>{part}</p>" for part in parts)
