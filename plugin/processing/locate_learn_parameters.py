@@ -189,7 +189,7 @@ def learn_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         device_parameter(tr),
         overwrite_parameter(tr),
         output_parameter(
-            tr, tr("Folder for the model, its curve and its report. A run that was stopped goes on when it is repeated.")
+            tr, tr("Folder for the model, curve and report. A run that was stopped goes on when it is repeated.")
         ),
     ]  # fmt: skip
 

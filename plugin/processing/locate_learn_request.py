@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine_client.settings import plugin_root, user_models_folder
+from . import reference_store as store
 from .checks import folder_faults
 from .locate_index_checks import reference_faults
 from .locate_index_request import Drawing, IndexPreparation, tile_options
@@ -65,7 +66,8 @@ class LearnPreparation(IndexPreparation):
             params["attribution"] = self.attribution()
         params.update(self.options("MEMORY", "SEED", "DEVICE"))
         params.update(self.destination())
-        run = PreparedRun(params, f"Learn an area – {self.text('MODEL_NAME')}", self.notes)
+        title = f"Learn an area – {self.text('MODEL_NAME')}"
+        run = PreparedRun(params, title, self.notes, finished=lambda: store.remove_unused(params["out"]))
         if picture is None:
             return run
         if source.host:
@@ -87,14 +89,17 @@ class LearnPreparation(IndexPreparation):
         folder, name = self.text("START_FOLDER"), self.text("START") or "auto"
         name = "crossview" if name == "auto" else name
         places = [Path(folder)] if folder else [place / name for place in model_folders(plugin_root())]
-        for place in places:
-            try:
-                card = json.loads((place / "card.json").read_text(encoding="utf-8"))
-                if card["task"] == "crossview" and card["crossview"]["overhead"]["size"][0] > 0:
-                    return dict(card)
-            except (OSError, ValueError, KeyError, TypeError, IndexError):
-                continue
+        return next((card for card in map(_card, places) if card is not None), None)
+
+
+def _card(folder: Path) -> dict[str, Any] | None:
+    """The card of a cross-view model's folder; None where there is none."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        usable = card["task"] == "crossview" and card["crossview"]["overhead"]["size"][0] > 0
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
+    return dict(card) if usable else None
 
 
 def learn_faults(look: LearnPreparation) -> Iterator[str]:
@@ -134,8 +139,8 @@ def _photo_faults(look: LearnPreparation) -> Iterator[str]:
         yield f"Photos: {missing} does not exist. Choose it again, or take it off the list."
     if all(Path(place).is_file() for place in places) and len(places) < FEWEST_PHOTOS:
         yield (
-            f"Photos: {len(places)} are too few to learn from; at least {FEWEST_PHOTOS} panoramas are needed. With few, "
-            "search by the geometric method, which needs no training."
+            f"Photos: {len(places)} are too few to learn from; at least {FEWEST_PHOTOS} panoramas are needed. "
+            "With few, search by the geometric method, which needs no training."
         )
     if len(places) == 1 and Path(places[0]).is_dir() and not _holds_photos(Path(places[0])):
         yield f"Photos: {places[0]} holds no photos ({', '.join(SUFFIXES)})."

@@ -39,6 +39,7 @@ class SameSceneProvider(QgsProcessingProvider):
         from .landcover_legend import LandcoverLegendAlgorithm
         from .locate_evaluate import LocateEvaluateAlgorithm
         from .locate_index import LocateIndexAlgorithm
+        from .locate_learn import LocateLearnAlgorithm
         from .locate_search import LocateSearchAlgorithm
         from .sample_points import SamplePointsAlgorithm
         from .train_landcover import TrainLandcoverAlgorithm
@@ -54,5 +55,6 @@ class SameSceneProvider(QgsProcessingProvider):
             LocateIndexAlgorithm,
             LocateSearchAlgorithm,
             LocateEvaluateAlgorithm,
+            LocateLearnAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))

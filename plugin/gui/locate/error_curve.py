@@ -40,7 +40,9 @@ class ErrorCurve(QWidget):
         line = metrics.height()
         if not self._points:
             painter.setPen(self.palette().color(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Text))
-            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), self.tr("No photo was taken in the region"))
+            painter.drawText(
+                self.rect(), int(Qt.AlignmentFlag.AlignCenter), self.tr("No photo was taken in the region")
+            )
             painter.end()
             return
         faint = QColor(ink)
