@@ -183,10 +183,28 @@ JOBS: dict[str, Job] = {
             "Find where photos were taken.",
         ),
         Job(
+            "locate-score",
+            "engine.locate.requests:LocateScoreRequest",
+            "engine.locate.score_job:run",
+            "Score places that a person proposes, as candidates of a search are.",
+        ),
+        Job(
             "locate-evaluate",
             "engine.locate.requests:LocateEvaluateRequest",
             "engine.locate.evaluate_job:run",
             "Tell how far off the search is, from photos with known positions.",
+        ),
+        Job(
+            "photo-facts",
+            "engine.photos.requests:PhotoFactsRequest",
+            "engine.photos.facts_job:run",
+            "Tell what photos say of themselves: view, position, heading, time.",
+        ),
+        Job(
+            "photo-place",
+            "engine.photos.requests:PhotoPlaceRequest",
+            "engine.photos.place_job:run",
+            "Write position and heading into copies of photos.",
         ),
         Job(
             "doctor", "engine.doctor:DoctorRequest", "engine.doctor:run", "Report what is installed and what is wrong."

@@ -22,6 +22,7 @@ COMMANDS = {
         "engine.cli.landcover_legend:command", "Bring a map to another legend, or merge classes.", MAP
     ),
     "locate": Entry("engine.cli.locate:group", "Find where a panorama was taken, in a region.", MAP),
+    "photos": Entry("engine.cli.photos:group", "What photos tell of themselves; copies with a position.", MAP),
     "evaluate": Entry("engine.cli.evaluate:group", "Score maps, and panoramas, against the truth.", ASSESS),
     "assess": Entry("engine.cli.assess:group", "Draw points on a map; accuracy and areas from their labels.", ASSESS),
     "simulate": Entry("engine.cli.simulate:group", "Make simulated scenes and cities with exact truth.", ASSESS),

@@ -120,6 +120,22 @@ class LocateSearchRequest(PhotosRequest):
     overwrite: bool = Field(False, description="Replace results that are in OUT already.")
 
 
+class LocateScoreRequest(PhotosRequest):
+    """Parameters of ``engine locate score``."""
+
+    at: list[str] = Field(min_length=1, max_length=1000, description="Places, each as LON,LAT in degrees (EPSG:4326).")
+    turned: Heading | None = Field(
+        None, description="Compass direction of the photo's centre that a person gave: score the photo turned so, too."
+    )
+    heading: Heading | None = Field(
+        None, description="Compass direction of the photo's centre that the search was told, if it was."
+    )
+    heading_tolerance: float = Field(15.0, gt=0, le=180, description="Degrees by which that heading may be wrong.")
+    results: str | None = Field(
+        None, description="Results of a search for the photo: the rank and probability of the places among its own."
+    )
+
+
 class LocateEvaluateRequest(PhotosRequest):
     """Parameters of ``engine locate evaluate``."""
 

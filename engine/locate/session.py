@@ -28,7 +28,7 @@ from engine.locate.requests import PhotosRequest
 @dataclass(frozen=True)
 class Session:
     """``searcher`` is ready; ``reference`` is open, or None where the imagery cannot be read; ``choice`` how the
-    nearest are found."""
+    nearest are found; ``verifier`` None where nothing is turned over the imagery."""
 
     index: CellIndex
     searcher: Searcher
@@ -37,6 +37,7 @@ class Session:
     choice: Choice
     reference: Reference | None
     device: Device
+    verifier: Verifier | None
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def open_session(
             verifying=method.verifying,
             structure=structure,
         )
-        yield Session(index, searcher, method, calibration, choice, reference, device)
+        yield Session(index, searcher, method, calibration, choice, reference, device, verifier)
     finally:
         if reference is not None:
             reference.raster.close()

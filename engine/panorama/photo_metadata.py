@@ -22,13 +22,22 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class ExifFacts:
     """Of EXIF, None where absent or unusable. ``position`` (longitude, latitude) in degrees; ``direction_deg`` compass
-    direction of the image centre; ``focal_35mm`` the equivalent focal length in millimetres."""
+    direction of the image centre; ``focal_35mm`` the equivalent focal length in millimetres; ``altitude_m`` above sea
+    level; ``orientation`` 1 to 8 as EXIF has it, 1 where it has none; ``camera`` its make and model, may be empty."""
 
     position: tuple[float, float] | None = None
     direction_deg: float | None = None
     magnetic: bool = False
     taken_at: datetime | None = None
     focal_35mm: float | None = None
+    altitude_m: float | None = None
+    orientation: int = 1
+    camera: str = ""
+
+    @property
+    def on_its_side(self) -> bool:
+        """Whether the image as it lies in the file is turned by a quarter."""
+        return self.orientation >= 5
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,9 @@ def read_exif(image: Image.Image, problems: list[str]) -> ExifFacts:
         magnetic=_text(gps.get(ExifTags.GPS.GPSImgDirectionRef)).upper() == "M",
         taken_at=_taken_at(gps, more),
         focal_35mm=_positive(more.get(ExifTags.Base.FocalLengthIn35mmFilm)),
+        altitude_m=_altitude(gps),
+        orientation=_orientation(exif.get(ExifTags.Base.Orientation)),
+        camera=_camera(_text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))),
     )
 
 
@@ -144,6 +156,23 @@ def _position(gps: Mapping[int, Any], problems: list[str]) -> tuple[float, float
         problems.append("The position in EXIF is 0° N 0° E, which cameras write without a fix: it is not used.")
         return None
     return degrees[0], degrees[1]
+
+
+def _altitude(gps: Mapping[int, Any]) -> float | None:
+    found = _number(gps.get(ExifTags.GPS.GPSAltitude))
+    ref = gps.get(ExifTags.GPS.GPSAltitudeRef)
+    below = (ref[:1] == b"\x01") if isinstance(ref, bytes) else ref == 1
+    return found if found is None or not below else -abs(found)
+
+
+def _orientation(value: Any) -> int:
+    found = _number(value)
+    return int(found) if found is not None and 1 <= found <= 8 else 1
+
+
+def _camera(make: str, model: str) -> str:
+    """Make and model; many models begin with the make."""
+    return model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
 
 
 def _taken_at(gps: Mapping[int, Any], more: Mapping[int, Any]) -> datetime | None:

@@ -14,6 +14,8 @@ POSITIONAL = {
     "landcover-legend": ("map",),
     "assess-sample": ("map",),
     "assess-report": ("sample",),
+    "photo-facts": ("photos",),
+    "photo-place": ("photo",),
     "locate-plan": ("reference",),
     "locate-index": ("reference",),
     "locate-search": ("index", "panorama"),
@@ -24,6 +26,8 @@ POSITIONAL = {
 WORDS = {
     "assess-sample": "assess sample",
     "assess-report": "assess report",
+    "photo-facts": "photos facts",
+    "photo-place": "photos place",
     "locate-plan": "locate plan",
     "locate-index": "locate index",
     "locate-search": "locate search",

@@ -39,7 +39,9 @@ EXCLUDED_REASONS = (
 
 _MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample")
 _OUR_FILES = ("landcover", "flood", "change", "confidence", "points")
-_SUFFIXES = (".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg")
+_SUFFIXES = (
+    ".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg", ".jpg", ".jpeg", ".png", ".webp",
+)  # fmt: skip
 
 
 def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

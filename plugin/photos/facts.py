@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from qgis.PyQt.QtCore import QObject, pyqtSignal
@@ -24,7 +25,7 @@ class Photo:
     middle column, clockwise from true north, None where the file does not tell. ``lon``, ``lat`` EPSG:4326,
     ``altitude_m`` above sea level. ``taken_at`` ISO 8601, with an offset where the file knows UTC. ``thumbnail``: a
     small upright JPEG. ``notes``: what was missing, odd or damaged, one line each. ``fault``: one line why the photo
-    cannot be used; then width, height and angles are 0.
+    cannot be used; then width, height and angles are 0. ``rotation``: 0, 90, 180 or 270 by EXIF's orientation.
     """
 
     path: str
@@ -45,6 +46,7 @@ class Photo:
     thumbnail: str | None
     notes: tuple[str, ...]
     fault: str
+    rotation: int = 0
 
     def without_position(self) -> Photo:
         """The same photo as if its file told no position; what it shows and where it looks stay."""
@@ -58,13 +60,13 @@ class Photo:
     @property
     def name(self) -> str:
         """Its file name."""
-        return os.path.basename(self.path)
+        return Path(self.path).name
 
 
 _EMPTY: dict[str, Any] = {
     "width": 0, "height": 0, "kind": FLAT, "hfov_deg": 0.0, "vfov_deg": 0.0, "pitch_center_deg": 0.0,
     "heading_deg": None, "pitch_deg": 0.0, "roll_deg": 0.0, "lon": None, "lat": None, "altitude_m": None,
-    "taken_at": None, "camera": "", "thumbnail": None, "notes": (), "fault": "",
+    "taken_at": None, "camera": "", "thumbnail": None, "notes": (), "fault": "", "rotation": 0,
 }  # fmt: skip
 
 
@@ -135,4 +137,4 @@ class PhotoSet(QObject):
 
 
 def _key(path: str) -> str:
-    return os.path.normcase(os.path.abspath(path))
+    return os.path.normcase(Path(path).absolute())

@@ -41,6 +41,12 @@ class Iface(QObject):
     def layerTreeView(self):
         return self.tree
 
+    def addDockWidget(self, area, dock):
+        self.window.addDockWidget(area, dock)
+
+    def removeDockWidget(self, dock):
+        self.window.removeDockWidget(dock)
+
     def showOptionsDialog(self, parent, page):
         self.options_shown.append(page)
 

@@ -15,8 +15,8 @@ def attribution_of(layer: QgsMapLayer | None) -> str:
     if layer is None:
         return ""
     named = [str(text).strip() for text in layer.metadata().rights()]
-    properties = getattr(layer, "serverProperties", None)
-    named.append((properties().attribution() if properties is not None else layer.attribution()) or "")
+    told = getattr(layer, "attribution", None) or layer.serverProperties().attribution  # it moved in QGIS 3.38
+    named.append((told() or "").strip())
     return "; ".join(dict.fromkeys(text for text in named if text))
 
 

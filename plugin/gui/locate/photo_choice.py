@@ -34,6 +34,7 @@ class PhotoChoice(QWidget):
         self.list = QListWidget(self)
         self.list.setIconSize(_ICON)
         self.list.setAccessibleName(self.tr("Photos to search"))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.count = QLabel(self)
         self.all = self._button(self.tr("All"), self.tr("Tick all photos"))

@@ -15,8 +15,8 @@ LAYER, ADDRESS = range(2)
 
 
 class ReferencePicker(QWidget):
-    """:meth:`value` is a layer id, a path or an address: what ``REFERENCE`` takes. The note below says whose terms
-    apply."""
+    """:meth:`value` is a layer id, a path or an address. :attr:`note` says whose terms apply; a form places it where it
+    has the width."""
 
     changed = pyqtSignal()
 
@@ -39,8 +39,8 @@ class ReferencePicker(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for part in (self.kind, self._stack, self.note):
-            column.addWidget(part)
+        column.addWidget(self.kind)
+        column.addWidget(self._stack)
         self.setFocusProxy(self.layer)
         self.kind.currentIndexChanged.connect(self._kind_changed)
         self.layer.changed.connect(self._changed)
@@ -51,6 +51,13 @@ class ReferencePicker(QWidget):
         if self.kind.currentIndex() == ADDRESS:
             return self.address.text().strip() or None
         return self.layer.value()
+
+    def parameters(self) -> dict[str, str]:
+        """``REFERENCE`` (a layer id or a path) or ``ADDRESS``; empty where nothing is chosen."""
+        value = self.value()
+        if value is None:
+            return {}
+        return {"ADDRESS" if self.kind.currentIndex() == ADDRESS else "REFERENCE": value}
 
     def source(self) -> str:
         """Source of the layer, file or address, to be remembered."""
