@@ -53,14 +53,6 @@ class EvaluatePage(QWidget):
         """Whether results are in front, not the form."""
         return self._stack.currentWidget() is self.view
 
-    def use_index(self, folder: str) -> None:
-        """Choose the index that is tested."""
-        self.form.index.use(folder)
-
-    def refresh_models(self) -> None:
-        """Look again which models there are."""
-        self.form.method.refresh()
-
     def shut_down(self) -> None:
         """Shut form and view down."""
         self.page.shut_down()

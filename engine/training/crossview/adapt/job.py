@@ -88,7 +88,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
             check_tiles(geometry, opened, request.max_tiles)
             cropper = Cropper(opened.imagery, side=plan.side)
             check_resolution(plan, cropper.gsd_m(place.x, place.y), name=opened.raster.path)
-            note = licence_note(opened, request.attribution)
+            note = licence_note(opened.host, request.attribution)
             if note:
                 reporter.warn(note)
             # The results' name as it was given: a link to a folder elsewhere is not followed for the work.
