@@ -135,6 +135,12 @@ JOBS: dict[str, Job] = {
             "Learn to find the place of a panorama among tiles seen from above.",
         ),
         Job(
+            "crossview-adapt",
+            "engine.training.crossview.adapt.request:CrossviewAdaptRequest",
+            "engine.training.crossview.adapt.job:run",
+            "Learn an area from own photos and imagery, without pairs.",
+        ),
+        Job(
             "finetune",
             "engine.training.requests:FinetuneRequest",
             "engine.training.finetune_job:run",
@@ -159,6 +165,12 @@ JOBS: dict[str, Job] = {
             "Write training data as memory-mapped shards.",
         ),
         Job(
+            "locate-plan",
+            "engine.locate.requests:LocatePlanRequest",
+            "engine.locate.plan_job:run",
+            "Tell what an index of a region would hold and cost, and whether the imagery is good enough.",
+        ),
+        Job(
             "locate-index",
             "engine.locate.requests:LocateIndexRequest",
             "engine.locate.index_job:run",
@@ -169,6 +181,12 @@ JOBS: dict[str, Job] = {
             "engine.locate.requests:LocateSearchRequest",
             "engine.locate.search_job:run",
             "Find where photos were taken.",
+        ),
+        Job(
+            "locate-score",
+            "engine.locate.requests:LocateScoreRequest",
+            "engine.locate.score_job:run",
+            "Score places that a person proposes, as candidates of a search are.",
         ),
         Job(
             "locate-evaluate",

@@ -6,8 +6,8 @@ from typing import Any
 
 from engine.cli.locate_index import TILES
 from engine.cli.locate_search import PHOTO_METAVARS
+from engine.cli.locate_skipped import skipped_photos
 from engine.cli.request_command import Layout, request_command
-from engine.errors import EngineError, InputError
 from engine.locate.requests import LocateEvaluateRequest
 
 LAYOUT = Layout(
@@ -41,15 +41,4 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     return lines
 
 
-def verdict(result: dict[str, Any]) -> EngineError | None:
-    """A failure when photos were skipped."""
-    skipped = result["figures"]["skipped"]
-    if not skipped:
-        return None
-    return InputError(
-        f"{len(skipped)} photos were skipped; the first, {skipped[0]['name']}: {skipped[0]['why']}",
-        remedy="The results are of the others.",
-    )
-
-
-command = request_command(LAYOUT, LocateEvaluateRequest, summary=summary, verdict=verdict)
+command = request_command(LAYOUT, LocateEvaluateRequest, summary=summary, verdict=skipped_photos)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.cli.locate_index import TILE_METAVARS, TILES
+from engine.cli.locate_skipped import skipped_photos
 from engine.cli.request_command import Layout, request_command
 from engine.locate.requests import LocateSearchRequest
 
@@ -30,7 +31,15 @@ LAYOUT = Layout(
     metavars={**PHOTO_METAVARS, "heading": "DEG", "heading_tolerance": "DEG", "track": "FILE"},
     sections={
         "Input and output": ("index", "panorama", "out", "overwrite", "top"),
-        "What is known of the photos": ("heading", "heading_tolerance", "hfov", "vfov", "sequence", "track"),
+        "What is known of the photos": (
+            "heading",
+            "heading_tolerance",
+            "ignore_heading",
+            "hfov",
+            "vfov",
+            "sequence",
+            "track",
+        ),
         "Method": ("method", "search", "verify", "reference", "check", "device"),
         "Tile servers": TILES,
     },
@@ -53,4 +62,4 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     return lines
 
 
-command = request_command(LAYOUT, LocateSearchRequest, summary=summary)
+command = request_command(LAYOUT, LocateSearchRequest, summary=summary, verdict=skipped_photos)

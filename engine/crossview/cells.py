@@ -106,6 +106,12 @@ class CellLayout:
             point = geometry.representative_point()
             yield self.ids_at(np.array([point.x]), np.array([point.y]))
 
+    def about(self, geometry: Any) -> int:
+        """About how many cells a region (a polygon in degrees) has, from its area; at least 1."""
+        lat = (geometry.bounds[1] + geometry.bounds[3]) / 2
+        area = geometry.area * METRES_PER_DEGREE**2 * math.cos(math.radians(lat))
+        return max(1, round(area / self.size_m**2))
+
     def _row_pieces(self, row: int, west: float, east: float) -> Iterator[tuple[Degrees, Ids]]:
         number = int(self.columns(np.array(row)))
         width = 360.0 / number

@@ -17,16 +17,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.cells import METRES_PER_DEGREE, Degrees
+from engine.crossview.cells import Degrees
 from engine.crossview.imagery import LEVELS, Imagery
-from engine.errors import GridError
-from engine.raster.crs import WGS84, Transformation
+from engine.crossview.resolution import GridPlace, moved
 from engine.raster.grid import Window
 
 _MARGIN = 2
 _MAX_MOSAIC = 1 << 25
-COARSER = 1.15
-"""How many times a crop's scale the reference's pixels may be at most."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +40,11 @@ class Cropper:
 
     def __init__(self, imagery: Imagery, *, side: int) -> None:
         self.imagery, self.side = imagery, side
-        self._from_degrees = Transformation(WGS84, imagery.grid.crs)
-        self._inverse = ~imagery.grid.transform
-        # One turn of longitude in source units, for points on the other side of the antimeridian.
-        self._turn = 360.0 if imagery.grid.geographic else 0.0
-        self._middle = (imagery.grid.transform @ (imagery.grid.width / 2, imagery.grid.height / 2))[0]
+        self._place = GridPlace(imagery.grid)
 
     def gsd_m(self, lon: float, lat: float) -> float:
         """Metres of a pixel of the reference at a point: the longer side."""
-        step = 1.0
-        cols, rows = self._source(
-            *_moved(np.array([lon]), np.array([lat]), np.array([[0.0, step, 0.0]]), np.array([[0.0, 0.0, step]]))
-        )
-        jacobian = np.array(
-            [[cols[0, 1] - cols[0, 0], cols[0, 2] - cols[0, 0]], [rows[0, 1] - rows[0, 0], rows[0, 2] - rows[0, 0]]]
-        )
-        if not np.isfinite(jacobian).all():
-            return math.inf
-        least = float(np.linalg.svd(jacobian, compute_uv=False)[-1])
-        return math.inf if least == 0 else step / least
+        return self._place.gsd_m(lon, lat)
 
     def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
         """Crops around points (N,) at ``gsd_m`` metres a pixel; ``turn_deg`` (N,) turns them so that this compass
@@ -73,20 +56,12 @@ class Cropper:
             a = np.radians(np.asarray(turn_deg, np.float64))[:, None]
             right, up = np.array([[-half, half, -half, half]]), np.array([[half, half, -half, -half]])
             east, north = right * np.cos(a) + up * np.sin(a), up * np.cos(a) - right * np.sin(a)
-        cols, rows = self._source(*_moved(np.asarray(lon, np.float64), np.asarray(lat, np.float64), east, north))
+        cols, rows = self._place.pixels(*moved(np.asarray(lon, np.float64), np.asarray(lat, np.float64), east, north))
         sides = [np.hypot(cols[:, k] - cols[:, 0], rows[:, k] - rows[:, 0]) / self.side for k in (1, 2)]
         size = np.minimum(*sides)
         ratio = float(np.nanmedian(size)) if np.isfinite(size).any() else 1.0
         level = int(np.clip(math.floor(math.log2(max(ratio, 1e-6) * 1.001)), 0, LEVELS))
         return self._sampled(cols / (1 << level), rows / (1 << level), level)
-
-    def _source(self, lon: Degrees, lat: Degrees) -> tuple[Degrees, Degrees]:
-        """Fractional columns and rows of the reference; NaN where a point has no image there."""
-        x, y = self._from_degrees(lon, lat)
-        if self._turn:
-            x = x + self._turn * np.rint((self._middle - x) / self._turn)
-        t = self._inverse
-        return t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f
 
     def _sampled(self, cols: Degrees, rows: Degrees, level: int) -> Crops:
         """Samples between the corners (N, 4), in pixels of ``level``; groups of crops that lie close share a mosaic."""
@@ -125,26 +100,6 @@ class Cropper:
         share = seen.mean(dim=(1, 2, 3))
         mean = (colored * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1)
         return torch.where(seen > 0, colored, mean).clamp_(0, 1), share.numpy()
-
-
-def served_scales(finest_m: float, wanted: tuple[float, ...], *, name: str) -> tuple[float, ...]:
-    """Those of the ``wanted`` metres a pixel that a reference with pixels of ``finest_m`` serves: 15 % coarser at most.
-
-    Raises GridError with the resolution that is needed where it serves none.
-    """
-    served = tuple(scale for scale in sorted(wanted) if finest_m <= scale * COARSER)
-    if not served:
-        raise GridError(
-            f"{name}: the reference has pixels of {finest_m:.3g} m in the region; expected {max(wanted):g} m or finer.",
-            remedy=f"Give imagery with pixels of at most {max(wanted) * COARSER:.3g} m; aerial photos have 0.1 to 1 m.",
-        )
-    return served
-
-
-def _moved(lon: Degrees, lat: Degrees, east: Degrees, north: Degrees) -> tuple[Degrees, Degrees]:
-    """(N, M) degrees of the points ``east``, ``north`` metres from each of N centres."""
-    wide = METRES_PER_DEGREE * np.cos(np.radians(lat))
-    return lon[:, None] + east / wide[:, None], lat[:, None] + north / METRES_PER_DEGREE
 
 
 def _between(corners: Tensor, side: int) -> Tensor:

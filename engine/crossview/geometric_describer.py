@@ -13,9 +13,8 @@ from torch import Tensor
 
 from engine.crossview.describer import GroundView, Scores
 from engine.crossview.geometric.matcher import GeometricMatcher, Template
+from engine.crossview.wants import GEOMETRIC_SCALES_M
 from engine.device import Device
-
-SCALES_M = (0.3, 0.5, 0.8)
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class GeometricDescriber:
     linear = False
     one_scale = True
     model = None
-    scales_m = SCALES_M
+    scales_m = GEOMETRIC_SCALES_M
     dtype = "uint8"
 
     def __init__(self, device: Device, *, tolerance_deg: float = 15.0) -> None:
         self._matcher = GeometricMatcher(device=device.torch)
         self._tolerance = tolerance_deg
-        self.side = 8 * math.ceil(2 * self._matcher.radius_m / SCALES_M[0] / 8)
+        self.side = 8 * math.ceil(2 * self._matcher.radius_m / GEOMETRIC_SCALES_M[0] / 8)
         self.dim = self._matcher.code_length
 
     def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from engine.crossview.describer import GroundView, Scores, VectorQuery
 from engine.crossview.index.card import ModelFacts
+from engine.crossview.wants import learned_scales_m
 from engine.device import Device
 from engine.errors import ModelError
 from engine.models.crossview_bundle import CrossViewModel, load_crossview
 
 HEADINGS = 16
 """Headings that are tried where a model was trained with north in the middle and the photo's heading is not known."""
-SCALES_M = (0.2, 0.4, 0.8, 1.6)
-"""Metres a pixel of the crops for models whose card tells no extent: one of them is near that of its training."""
 
 
 class LearnedDescriber:
@@ -39,7 +38,7 @@ class LearnedDescriber:
                 f"{model.folder}: the model takes overhead images of {rows} x {columns}; expected squares."
             )
         self.side, self.dim = int(rows), int(model.network.dim)
-        self.scales_m = SCALES_M if overhead.extent_m is None else (round(overhead.extent_m / rows, 6),)
+        self.scales_m = learned_scales_m(overhead.extent_m, self.side)
         self.model = ModelFacts(name=model.card.name, sha256=model.card.weights_sha256)
         self._fits = overhead.extent_m is None, overhead.extent_m
         self._mean = torch.tensor(overhead.mean, device=self._device)[:, None, None]

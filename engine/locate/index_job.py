@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -11,20 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 
 from engine.command_line import command_line
-from engine.crossview.cells import METRES_PER_DEGREE, CellLayout
-from engine.crossview.crops import Cropper, served_scales
+from engine.crossview import reference
+from engine.crossview.cells import CellLayout
+from engine.crossview.crops import Cropper
 from engine.crossview.describer import layer_facts
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.build import build, swath_m
 from engine.crossview.index.card import CARD, CELL_DTYPE, IndexCard, LayerFacts, ShardFacts
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.index.writer import IndexWriter
+from engine.crossview.resolution import served_scales
+from engine.crossview.wants import asked_scales, default_cell_m
 from engine.device import choose_device
 from engine.errors import GridError, OutputError, ParameterError
 from engine.events import Reporter
-from engine.locate import methods, reference
+from engine.locate import methods
 from engine.locate.requests import LocateIndexRequest
 from engine.provenance import fingerprint
 from engine.result import RESULT, job_result
@@ -43,9 +47,9 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
     geometry, region = reference.read_region(request.region)
     device = choose_device(request.device)
     method, describers = methods.describers_for(request.method, device=device, precision=request.precision)
-    cell = request.cell or methods.CELL_M.get(method, 30.0)
+    cell = request.cell or default_cell_m(method)
     layout = CellLayout(cell)
-    asked = _scales(request.scales)
+    asked = asked_scales(request.scales)
     wanted = [asked or describer.scales_m for describer in describers]
     place = geometry.representative_point()
     imagery = existing.card.imagery[-1] if existing is not None else None
@@ -76,7 +80,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
             layers.append(layer_facts(describer, served))
         if existing is not None:
             _check_same(existing, method, layers, cell)
-        note = reference.licence_note(opened, request.attribution)
+        note = reference.licence_note(opened.host, request.attribution)
         if note:
             reporter.warn(note)
         facts = reference.imagery_facts(
@@ -91,10 +95,11 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
         swath = swath_m(opened.imagery, reach, gsd, layout)
         plan = {
             "engine": VERSION,
-            "request": request.model_dump(mode="json", exclude={"device", "out", "overwrite"}),
+            "request": request.model_dump(mode="json", exclude={"device", "out", "overwrite", "region"}),
             "layers": [layer.model_dump(mode="json") for layer in layers],
             "imagery": facts.model_dump(mode="json", exclude={"tiles"}),
-            "region": region,
+            # What the region is, not where it lies: a file of a session's own may be written anew to go on.
+            "region": hashlib.sha256(shapely.to_wkb(shapely.normalize(geometry))).hexdigest(),
             "cell": cell,
             "swath_m": swath,
             "added_to": existing.card.updated if existing is not None else None,
@@ -111,7 +116,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
                 describers,
                 layers,
                 known=np.sort(existing.ids()) if existing is not None else None,
-                total=_about(geometry, layout),
+                total=layout.about(geometry),
                 swath_m=swath,
                 reporter=reporter.part(0.02, 0.96),
             )
@@ -161,27 +166,6 @@ def _check_same(existing: CellIndex, method: str, layers: Sequence[LayerFacts], 
             "cannot be added to by this command.",
             remedy="Use the same method, model, --cell, --scales and a reference as fine, or make another index.",
         )
-
-
-def _scales(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        found = tuple(sorted({float(part) for part in text.replace(";", ",").split(",")}))
-    except ValueError:
-        found = ()
-    if not found or not all(0.02 <= scale <= 50 for scale in found):
-        raise ParameterError(
-            f"--scales {text!r} is no list of metres a pixel from 0.02 to 50.", remedy="Write for example 0.2,0.4,0.8."
-        )
-    return found
-
-
-def _about(geometry: Any, layout: CellLayout) -> int:
-    """About how many cells a region has."""
-    lat = (geometry.bounds[1] + geometry.bounds[3]) / 2
-    area = geometry.area * METRES_PER_DEGREE**2 * math.cos(math.radians(lat))
-    return max(1, round(area / layout.size_m**2))
 
 
 def _gap_warning(writer: IndexWriter) -> str | None:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from engine.crossview.describer import Describer
 from engine.crossview.index.card import IndexCard
+from engine.crossview.wants import AUTO, FUSED, GEOMETRIC, STARTER, resolved
 from engine.device import Device
 from engine.errors import ModelError, ParameterError
 
-AUTO, GEOMETRIC, FUSED = "auto", "geometric", "fused"
-STARTER = "crossview"
-CELL_M = {GEOMETRIC: 10.0}
-"""Metres between cells where none are asked for; 30 for all others: a view that is turned fits only near its place."""
 WORTH = (
     "The geometric method was not trained: it compares the ground around the camera with the imagery. It narrows a "
     "search down where ground and imagery are alike (roads, markings, squares) and is often wrong at the first guess."
@@ -26,11 +23,8 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
     """
     from engine.crossview.geometric_describer import GeometricDescriber
     from engine.crossview.learned_describer import LearnedDescriber
-    from engine.models.bundle import list_models
 
-    if method == AUTO:
-        there = any(model.name == STARTER for model in list_models())
-        method = FUSED if there else GEOMETRIC
+    method = resolved(method)
     if method == GEOMETRIC:
         return GEOMETRIC, [GeometricDescriber(device)]
     name = STARTER if method == FUSED else method

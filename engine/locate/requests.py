@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.crossview.tile_options import TileOptions as _Tiles
+
 _DEVICE = "auto, cpu, cuda, cuda:N or mps."
 Heading = Annotated[float, Field(ge=-360, le=360)]
 Degrees = Annotated[float, Field(gt=0, le=360)]
@@ -13,19 +15,6 @@ Degrees = Annotated[float, Field(gt=0, le=360)]
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Tiles(_Request):
-    """Options of references that are tile servers."""
-
-    tms: bool = Field(False, description="Rows of the tiles count from the south though the address says {y}.")
-    max_zoom: int | None = Field(
-        None, ge=0, le=24, description="Highest zoom that the tile server has; default 19, or what QGIS's address says."
-    )
-    tile_cache: str | None = Field(None, description="Folder where fetched tiles are kept; default: the user's cache.")
-    tile_cache_gb: float = Field(2.0, gt=0, le=10_000, description="Most gigabytes of tiles that are kept.")
-    connections: int = Field(2, ge=1, le=8, description="Connections to the tile server at once.")
-    per_second: float = Field(10.0, gt=0, le=1000, description="Most tiles a second that are asked for.")
 
 
 class LocateIndexRequest(_Tiles):
@@ -58,6 +47,30 @@ class LocateIndexRequest(_Tiles):
     update: bool = Field(False, description="Add the region's cells that an index in OUT does not have yet.")
     overwrite: bool = Field(False, description="Replace an index that is in OUT already.")
     device: str = Field("auto", description=_DEVICE)
+
+
+class LocatePlanRequest(_Request):
+    """Parameters of ``engine locate plan``."""
+
+    reference: str | None = Field(
+        None,
+        description="Imagery as for the index. Without it, it is told what imagery the method needs there.",
+    )
+    region: str = Field(description="Where to search: polygons in any vector file, or W,S,E,N in degrees (EPSG:4326).")
+    index: str | None = Field(None, description="An index that would be added to: its cells are not counted again.")
+    method: str = Field("auto", description="How cells would be described: auto, geometric, fused or a model.")
+    cell: Annotated[float, Field(ge=5, le=1000)] | None = Field(
+        None, description="Metres between cells; default: 30, and 10 for the geometric method."
+    )
+    scales: str | None = Field(
+        None, description="Metres a pixel of the crops, for example 0.2,0.4; default: those that the method wants."
+    )
+    precision: Literal["float16", "float32"] = Field("float16", description="How embeddings would be kept.")
+    attribution: str | None = Field(None, description="Whom the imagery's licence asks to name.")
+    tms: bool = Field(False, description="Rows of the tiles count from the south though the address says {y}.")
+    max_zoom: int | None = Field(None, ge=0, le=24, description="Highest zoom that the tile server has; default 19.")
+    per_second: float = Field(10.0, gt=0, le=1000, description="Most tiles a second that would be asked for.")
+    max_tiles: int = Field(50_000, ge=1, description="A region that needs more tiles than this is called too large.")
 
 
 class PhotosRequest(_Tiles):
@@ -94,6 +107,7 @@ class LocateSearchRequest(PhotosRequest):
     heading_tolerance: float = Field(
         15.0, gt=0, le=180, description="Degrees by which a known heading may be wrong (compasses in cars are)."
     )
+    ignore_heading: bool = Field(False, description="Search as if the photos' files told no heading.")
     sequence: bool = Field(
         False, description="The photos belong together (a drive): search them jointly by their positions apart."
     )
@@ -104,6 +118,22 @@ class LocateSearchRequest(PhotosRequest):
     top: int = Field(20, ge=1, le=1000, description="Candidates of each photo that are written.")
     check: bool = Field(False, description="Check the index's digests before the search.")
     overwrite: bool = Field(False, description="Replace results that are in OUT already.")
+
+
+class LocateScoreRequest(PhotosRequest):
+    """Parameters of ``engine locate score``."""
+
+    at: list[str] = Field(min_length=1, max_length=1000, description="Places, each as LON,LAT in degrees (EPSG:4326).")
+    turned: Heading | None = Field(
+        None, description="Compass direction of the photo's centre that a person gave: score the photo turned so, too."
+    )
+    heading: Heading | None = Field(
+        None, description="Compass direction of the photo's centre that the search was told, if it was."
+    )
+    heading_tolerance: float = Field(15.0, gt=0, le=180, description="Degrees by which that heading may be wrong.")
+    results: str | None = Field(
+        None, description="Results of a search for the photo: the rank and probability of the places among its own."
+    )
 
 
 class LocateEvaluateRequest(PhotosRequest):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from engine.crossview.search.calibration import RADII_M
 from engine.crossview.search.heatmap import heat_grid, relative_likelihood, write_heatmap
 from engine.crossview.search.searcher import Found
 from engine.crossview.search.sequence import offsets_m
-from engine.errors import InputError, ParameterError
+from engine.errors import EngineError, InputError, ParameterError
 from engine.events import Reporter
 from engine.locate import methods
 from engine.locate.report import write_search_report
@@ -43,7 +44,7 @@ def run(request: LocateSearchRequest, reporter: Reporter) -> dict[str, Any]:
     with ResultFolder(request.out, overwrite=request.overwrite) as results:
         if request.check:
             CellIndex(Path(request.index).expanduser()).verify(reporter.part(0.0, 0.05))
-        photos = _photos(request, reporter)
+        photos, skipped = _photos(request, reporter)
         offsets = _offsets(request, photos) if request.sequence else None
         with open_session(
             request, reporter, tolerance_deg=request.heading_tolerance, exact=request.sequence
@@ -66,7 +67,7 @@ def run(request: LocateSearchRequest, reporter: Reporter) -> dict[str, Any]:
                 name = f"heatmap_{photo.name}.tif"
                 _write_heat(results.path / name, session, one, crs, photo)
                 outputs[f"heatmap_{photo.name}"] = name
-            figures = _figures(request, session, photos, found)
+            figures = {**_figures(request, session, photos, found), "skipped": skipped}
             model = session.index.layer(session.method.primary.layer).model
             result = job_result(
                 "locate-search",
@@ -128,16 +129,31 @@ def write_candidates(path: Path, photos: list[QueryPhoto], found: list[Found], c
     write_layer(path, "candidates", points, columns, crs=crs, geometry_type="Point")
 
 
-def _photos(request: LocateSearchRequest, reporter: Reporter) -> list[QueryPhoto]:
-    photos = []
+def _photos(request: LocateSearchRequest, reporter: Reporter) -> tuple[list[QueryPhoto], list[dict[str, str]]]:
+    """The photos that can be read, and (name, why) of the others. Raises what the first says where there is none."""
+    photos: list[QueryPhoto] = []
+    skipped: list[dict[str, str]] = []
+    first: EngineError | None = None
     for path in request.panorama:
         reporter.check()
-        photo = read_query(path, hfov_deg=request.hfov, vfov_deg=request.vfov, heading_deg=request.heading)
+        try:
+            photo = read_query(path, hfov_deg=request.hfov, vfov_deg=request.vfov, heading_deg=request.heading)
+        except EngineError as error:
+            first = first or error
+            skipped.append({"name": path, "why": error.message})
+            continue
+        if request.ignore_heading and request.heading is None:
+            image = replace(photo.image, view=replace(photo.image.view, heading_deg=0.0), heading_known=False)
+            photo = replace(photo, image=image)
         tell = reporter.warn if photo.narrow else reporter.log
         for line in photo.problems:
             tell(f"{path}: {line}")
         photos.append(photo)
-    return unique_names(photos)
+    if first is not None and not photos:
+        raise first
+    for one in skipped:
+        reporter.warn(f"{one['why']} It is left out.")
+    return unique_names(photos), skipped
 
 
 def _offsets(request: LocateSearchRequest, photos: list[QueryPhoto]) -> NDArray[np.float64]:
@@ -201,16 +217,20 @@ def _write_heat(path: Path, session: Session, one: Found, crs: Any, photo: Query
 def _figures(
     request: LocateSearchRequest, session: Session, photos: list[QueryPhoto], found: list[Found]
 ) -> dict[str, Any]:
+    imagery = session.index.card.imagery[0]
     return {
         "method": session.method.name,
         "search": session.choice.kind,
         "search_why": session.choice.why,
         "cells": session.index.cells,
         "calibration": session.calibration.source,
+        "attribution": imagery.attribution,
+        "imagery_date": imagery.imagery_date,
         "sequence": request.sequence,
         "photos": [
             {
                 "photo": photo.name,
+                "path": photo.path,
                 "match": one.match,
                 "best": _best(one),
                 "candidates": len(one.places.cells),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.crossview.cells import CellLayout
-from engine.crossview.crops import COARSER, Cropper
+from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.reference import Reference, open_reference
+from engine.crossview.resolution import COARSER
 from engine.crossview.search.calibration import Calibration
 from engine.crossview.search.searcher import Searcher
 from engine.crossview.search.structures import Choice, choose
@@ -20,14 +22,13 @@ from engine.device import Device, choose_device
 from engine.errors import EngineError
 from engine.events import Reporter
 from engine.locate import methods, structure_files
-from engine.locate.reference import Reference, open_reference
 from engine.locate.requests import PhotosRequest
 
 
 @dataclass(frozen=True)
 class Session:
     """``searcher`` is ready; ``reference`` is open, or None where the imagery cannot be read; ``choice`` how the
-    nearest are found."""
+    nearest are found; ``verifier`` None where nothing is turned over the imagery."""
 
     index: CellIndex
     searcher: Searcher
@@ -36,6 +37,7 @@ class Session:
     choice: Choice
     reference: Reference | None
     device: Device
+    verifier: Verifier | None
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def open_session(
             verifying=method.verifying,
             structure=structure,
         )
-        yield Session(index, searcher, method, calibration, choice, reference, device)
+        yield Session(index, searcher, method, calibration, choice, reference, device, verifier)
     finally:
         if reference is not None:
             reference.raster.close()

@@ -16,6 +16,11 @@ POSITIONAL = {
     "assess-report": ("sample",),
     "photo-facts": ("photos",),
     "photo-place": ("photo",),
+    "locate-plan": ("reference",),
+    "locate-index": ("reference",),
+    "locate-search": ("index", "panorama"),
+    "locate-evaluate": ("index", "panorama"),
+    "crossview-adapt": ("photos",),
 }
 """Parameters that stand without an option, by job."""
 WORDS = {
@@ -23,6 +28,11 @@ WORDS = {
     "assess-report": "assess report",
     "photo-facts": "photos facts",
     "photo-place": "photos place",
+    "locate-plan": "locate plan",
+    "locate-index": "locate index",
+    "locate-search": "locate search",
+    "locate-evaluate": "locate evaluate",
+    "crossview-adapt": "crossview adapt",
 }
 """Commands that are called otherwise than their job."""
 

@@ -97,6 +97,7 @@ class SameSceneDock(QgsDockWidget):
         for page in self.tabs.made():
             if page is not self.runs:
                 page.shut_down()
+        self.workspace.shut_down()
         self.banner.shut_down()
 
     def _make_flood(self) -> FormPage:

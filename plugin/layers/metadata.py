@@ -73,6 +73,9 @@ def layer_metadata(
     metadata.setCrs(layer.crs())
     if product is not None and product.attributed and not simulated:
         metadata.setRights([ATTRIBUTION + (f" {when.begin().date().year()}" if when else "")])
+    attribution = result.get("figures", {}).get("attribution")
+    if attribution:  # of imagery that a job read from elsewhere
+        metadata.setRights([str(attribution)])
     metadata.setHistory(history(result))
     extent = QgsLayerMetadata.Extent()
     if layer.crs().isValid():
@@ -126,7 +129,7 @@ def result_time(result: dict[str, Any]) -> QgsDateTimeRange | None:
 
 def _abstract(role: str, result: dict[str, Any]) -> str:
     product = product_of(result)
-    return product.role(role).abstract if product is not None else ""
+    return product.role(role, result).abstract if product is not None else ""
 
 
 def _method(result: dict[str, Any]) -> str:

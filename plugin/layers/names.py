@@ -39,7 +39,9 @@ EXCLUDED_REASONS = (
 
 _MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample", "photos")
 _OUR_FILES = ("landcover", "flood", "change", "confidence", "points")
-_SUFFIXES = (".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg")
+_SUFFIXES = (
+    ".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg", ".jpg", ".jpeg", ".png", ".webp",
+)  # fmt: skip
 
 
 def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -54,8 +56,12 @@ def input_items(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def scene_name(result: dict[str, Any]) -> str:
     """The scene as a person would call it: the file's stem without a sensor suffix; "scene" when nothing is known.
 
-    Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder.
+    Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder. Photos are
+    called by the first of them.
     """
+    if result.get("job") == "locate-search":
+        photos = [str(photo.get("photo")) for photo in result.get("figures", {}).get("photos") or []]
+        return f"{photos[0]} and {len(photos) - 1} more" if len(photos) > 1 else "".join(photos) or "photos"
     items = input_items(result)
     paths = [str(item.get("path") or "") for key in _MAIN_INPUTS for name, item in items if name in (key, f"{key}_1")]
     given = result.get("parameters", {})

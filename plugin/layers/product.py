@@ -22,6 +22,11 @@ def no_properties(result: Result) -> dict[str, Any]:
     return {}
 
 
+def no_roles(result: Result) -> tuple[Role, ...]:
+    """Further layers; of products whose layers are always the same."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Role:
     """One layer of a product.
@@ -29,6 +34,7 @@ class Role:
     ``file``: its name in the result folder, with ``table`` for one of a GeoPackage. ``title``: what it is called in
     the project, ``abstract``: in its metadata. ``style(layer, result)`` dresses it. ``visible``: drawn when loaded;
     ``expanded``: its legend is open. ``made(result)``: whether the run made it, as far as the file alone does not tell.
+    ``label``: its name in the project where title and scene do not make one.
     """
 
     name: str
@@ -40,11 +46,13 @@ class Role:
     visible: bool = True
     expanded: bool = False
     made: Callable[[Result], bool] = always
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Product:
-    """The layers of a job's results, ``roles`` from the top of the group.
+    """The layers of a job's results, ``roles`` from the top of the group, below them ``more(result)``: those whose
+    number only the result tells.
 
     ``title``: in the group's name. ``keywords`` and ``topic`` (ISO 19115): for the metadata. ``attributed``: made from
     Sentinel images. ``properties(result)``: custom properties that every layer gets.
@@ -57,10 +65,15 @@ class Product:
     roles: tuple[Role, ...]
     attributed: bool = True
     properties: Callable[[Result], dict[str, Any]] = no_properties
+    more: Callable[[Result], tuple[Role, ...]] = no_roles
 
-    def role(self, name: str) -> Role:
+    def roles_of(self, result: Result) -> tuple[Role, ...]:
+        """All roles of a result."""
+        return (*self.roles, *self.more(result))
+
+    def role(self, name: str, result: Result) -> Role:
         """The role of that name."""
-        return next(role for role in self.roles if role.name == name)
+        return next(role for role in self.roles_of(result) if role.name == name)
 
     @property
     def raster(self) -> str:

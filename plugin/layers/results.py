@@ -74,12 +74,12 @@ def results_to_load(result: dict[str, Any], folder: str | Path) -> list[LayerToL
     folder = Path(folder)
     names = set((result.get("outputs") or {}).values())
     items = []
-    for order, role in enumerate(product.roles):
+    for order, role in enumerate(product.roles_of(result)):
         path = folder / role.file
         if not path.is_file() or (names and path.name not in names) or not role.made(result):
             continue
         source = f"{path}|layername={role.table}" if role.table else str(path)
-        name = layer_name(role.title, result)
+        name = role.label or layer_name(role.title, result)
         group = group_name(product.title, result)
         items.append(LayerToLoad(role.name, source, name, group, order, role.visible, role.table is not None))
     return items
@@ -204,7 +204,7 @@ def _place(
         return
     group = _group(item.group, folder, project)
     product = product_of(result)
-    roles = product.roles if product is not None else ()
+    roles = product.roles_of(result) if product is not None else ()
     ranks = {role.name: rank for rank, role in enumerate(roles)}
     above = 0
     for position, child in enumerate(group.children()):

@@ -18,7 +18,7 @@ def style_layer(layer: QgsMapLayer, role: str, result: Result) -> None:
     """Give a result layer of ``role`` its style; nothing of the project is touched."""
     product = product_of(result)
     if product is not None:
-        product.role(role).style(layer, result)
+        product.role(role, result).style(layer, result)
 
 
 def save_default_styles(items: list[LayerToLoad], result: Result) -> list[str]:

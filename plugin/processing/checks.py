@@ -52,16 +52,17 @@ def overlap_fault(
 
 
 def area_faults(look: Preparation, scene: QgsRasterLayer | None, *, called: str = "the scene") -> Iterator[str]:
-    """Faults of AOI_EXTENT and AOI_LAYER."""
-    if look.given("AOI_EXTENT") and look.given("AOI_LAYER"):
-        yield "Area of interest: an extent and polygons are both given. Give one of them."
-    if look.given("AOI_EXTENT"):
+    """Faults of the extent and the polygons that say where."""
+    what = look.what[look.extent_name]
+    if look.given(look.extent_name) and look.given(look.polygons_name):
+        yield f"{what}: an extent and polygons are both given. Give one of them."
+    if look.given(look.extent_name):
         rectangle, crs = look.extent(scene)
         if rectangle.isEmpty():
-            yield "Area of interest: the extent is empty."
+            yield f"{what}: the extent is empty."
         elif crs.isValid() and scene is not None and not meet(scene, rectangle, crs, look.context):
-            yield f"Area of interest: the extent lies outside {called} '{scene.name()}'."
-    yield from polygon_faults(look, "AOI_LAYER", scene, called=called)
+            yield f"{what}: the extent lies outside {called} '{scene.name()}'."
+    yield from polygon_faults(look, look.polygons_name, scene, called=called)
 
 
 def zone_faults(look: Preparation) -> Iterator[str]:

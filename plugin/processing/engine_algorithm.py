@@ -40,6 +40,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     """File in resources/icons, without ending."""
     layer_outputs: dict[str, str] = {}  # noqa: RUF012 - read only
     """Role of a layer of the result → the output that names it."""
+    cancelled = "Cancelled; nothing was written."
+    """What is said of a run that the user stopped."""
 
     def __init__(self, registry: RunRegistry) -> None:
         super().__init__()
@@ -71,6 +73,14 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     def prepared(self, parameters: dict[str, Any], context: QgsProcessingContext) -> PreparedRun:
         """The engine's request, layers turned into files; raises LayerFault."""
         raise NotImplementedError
+
+    def understood(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters as QGIS understands them, where scripts may write more than its dialog can."""
+        return parameters
+
+    def told(self, result: dict[str, Any]) -> list[tuple[str, str]]:
+        """(level, line) that sum a result up at the end of the log."""
+        return []
 
     def results_of(self, result: dict[str, Any], out: str) -> dict[str, Any]:
         """The values of the outputs from the engine's result; only what was made is named."""
@@ -104,6 +114,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             self.addOutput(output)
 
     def checkParameterValues(self, parameters, context):
+        parameters = self.understood(parameters)
         fault = next(self.early_faults(parameters, context), "")
         if fault:
             return False, fault
@@ -118,7 +129,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return not fault, fault
 
     def prepareAlgorithm(self, parameters, context, feedback):
-        fault = self._prepare(parameters, context)
+        fault = self._prepare(self.understood(parameters), context)
         del parameters, context, feedback  # see _refuse
         return _refuse(fault) if fault else True
 
@@ -157,25 +168,39 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         for level, line in run.notes:
             watch.log(level, line)
         registry.start(run_id)
+        done = False
         try:
-            result = engine.process(self._proxy).run_job(
+            process = engine.process(self._proxy)
+            if run.before is not None:
+                run.before(process, watch)
+            result = process.run_job(
                 self.job, run.params, on_progress=watch.progress, on_log=watch.log, is_cancelled=watch.is_cancelled
             )
+            done = True
         except EngineCancelled:
             registry.was_cancelled(run_id)
-            return {}, self.tr("Cancelled; nothing was written.")
+            return {}, self.tr(self.cancelled)
         except EngineFailure as failure:
             if failure.details:
                 feedback.pushDebugInfo(failure.details)
             registry.failed(run_id, failure.line)
             return {}, failure.line
+        except LayerFault as fault:
+            registry.failed(run_id, str(fault))
+            return {}, str(fault)
         except BaseException as defect:
             registry.failed(run_id, f"{type(defect).__name__}: {defect}")
             raise
+        finally:
+            if not done:
+                run.undone()
+            run.finished()
         from ..layers.results import write_styles
 
         for line in write_styles(result, run.params["out"]):
             watch.log("warning", line)
+        for level, line in self.told(result):
+            watch.log(level, line)
         registry.done(run_id, result)
         self._result = result
         feedback.setProgress(100)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -24,14 +24,30 @@ from qgis.core import (
 from .features_file import copy_features, degrees_of, write_rectangle
 from .layer_files import LayerFault, ignored_settings, raster_for_engine, vector_file, vector_needs_copy
 
+if TYPE_CHECKING:
+    from ..engine_client.process import EngineProcess
+    from .run_watch import RunWatch
+
+
+def nothing() -> None:
+    """What most runs have to clear away when they fail."""
+
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """``params``: the engine's request, in its order; ``notes``: (level, line) for the log; ``title`` for the list."""
+    """``params``: the engine's request, in its order; ``notes``: (level, line) for the log; ``title`` for the list.
+
+    ``before(engine, watch)`` is done in the run's own thread before the job, for what takes long (a map server's
+    pictures); it raises LayerFault, EngineFailure or EngineCancelled. ``undone()`` clears away what was made for a run
+    that did not end well, ``finished()`` what only the run itself needed, however it ended.
+    """
 
     params: dict[str, Any]
     title: str
     notes: list[tuple[str, str]] = field(default_factory=list)
+    before: Callable[[EngineProcess, RunWatch], None] | None = None
+    undone: Callable[[], None] = nothing
+    finished: Callable[[], None] = nothing
 
 
 def is_address(value: Any) -> bool:
@@ -58,6 +74,8 @@ class Preparation:
     """Parameter → what it is called in messages."""
     scene = ""
     """The raster parameter (of one layer or several) that the run is about."""
+    extent_name, polygons_name = "AOI_EXTENT", "AOI_LAYER"
+    """The parameters that say where."""
 
     def __init__(
         self, algorithm: QgsProcessingAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
@@ -128,9 +146,9 @@ class Preparation:
         return str(first).rsplit("/", 1)[-1]
 
     def extent(self, scene: QgsRasterLayer | None) -> tuple[QgsRectangle, QgsCoordinateReferenceSystem]:
-        """AOI_EXTENT and its CRS: its own, else the project's, else the scene's."""
-        rectangle = self.algorithm.parameterAsExtent(self.parameters, "AOI_EXTENT", self.context)
-        crs = self.algorithm.parameterAsExtentCrs(self.parameters, "AOI_EXTENT", self.context)
+        """The extent and its CRS: its own, else the project's, else the scene's."""
+        rectangle = self.algorithm.parameterAsExtent(self.parameters, self.extent_name, self.context)
+        crs = self.algorithm.parameterAsExtentCrs(self.parameters, self.extent_name, self.context)
         if not crs.isValid() and scene is not None:
             crs = scene.crs()
         return rectangle, crs
@@ -159,20 +177,25 @@ class Preparation:
 
     def area(self) -> str:
         """The area of interest as the engine takes it: a polygon file, ``W,S,E,N``, or empty. Raises LayerFault."""
-        if self.given("AOI_LAYER"):
-            return self.features("AOI_LAYER")
-        if not self.given("AOI_EXTENT"):
+        if self.given(self.polygons_name):
+            return self.features(self.polygons_name)
+        if not self.given(self.extent_name):
             return ""
-        rectangle, crs = self.extent(self.scene_layer())
+        return self.rectangle(*self.extent(self.scene_layer()))
+
+    def rectangle(self, rectangle: QgsRectangle, crs: QgsCoordinateReferenceSystem) -> str:
+        """A rectangle as the engine takes it: ``W,S,E,N`` where it is one in degrees too, else a polygon file. Raises
+        LayerFault."""
+        what = self.what[self.extent_name]
         if not crs.isValid():
-            raise LayerFault("Area of interest: the extent has no CRS; write it as 'W,E,S,N [EPSG:code]'.")
+            raise LayerFault(f"{what}: the extent has no CRS; write it as 'W,E,S,N [EPSG:code]'.")
         transforms = self.context.transformContext()
         box = degrees_of(rectangle, crs, transforms)
         if box is not None:
             return ",".join(_degrees(n) for n in (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()))
-        path = self.temp("area_of_interest.gpkg")
+        path = self.temp(f"{what.lower().replace(' ', '_')}.gpkg")
         write_rectangle(rectangle, crs, path, context=transforms)
-        self.note("info", f"Area of interest: the extent in {crs.authid()} is handed over as {path}.")
+        self.note("info", f"{what}: the extent in {crs.authid()} is handed over as {path}.")
         return path
 
     def area_and_zones(self) -> dict[str, Any]:

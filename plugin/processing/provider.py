@@ -23,7 +23,7 @@ class SameSceneProvider(QgsProcessingProvider):
         return "SameScene"
 
     def longName(self):
-        return "SameScene: flood and land-cover maps from Sentinel-1 and Sentinel-2"
+        return "SameScene: flood and land-cover maps from Sentinel-1 and Sentinel-2, places of photos"
 
     def icon(self):
         return QIcon(self.svgIconPath())
@@ -37,6 +37,10 @@ class SameSceneProvider(QgsProcessingProvider):
         from .landcover import LandcoverAlgorithm
         from .landcover_change import LandcoverChangeAlgorithm
         from .landcover_legend import LandcoverLegendAlgorithm
+        from .locate_evaluate import LocateEvaluateAlgorithm
+        from .locate_index import LocateIndexAlgorithm
+        from .locate_learn import LocateLearnAlgorithm
+        from .locate_search import LocateSearchAlgorithm
         from .photo_place import PhotoPlaceAlgorithm
         from .photos import PhotosAlgorithm
         from .sample_points import SamplePointsAlgorithm
@@ -50,7 +54,11 @@ class SameSceneProvider(QgsProcessingProvider):
             TrainLandcoverAlgorithm,
             SamplePointsAlgorithm,
             AccuracyAlgorithm,
+            LocateIndexAlgorithm,
+            LocateSearchAlgorithm,
+            LocateEvaluateAlgorithm,
             PhotosAlgorithm,
             PhotoPlaceAlgorithm,
+            LocateLearnAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))

@@ -13,9 +13,15 @@ class RunWatch:
     def __init__(self, registry: RunRegistry, run_id: str, feedback: QgsProcessingFeedback) -> None:
         self._registry, self._run_id, self._feedback = registry, run_id, feedback
         self._stage = ""
+        self._low, self._high = 0.0, 1.0
+
+    def part(self, low: float, high: float) -> None:
+        """What is told from now on is this part (0 to 1) of the run."""
+        self._low, self._high = low, high
 
     def progress(self, fraction: float, stage: str, message: str) -> None:
-        """How far it is; the dialog's text follows the stage."""
+        """How far the part is; the dialog's text follows the stage."""
+        fraction = self._low + fraction * (self._high - self._low)
         self._feedback.setProgress(100 * fraction)
         if stage != self._stage:
             self._stage = stage

@@ -110,6 +110,49 @@ def train_help(tr: Callable[[str], str]) -> str:
     return _paragraphs(parts)
 
 
+def locate_index_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_index`` (HTML)."""
+    parts = (
+        tr("Describes the cells of a region from imagery seen from above, so that photos can be searched for in it. "
+           "It is made once for a region; <i>Locate photos</i> uses it as often as you like."),
+        tr("<b>Reference.</b> Pixels of 0.9 m or finer are needed, 0.3 m are best. A file is read as it is; tiles of "
+           "an XYZ layer are fetched slowly, as their providers ask; any other layer is drawn once for the region, "
+           "and the picture is kept beside the index."),
+        tr("<b>Region.</b> Keep it as small as you can: every cell that cannot be right makes the right one easier to "
+           "find."),
+        tr("<b>Result.</b> A folder. A run that was stopped goes on when it is started again with the same values; "
+           "<i>Add to the index</i> makes it larger."),
+        tr("The provider's terms apply to the imagery and to what is made from it."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def locate_search_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_search`` (HTML)."""
+    parts = (
+        tr("Ranks the places of an indexed region where photos may have been taken, with heading and probability. "
+           "Everything stays on this machine."),
+        tr("<b>Photos.</b> 360° panoramas are best; a photo of one lens is used as far as it sees. The heading in a "
+           "file is believed to within 15°."),
+        tr("<b>Result.</b> <i>candidates.gpkg</i> (arrows along the estimated heading), a heat map for each photo, "
+           "<i>report.html</i> with each photo beside its candidates, and <i>result.json</i>. \"Not in this region\" "
+           "is an answer. Look at the candidates side by side with the photo: a first guess proves nothing."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def locate_evaluate_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_evaluate`` (HTML)."""
+    parts = (
+        tr("Searches for photos whose places are known as if nothing were known of them, and tells how far off the "
+           "candidates are. Do this before you believe candidates in a new region."),
+        tr("<b>Result.</b> <i>report.html</i> with the error curve and the share found within 25, 50 and 100 m by "
+           "rank, <i>queries.csv</i> by photo, and <i>result.json</i>. Photos taken outside of the region tell how "
+           "well \"not here\" is told."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
 def photos_help(tr: Callable[[str], str]) -> str:
     """Help of ``samescene:photos`` (HTML)."""
     parts = (
@@ -135,6 +178,21 @@ def photo_place_help(tr: Callable[[str], str]) -> str:
         tr("<b>Input.</b> One photo with a position, or a layer of points with the file of a photo each: the located "
            "photos of a review have the fields that are looked for. Positions may be in any CRS."),
         tr("The position is marked as found by hand (GPSProcessingMethod MANUAL), not measured by a receiver."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def locate_learn_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_learn`` (HTML)."""
+    parts = (
+        tr("Trains a cross-view model of an area from your own 360° photos and imagery, without any pair of photo and "
+           "place. Everything stays on this machine. At least 24 full panoramas are needed; hundreds are few."),
+        tr("<b>What to expect.</b> Without pairs a network learns slowly: with a few hundred photos it is mostly worse "
+           "than the geometric method, which needs no training. The report says which is better here."),
+        tr("<b>Measured.</b> Of photos of known position a part is kept apart. Before and after the training they are "
+           "searched for, as is done by chance and by the geometric method. Positions are never learned from."),
+        tr("<b>Result.</b> A folder with the model, its curves, <i>report.html</i> and <i>result.json</i>. The model "
+           "joins your own, and <i>Index of a region</i> offers it as a method. A run that was stopped goes on."),
     )  # fmt: skip
     return _paragraphs(parts)
 

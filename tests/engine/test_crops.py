@@ -12,9 +12,10 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from engine.crossview.cells import METRES_PER_DEGREE, CellLayout
-from engine.crossview.crops import Cropper, served_scales
+from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Imagery, halve
 from engine.crossview.index.build import swath_m
+from engine.crossview.resolution import served_scales
 from engine.crossview.units import units
 from engine.errors import BandError, GridError
 from engine.raster.crs import Transformation

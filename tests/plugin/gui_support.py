@@ -41,6 +41,13 @@ class Iface(QObject):
     def layerTreeView(self):
         return self.tree
 
+    def addDockWidget(self, area, dock):
+        self.window.addDockWidget(area, dock)
+        dock.show()  # as QGIS does
+
+    def removeDockWidget(self, dock):
+        self.window.removeDockWidget(dock)
+
     def showOptionsDialog(self, parent, page):
         self.options_shown.append(page)
 

@@ -1,55 +1,50 @@
-"""Photo files for tests of the plugin, whose Python has no Pillow: JPEG by Qt, EXIF written byte by byte."""
+"""Photos that tests draw themselves: what is where in them is known."""
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
-from qgis.PyQt.QtCore import QBuffer, QByteArray, QIODevice
-from qgis.PyQt.QtGui import QColor, QImage, QPainter
+import numpy as np
+from qgis.PyQt.QtGui import QImage
+
+from plugin.photos.facts import Photo, photo_of
+
+COLORS = {"N": (220, 40, 40), "E": (40, 200, 40), "S": (40, 60, 220), "W": (220, 200, 40)}
 
 
-def make_photo(path: Path, size=(256, 128), *, lon=None, lat=None, heading=None, color="#3a7bd5") -> str:
-    """A JPEG of one colour with a darker lower half; with a position where ``lon`` and ``lat`` are given."""
-    image = QImage(size[0], size[1], QImage.Format.Format_RGB32)
-    image.fill(QColor(color))
-    painter = QPainter(image)
-    painter.fillRect(0, size[1] // 2, size[0], size[1], QColor("#555555"))
-    painter.end()
-    data = QByteArray()
-    buffer = QBuffer(data)
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "JPEG", 90)
-    jpeg = bytes(data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if lon is not None:
-        content = b"Exif\x00\x00" + exif_block(lon, lat, heading)
-        jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
-    path.write_bytes(jpeg)
+def quarters(width: int, heading_deg: float = 0.0) -> np.ndarray:
+    """(width // 2, width, 3): a panorama, red to the north, green east, blue south, yellow west, darker below."""
+    azimuth = ((np.arange(width) + 0.5) / width * 360 - 180 + heading_deg) % 360
+    columns = np.array(list(COLORS.values()), np.float32)[np.round(azimuth / 90).astype(int) % 4]
+    shade = np.linspace(1.1, 0.6, width // 2, dtype=np.float32)[:, None, None]
+    return np.clip(columns * shade, 0, 255).astype(np.uint8)
+
+
+def save(pixels: np.ndarray, path: Path, quality: int = 92) -> str:
+    """Write (rows, columns, 3) as the kind of image that the path's ending names."""
+    data = np.ascontiguousarray(pixels)
+    rows, columns = data.shape[:2]
+    image = QImage(data.tobytes(), columns, rows, 3 * columns, QImage.Format.Format_RGB888).copy()
+    assert image.save(str(path), None, quality)
     return str(path)
 
 
-def exif_block(lon, lat, heading) -> bytes:
-    """A TIFF of one directory that leads to a GPS directory."""
-    entries = [(1, 2, 2, (b"N" if lat >= 0 else b"S") + b"\x00\x00\x00"), (2, 5, 3, angle(lat)),
-               (3, 2, 2, (b"E" if lon >= 0 else b"W") + b"\x00\x00\x00"), (4, 5, 3, angle(lon))]  # fmt: skip
-    if heading is not None:
-        entries += [(16, 2, 2, b"T\x00\x00\x00"), (17, 5, 1, struct.pack("<II", round(heading * 100), 100))]
-    start = 26
-    values_at = start + 2 + 12 * len(entries) + 4
-    head, values = b"", b""
-    for tag, kind, count, data in entries:
-        field = data
-        if len(data) > 4:
-            field = struct.pack("<I", values_at + len(values))
-            values += data
-        head += struct.pack("<HHI", tag, kind, count) + field
-    first = struct.pack("<H", 1) + struct.pack("<HHII", 0x8825, 4, 1, start) + struct.pack("<I", 0)
-    gps = struct.pack("<H", len(entries)) + head + struct.pack("<I", 0) + values
-    return b"II*\x00" + struct.pack("<I", 8) + first + gps
+def panorama(path: str, width: int, **facts) -> Photo:
+    known = {"width": width, "height": width // 2, "kind": "panorama", "hfov_deg": 360.0, "vfov_deg": 180.0}
+    return photo_of({"path": path, **known, **facts})
 
 
-def angle(degrees: float) -> bytes:
-    parts = round(abs(degrees) * 3600 * 10_000)
-    minutes, seconds = divmod(parts, 600_000)
-    return struct.pack("<6I", minutes // 60, 1, minutes % 60, 1, seconds, 10_000)
+def flat(path: str, width: int, height: int, hfov_deg: float, **facts) -> Photo:
+    vfov = float(2 * np.degrees(np.arctan(np.tan(np.radians(hfov_deg) / 2) * height / width)))
+    known = {"width": width, "height": height, "kind": "photo", "hfov_deg": hfov_deg, "vfov_deg": vfov}
+    return photo_of({"path": path, **known, **facts})
+
+
+def color_at(widget, x: float, y: float) -> str:
+    """Which of :data:`COLORS` a widget shows at shares of its size."""
+    image = widget.grab().toImage()
+    seen = image.pixelColor(int(x * image.width()), int(y * image.height()))
+    found = np.array([seen.red(), seen.green(), seen.blue()], float)
+    found /= max(1.0, np.linalg.norm(found))
+    apart = {name: np.linalg.norm(found - np.array(c) / np.linalg.norm(c)) for name, c in COLORS.items()}
+    return min(apart, key=apart.get)

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from exif_photos import make_photo
 from osgeo import gdal
-from photo_files import make_photo
 from qgis.core import (
     QgsApplication,
     QgsExifTools,

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from exif_photos import make_photo
 from gui_support import spin
-from photo_files import make_photo
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import QMimeData, QPointF, Qt, QUrl
 from qgis.PyQt.QtGui import QDropEvent

@@ -25,12 +25,14 @@ _CHUNK = 32
 
 @dataclass(frozen=True)
 class Verified:
-    """Of each candidate: ``z`` how far the verification stands out, ``heading`` of the photo's centre, and where."""
+    """Of each candidate: ``z`` how far the verification stands out, ``heading`` of the photo's centre, and where;
+    ``seen``: the imagery covers at least one of the places that were tried."""
 
     z: NDArray[np.float64]
     heading: NDArray[np.float64]
     lon: Degrees
     lat: Degrees
+    seen: NDArray[np.bool_]
 
 
 class Verifier:
@@ -46,8 +48,16 @@ class Verifier:
         codes, _ = self._codes(lon[pick], lat[pick], reporter)
         self._background = codes
 
-    def verify(self, query: Any, lon: Degrees, lat: Degrees, reporter: Reporter) -> Verified:
-        """Turn a photo over the candidates' surroundings; a place without imagery has z −3."""
+    def by(self, describer: Describer) -> Verifier:
+        """The same places and background, compared by another describer of the same kind (one that holds a heading)."""
+        other = Verifier(describer, self._cropper, self._layout, self._scale)
+        other._background = self._background
+        return other
+
+    def verify(self, query: Any, lon: Degrees, lat: Degrees, reporter: Reporter, *, against: Any = None) -> Verified:
+        """Turn a photo over the candidates' surroundings; a place without imagery has z −3. ``against``: the query that
+        the background is compared with, where it is another: a photo held at one heading against the photo that may
+        turn."""
         east, north = self._offsets()
         wide = METRES_PER_DEGREE * np.cos(np.radians(lat))[:, None]
         all_lon = (lon[:, None] + east / wide).ravel()
@@ -55,7 +65,7 @@ class Verifier:
         codes, there = self._codes(all_lon, all_lat, reporter)
         scores, headings = self._describer.score(query, codes, self._scale)
         background, _ = (
-            self._describer.score(query, self._background, self._scale)
+            self._describer.score(query if against is None else against, self._background, self._scale)
             if self._background is not None
             else (scores, None)
         )
@@ -65,7 +75,8 @@ class Verifier:
         best = table.argmax(axis=1)
         at = np.arange(len(lon)) * table.shape[1] + best
         turned = headings[at].astype(np.float64) if headings is not None else np.full(len(lon), np.nan)
-        return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at])
+        seen = np.asarray(there.reshape(table.shape).any(axis=1))
+        return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at], seen)
 
     def _offsets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         step = self._layout.size_m / STEPS

@@ -30,6 +30,7 @@ from .answer_list import ACCEPTED, REJECTED, AnswerList
 from .answer_task import AnswerTask
 from .answer_text import summary, told_answer
 from .candidate_table import CandidateTable
+from .review_walk import BY_HAND
 from .zoom import zoom_to_place
 
 JOB = "locate-search"
@@ -37,7 +38,7 @@ JOB = "locate-search"
 
 class AnswerPage(QWidget):
     """:meth:`use` shows a result. :attr:`review_asked` carries the photo's name and a rank; :attr:`photo_asked` the
-    photo's file and the heading of the chosen candidate (None where it is not known)."""
+    photo's file and the chosen candidate (None where there is none)."""
 
     review_asked = pyqtSignal(str, int)
     photo_asked = pyqtSignal(str, object)
@@ -76,7 +77,7 @@ class AnswerPage(QWidget):
         self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.told_icon = QLabel(self)
         self.table = CandidateTable(self)
-        self.only = QCheckBox(tr("Only this photo on the map"), self)
+        self.only = QCheckBox(tr("Only this photo"), self)
         self.only.setToolTip(tr("Draw the candidates of the chosen photo only, not those of all photos"))
         self.heat = QCheckBox(tr("Heat map"), self)
         self.heat.setToolTip(tr("Draw how likely each cell is for the chosen photo, relative to the likeliest"))
@@ -171,8 +172,12 @@ class AnswerPage(QWidget):
         self.table.choose(rank)
         self._rank_chosen(rank)
 
+    def say(self, text: str) -> None:
+        """A line for the user, on top of the page."""
+        self.state.setText(text)
+
     def mark(self, photo: str, rank: int, state: str) -> None:
-        """Show that a candidate was accepted or rejected in the review."""
+        """Show that a candidate was accepted or rejected; rank :data:`BY_HAND` is a place of one's own."""
         states = self._states.setdefault(photo, {})
         if state == ACCEPTED:  # a photo was taken in one place
             for other in [key for key, value in states.items() if value == ACCEPTED]:
@@ -296,20 +301,22 @@ class AnswerPage(QWidget):
             self.review_asked.emit(answer.photo, max(1, self.table.rank))
 
     def _ask_photo(self) -> None:
-        answer, candidate = self.answer(), self.candidate()
+        answer = self.answer()
         if answer is not None and answer.path:
-            self.photo_asked.emit(answer.path, candidate.heading_deg if candidate is not None else None)
+            self.photo_asked.emit(answer.path, self.candidate())
 
     def _mark_photo(self, photo: str) -> None:
         states = self._states.get(photo, {})
-        accepted = next((rank for rank, state in states.items() if state == ACCEPTED), 0)
+        accepted = next((rank for rank, state in states.items() if state == ACCEPTED), None)
         rejected = sum(1 for state in states.values() if state == REJECTED)
-        text = (
-            self.tr("place {}").format(accepted) if accepted else self.tr("– {}").format(rejected) if rejected else ""
-        )
-        tip = (
-            self.tr("Accepted: candidate {}").format(accepted) if accepted else self.tr("{} rejected").format(rejected)
-        )
+        if accepted == BY_HAND:
+            text, tip = self.tr("by hand"), self.tr("Accepted: a place that was proposed by hand")
+        elif accepted:
+            text, tip = self.tr("place {}").format(accepted), self.tr("Accepted: candidate {}").format(accepted)
+        elif rejected:
+            text, tip = self.tr("{} no").format(rejected), self.tr("{} candidates rejected").format(rejected)
+        else:
+            text = tip = ""
         self.list.mark(photo, text, tip)
 
     def _list_results(self, *_) -> None:

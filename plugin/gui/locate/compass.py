@@ -69,8 +69,10 @@ def paint_compass(painter: QPainter, box: QRectF, sight: Sight, heading_deg: flo
         painter.drawLine(QPointF(x, box.top()), QPointF(x, box.top() + 5))
         painter.setFont(strong if named else usual)
         painter.setPen(QColor("#ffb86b") if text == "N" else QColor(255, 255, 255, 235))
-        room = QRectF(x - 40, box.top() + 5, 80, box.height() - 6)
-        painter.drawText(room, int(Qt.AlignmentFlag.AlignCenter), text)
+        half = metrics.horizontalAdvance(text) / 2 + 2
+        if box.left() <= x - half and x + half <= box.right():  # what would be cut off is not written
+            room = QRectF(x - 40, box.top() + 5, 80, box.height() - 6)
+            painter.drawText(room, int(Qt.AlignmentFlag.AlignCenter), text)
     painter.setPen(QPen(QColor(0, 0, 0, 200), 1))
     painter.setBrush(QColor("#ffe600"))
     top = box.top()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from qgis.core import QgsApplication
@@ -10,15 +11,24 @@ from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from ...engine_client.proxy import proxy_variables
+from ...processing.layer_files import LayerFault
 from ..icons import theme_icon
-from .plan_task import PlanTask
+from ..job_task import JobTask
 from .plan_text import plan_problem, plan_sentence
 
+JOB = "locate-plan"
 PAUSE_MS = 800
 """A form that is still being changed is not estimated."""
 
-Request = Callable[[], "tuple[dict[str, Any] | None, str]"]
-"""Params of ``locate-plan``, or None and what is missing (empty: nothing worth a line)."""
+
+@dataclass(frozen=True)
+class Question:
+    """``key``: equal for questions that have one answer; ``params``: makes those of ``locate-plan`` and may raise
+    LayerFault. ``missing``: one line where there is nothing to ask yet; empty: not even that is worth a line."""
+
+    key: Any = None
+    params: Callable[[], dict[str, Any]] | None = None
+    missing: str = ""
 
 
 class Estimate(QWidget):
@@ -29,12 +39,12 @@ class Estimate(QWidget):
 
     told = pyqtSignal(object)
 
-    def __init__(self, request: Request, parent: QWidget | None = None) -> None:
+    def __init__(self, question: Callable[[], Question], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._request = request
-        self._task: PlanTask | None = None
-        self._running: list[PlanTask] = []
-        self._asked: dict[str, Any] | None = None
+        self._question = question
+        self._task: JobTask | None = None
+        self._running: list[JobTask] = []
+        self._asked: Any = None
         self.plan: dict[str, Any] | None = None
         self._icon = QLabel(self)
         self.text = QLabel(self)
@@ -79,37 +89,45 @@ class Estimate(QWidget):
         self._timer.stop()
 
     def _begin(self) -> None:
-        params, missing = self._request()
-        if params is None:
-            self._stop()
-            self._asked = None
-            self._show_plan(None)
-            self._say(missing, "mIconWarning.svg" if missing else "")
+        question = self._question()
+        if question.params is None:
+            self._give_up(question.missing)
             return
-        if params == self._asked:
+        if question.key == self._asked:
+            return
+        try:
+            params = question.params()
+        except LayerFault as fault:
+            self._give_up(str(fault))
             return
         self._stop()
-        self._asked = params
+        self._asked = question.key
         self._say(self.tr("Estimating…"), "mActionRefresh.svg")
-        task = PlanTask(params, proxy_variables())
+        task = JobTask(self.tr("SameScene: estimate of an index"), JOB, params, proxy_variables())
         self._task = task
         self._running.append(task)
         task.taskCompleted.connect(lambda: self._ended(task))
         task.taskTerminated.connect(lambda: self._ended(task))
         QgsApplication.taskManager().addTask(task)
 
+    def _give_up(self, missing: str) -> None:
+        self._stop()
+        self._asked = None
+        self._show_plan(None)
+        self._say(missing, "mIconWarning.svg" if missing else "")
+
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
-    def _ended(self, task: PlanTask) -> None:
+    def _ended(self, task: JobTask) -> None:
         if task in self._running:
             self._running.remove(task)
         if task is not self._task:
             return
         self._task = None
-        plan = task.plan
+        plan = task.result
         fault = task.fault if plan is None else plan_problem(plan)
         self._show_plan(plan if not fault else None)
         if fault:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsProcessingContext, QgsProject, QgsSettings
+from qgis.core import QgsProcessingContext, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from ..form_page import Form
 from ..form_parts import OutputFolder, add_row, hint, number, rows
-from .estimate import Estimate
+from .estimate import Estimate, Question
 from .index_facts import CARD, IndexFacts, building_folder
 from .library_panel import LibraryPanel
 from .method_choice import MethodChoice
@@ -28,7 +28,7 @@ class IndexForm(Form):
 
     def __init__(self, canvas, photos, panel: LibraryPanel | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.panel = panel
+        self.panel, self._canvas = panel, canvas
         self.reference = ReferencePicker(self)
         self.region = RegionPicker(canvas, photos, self)
         self.method = MethodChoice(self)
@@ -42,7 +42,7 @@ class IndexForm(Form):
         self.existing.addItem(self.tr("Add the region to it"))
         self.existing.addItem(self.tr("Make it anew"))
         self.out = OutputFolder(self)
-        self.estimate = Estimate(self._plan_request, self)
+        self.estimate = Estimate(self._question, self)
         self._lay_out()
         self._connect()
         self._show()
@@ -52,11 +52,11 @@ class IndexForm(Form):
         upper = rows()
         tip = tr("Imagery seen from above; its ground is compared with that around the camera")
         add_row(upper, tr("Reference"), self.reference, tip, as_wide_as=_WIDEST)
+        upper.addRow("", self.reference.note)
         add_row(upper, tr("R&egion"), self.region, as_wide_as=_WIDEST)
         add_row(upper, tr("&Method"), self.method, as_wide_as=_WIDEST)
         upper.addRow("", self.worth)
         self.advanced = QgsCollapsibleGroupBox(tr("Advanced"), self)
-        self.advanced.setCollapsed(True)
         self.advanced.setSaveCollapsedState(False)
         more = rows(self.advanced)
         tip = tr("Metres between the places that are described; smaller is slower and finds more exactly")
@@ -64,6 +64,7 @@ class IndexForm(Form):
         add_row(more, tr("Imagery &date"), self.date, tr("When the imagery was taken; kept and shown"))
         tip = tr("Whom the imagery's licence asks to name; kept in the index and shown in reports")
         add_row(more, tr("&Attribution"), self.attribution, tip)
+        self.advanced.setCollapsed(True)
         lower = rows()
         self._lower = lower
         add_row(lower, tr("&Output folder"), self.out, tr("Folder of the index; made if absent"), as_wide_as=_WIDEST)
@@ -146,6 +147,8 @@ class IndexForm(Form):
         for part in (self.reference, self.region, self.method):
             part.restore(settings, _SETTINGS)
         self.cell.setValue(settings.value(f"{_SETTINGS}/cell", self.cell.minimum(), type=float))
+        if self.reference.value() is None:
+            self._choose_first_raster()
 
     def showEvent(self, event):
         super().showEvent(event)
@@ -159,30 +162,30 @@ class IndexForm(Form):
         """The parameters that estimate and index have in common."""
         cell = self.cell.value()
         values = {
-            "REFERENCE": self.reference.value(),
+            **self.reference.parameters(),
             **self.region.parameters(),
-            "METHOD": self.method.value(),
+            **self.method.parameters(),
             "CELL": cell if cell > self.cell.minimum() else None,
         }
         return {name: value for name, value in values.items() if value not in (None, "")}
 
-    def _plan_request(self) -> tuple[dict[str, Any] | None, str]:
-        from ...processing.layer_files import LayerFault
+    def _question(self) -> Question:
+        if self.reference.value() is None or self.region.fault():
+            return Question()
+        if self.reference.fault():
+            return Question(missing=self.reference.fault())
+        adding = self._there() and self.existing.currentIndex() == ADD
+        folder = self.out.folder() if adding else ""
+        key = (self.reference.source(), self.region.key(), self.method.value(), self.cell.value(), folder)
+        return Question(key, lambda: self._plan_params(folder))
+
+    def _plan_params(self, folder: str) -> dict[str, Any]:
         from ...processing.locate_plan import plan_request
 
-        if self.reference.value() is None or self.region.fault():
-            return None, ""
-        if self.reference.fault():
-            return None, self.reference.fault()
         context = QgsProcessingContext()
         context.setProject(QgsProject.instance())
-        asked = dict(self._asked())
-        if self._there() and self.existing.currentIndex() == ADD:
-            asked.update(UPDATE=True, OUTPUT=self.out.folder())
-        try:
-            return plan_request(asked, context), ""
-        except LayerFault as fault:
-            return None, str(fault)
+        update = {"UPDATE": True, "OUTPUT": folder} if folder else {}
+        return plan_request({**self._asked(), **update}, context)
 
     def _there(self) -> bool:
         """Whether the output folder holds an index."""
@@ -197,6 +200,13 @@ class IndexForm(Form):
             return source
         name = layer.name() if layer is not None else source.split("://")[-1].split("/")[0]
         return "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "reference"
+
+    def _choose_first_raster(self) -> None:
+        """The uppermost imagery that the map shows is the likeliest reference."""
+        for layer in self._canvas.layers():
+            if isinstance(layer, QgsRasterLayer) and (layer.bandCount() >= 3 or layer.providerType() != "gdal"):
+                self.reference.layer.set_layer(layer)
+                return
 
     def _reference_changed(self) -> None:
         self.attribution.setPlaceholderText(self.reference.attribution() or self.tr("nobody"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle, QgsReferencedRectangle
-from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ...layers.products import PRODUCTS
@@ -29,8 +29,8 @@ class IndexPage(WorkPage):
             form,
             workspace,
             algorithm="samescene:locate_index",
-            action=self.tr("Build the index"),
-            tip=self.tr("Describes the cells of the region, in the background; what is stopped can be gone on with"),
+            action=_tr("Build the index"),
+            tip=_tr("Describes the cells of the region, in the background; what is stopped can be gone on with"),
             show_runs=False,
             parent=parent,
         )
@@ -91,3 +91,7 @@ class IndexPage(WorkPage):
         fault = zoom_to(self._workspace.canvas, box)
         if fault:
             self.say(fault)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("IndexPage", text)

@@ -43,12 +43,14 @@ class LibraryPanel(QgsCollapsibleGroupBox):
     """A line for the user."""
 
     def __init__(self, library: IndexLibrary, busy: Busy, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("Indexes made earlier"), parent)
+        super().__init__(parent)
+        self.setTitle(self.tr("Indexes made earlier"))
         self._library, self._busy = library, busy
         self.setSaveCollapsedState(False)
         self.list = QListWidget(self)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setAccessibleName(self.tr("Indexes made earlier"))
         self.list.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -29,7 +29,7 @@ class MapPlace:
             raise QgsCsException("a CRS is missing")
         self._canvas = canvas
         to_degrees = QgsCoordinateTransform(crs, _degrees(), QgsProject.instance())
-        self._place = to_degrees.transform(point)
+        self._place = _checked(to_degrees.transform(point))
         bend = 1 - _E2 * math.sin(math.radians(self._place.y())) ** 2
         self._north_m = math.radians(1) * _A * (1 - _E2) / bend**1.5
         self._east_m = max(1e-6, math.radians(1) * _A / math.sqrt(bend) * math.cos(math.radians(self._place.y())))
@@ -39,8 +39,12 @@ class MapPlace:
         """Longitude and latitude, EPSG:4326."""
         return self._place
 
+    def map_point(self) -> QgsPointXY:
+        """Where it is in the canvas's CRS; raises QgsCsException where that has no such place."""
+        return self._on_map(self._place)
+
     def pixel(self) -> QPointF:
-        """Where it is on the canvas, in pixels; raises QgsCsException where the canvas's CRS has no such place."""
+        """Where it is on the canvas, in pixels; raises QgsCsException."""
         return self._pixel_of(self._place)
 
     def direction(self, azimuth_deg: float) -> tuple[float, float]:
@@ -55,9 +59,10 @@ class MapPlace:
     def azimuth(self, pixel: QPointF) -> float:
         """The azimuth, 0…360, at which a place of the canvas is seen from here; raises QgsCsException."""
         settings = self._canvas.mapSettings()
-        clicked = settings.mapToPixel().toMapCoordinates(pixel.x(), pixel.y())
+        to_map, _ = settings.mapToPixel().transform().inverted()
+        clicked = QgsPointXY(to_map.map(pixel))
         to_degrees = QgsCoordinateTransform(settings.destinationCrs(), _degrees(), QgsProject.instance())
-        there = to_degrees.transform(clicked)
+        there = _checked(to_degrees.transform(clicked))
         east = (there.x() - self._place.x() + 180) % 360 - 180
         north = there.y() - self._place.y()
         return math.degrees(math.atan2(east * self._east_m, north * self._north_m)) % 360.0
@@ -82,10 +87,21 @@ class MapPlace:
         return _STEP_M / math.sqrt(spans[0] * spans[1])
 
     def _pixel_of(self, degrees: QgsPointXY) -> QPointF:
-        settings = self._canvas.mapSettings()
-        from_degrees = QgsCoordinateTransform(_degrees(), settings.destinationCrs(), QgsProject.instance())
-        pixel = settings.mapToPixel().transform(from_degrees.transform(degrees))
+        pixel = self._canvas.mapSettings().mapToPixel().transform(self._on_map(degrees))
         return QPointF(pixel.x(), pixel.y())
+
+    def _on_map(self, degrees: QgsPointXY) -> QgsPointXY:
+        canvas_crs = self._canvas.mapSettings().destinationCrs()
+        if not canvas_crs.isValid():
+            raise QgsCsException("the map has no CRS")
+        return _checked(QgsCoordinateTransform(_degrees(), canvas_crs, QgsProject.instance()).transform(degrees))
+
+
+def _checked(point: QgsPointXY) -> QgsPointXY:
+    """Some transforms give infinite coordinates for what they do not know."""
+    if not (math.isfinite(point.x()) and math.isfinite(point.y())):
+        raise QgsCsException("there is no such place")
+    return point
 
 
 def _degrees() -> QgsCoordinateReferenceSystem:

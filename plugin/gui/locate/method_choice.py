@@ -8,6 +8,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QWidget
 
 from ...engine_client.settings import plugin_root
 from ...processing.model_names import model_names
+from ..model_choice import is_folder
 
 AUTO, GEOMETRIC, FUSED = "auto", "geometric", "fused"
 STARTER = "crossview"
@@ -46,6 +47,11 @@ class MethodChoice(QComboBox):
         """The method as the engine takes it."""
         return self.currentText().strip() or AUTO
 
+    def parameters(self) -> dict[str, str]:
+        """``METHOD``, or ``MODEL_FOLDER`` for a folder that was typed in."""
+        value = self.value()
+        return {"MODEL_FOLDER": value} if is_folder(value) else {"METHOD": value}
+
     def set_value(self, value: str) -> None:
         """Choose a method, a model, or a folder."""
         self.setCurrentText(value or AUTO)
@@ -74,5 +80,5 @@ class MethodChoice(QComboBox):
         self.set_value(value if value in self.names() else AUTO)
 
     def _text_changed(self) -> None:
-        self.setToolTip(self.value() if "/" in self.value() or "\\" in self.value() else self.explained())
+        self.setToolTip(self.value() if is_folder(self.value()) else self.explained())
         self.changed.emit()

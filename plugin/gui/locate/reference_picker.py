@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayer, QgsSettings
+from qgis.core import QgsMapLayer, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
+from ...processing.reference_source import attribution_of, is_tiles, licence_line, source_of, tiles_of
 from ..form_parts import hint
 from ..icons import theme_icon
 from ..layer_picker import RASTER, LayerPicker
-from .licence import attribution_of, licence_note
 
 LAYER, ADDRESS = range(2)
 
 
 class ReferencePicker(QWidget):
-    """:meth:`value` is a layer id, a path or an address: what ``REFERENCE`` takes. The note below says whose terms
-    apply."""
+    """:meth:`value` is a layer id, a path or an address. :attr:`note` says whose terms apply; a form places it where it
+    has the width."""
 
     changed = pyqtSignal()
 
@@ -39,8 +39,8 @@ class ReferencePicker(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for part in (self.kind, self._stack, self.note):
-            column.addWidget(part)
+        column.addWidget(self.kind)
+        column.addWidget(self._stack)
         self.setFocusProxy(self.layer)
         self.kind.currentIndexChanged.connect(self._kind_changed)
         self.layer.changed.connect(self._changed)
@@ -52,6 +52,13 @@ class ReferencePicker(QWidget):
             return self.address.text().strip() or None
         return self.layer.value()
 
+    def parameters(self) -> dict[str, str]:
+        """``REFERENCE`` (a layer id or a path) or ``ADDRESS``; empty where nothing is chosen."""
+        value = self.value()
+        if value is None:
+            return {}
+        return {"ADDRESS" if self.kind.currentIndex() == ADDRESS else "REFERENCE": value}
+
     def source(self) -> str:
         """Source of the layer, file or address, to be remembered."""
         return (self.value() or "") if self.kind.currentIndex() == ADDRESS else self.layer.source()
@@ -62,7 +69,21 @@ class ReferencePicker(QWidget):
 
     def attribution(self) -> str:
         """Whom the layer's own metadata name; empty where they name nobody."""
-        return attribution_of(self.chosen_layer())
+        layer = self.chosen_layer()
+        return attribution_of(layer) if layer is not None else ""
+
+    def terms(self) -> str:
+        """Whose terms apply to the imagery, as far as it tells; empty where nothing is known of them."""
+        layer = self.chosen_layer()
+        if self.kind.currentIndex() == ADDRESS:
+            host = tiles_of(self.address.text().strip()).host
+        else:
+            host = source_of(layer).host if isinstance(layer, QgsRasterLayer) else ""
+        lines = [licence_line(host, self.attribution())] if host else []
+        licences = "; ".join(text for text in layer.metadata().licenses() if text) if layer is not None else ""
+        if licences:
+            lines.append(self.tr("Licence: {}.").format(licences))
+        return " ".join(lines)
 
     def fault(self) -> str:
         """What is missing, or the empty string."""
@@ -70,13 +91,13 @@ class ReferencePicker(QWidget):
             if self.kind.currentIndex() == ADDRESS:
                 return self.tr("Give the address of the map tiles, with {z}, {x} and {y}.")
             return self.tr("Choose the imagery that the photos are compared with: a layer or a file.")
-        if self.kind.currentIndex() == ADDRESS and not is_address(self.address.text()):
+        if self.kind.currentIndex() == ADDRESS and not is_tiles(self.address.text()):
             return self.tr("The address of map tiles needs {z}, {x} and {y} (or {-y}), or {q}.")
         return ""
 
     def use(self, source: str) -> None:
         """Choose what :meth:`source` gave: an address, or a layer or file that still exists."""
-        if is_address(source) and not source.startswith("type="):
+        if is_tiles(source) and "type=xyz" not in source:
             self.address.setText(source)
             self.kind.setCurrentIndex(ADDRESS)
             return
@@ -96,16 +117,7 @@ class ReferencePicker(QWidget):
         self._changed()
 
     def _changed(self) -> None:
-        if self.kind.currentIndex() == ADDRESS:
-            text = licence_note(None, self.address.text().strip())
-        else:
-            text = licence_note(self.layer.layer(), "")
+        text = self.terms()
         self.note.setText(text)
         self.note.setVisible(bool(text))
         self.changed.emit()
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is the address of map tiles."""
-    plain = text.replace("%7B", "{").replace("%7D", "}").lower()
-    return "{q}" in plain or ("{z}" in plain and "{x}" in plain and ("{y}" in plain or "{-y}" in plain))

@@ -79,6 +79,16 @@ class RegionPicker(QWidget):
             return {"EXTENT": QgsReferencedRectangle(box, crs)}
         return {"REGION": drawn_layer(polygon, crs, self.tr("Region"))}
 
+    def key(self) -> tuple[str, ...]:
+        """Equal for regions that are the same."""
+        kind = self.kind.currentIndex()
+        if kind == CANVAS:
+            return (self._canvas.extent().asWktPolygon(), self._canvas.mapSettings().destinationCrs().authid())
+        if kind == LAYER:
+            return (str(self.layer.value()), self.layer.source())
+        polygon, crs = self._polygon()
+        return (polygon.asWkt(8) if polygon is not None else "", crs.authid())
+
     def fault(self) -> str:
         """What is missing, or the empty string."""
         kind = self.kind.currentIndex()

@@ -50,7 +50,7 @@ class SearchForm(Form):
         self.heading.setWrapping(True)
         self.heading.setAccessibleName(self.tr("Heading"))
         self.of_heading = hint("", self)
-        self.sequence = QCheckBox(self.tr("The photos are one drive: search them jointly"), self)
+        self.sequence = QCheckBox(self.tr("One drive: search jointly"), self)
         self.top = QSpinBox(self)
         self.top.setRange(1, 1000)
         self.top.setValue(20)
@@ -88,12 +88,12 @@ class SearchForm(Form):
             tr("Only where the photos were taken apart is used, from the positions in their files; not the places")
         )
         self.advanced = QgsCollapsibleGroupBox(tr("Advanced"), self)
-        self.advanced.setCollapsed(True)
         self.advanced.setSaveCollapsedState(False)
         more = rows(self.advanced)
         add_row(more, tr("&Candidates"), self.top, tr("How many places are kept of each photo"))
         add_row(more, tr("&Method"), self.method, tr("auto: what the index was made with"))
         more.addRow(self.overwrite)
+        self.advanced.setCollapsed(True)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
         column = QVBoxLayout(self)
@@ -119,14 +119,13 @@ class SearchForm(Form):
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of ``samescene:locate_search``; what is not used is left out."""
-        method = self.method.value()
         values = {
             "INDEX": self.index_folder(),
             "PHOTOS": self.photos.paths(),
             "HEADING": self.heading.value() % 360 if self.knows_heading.isChecked() else None,
             "SEQUENCE": True if self.sequence.isChecked() and self.sequence.isEnabled() else None,
             "TOP": self.top.value(),
-            "METHOD": method if method != AUTO else None,
+            **(self.method.parameters() if self.method.value() != AUTO else {}),
             "OVERWRITE": True if self.overwrite.isChecked() else None,
             "OUTPUT": self.out.folder(),
             "LOAD_RESULTS": False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
 from ..workspace import Workspace
@@ -21,8 +21,8 @@ class SearchPage(WorkPage):
             SearchForm(photos, library),
             workspace,
             algorithm="samescene:locate_search",
-            action=self.tr("Search"),
-            tip=self.tr("Searches in the background; the candidates are added to the project"),
+            action=_tr("Search"),
+            tip=_tr("Searches in the background; the candidates are added to the project"),
             show_runs=False,
             parent=parent,
         )
@@ -37,3 +37,7 @@ class SearchPage(WorkPage):
         record = self._workspace.registry.newest_of(folder)
         if record is not None and record.error:
             self.say(record.error)
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("SearchPage", text)

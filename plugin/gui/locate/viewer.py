@@ -293,5 +293,6 @@ def _drawing(picture: Picture, photo: Photo, sight: Sight, size: tuple[int, int]
 def as_image(pixels: np.ndarray) -> QImage:
     """An image of (rows, columns, 4) uint8 red, green, blue, alpha; the memory is its own."""
     rows, columns = pixels.shape[:2]
-    image = QImage(pixels.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
+    memory = pixels.tobytes()  # has to outlive the image that is only laid over it
+    image = QImage(memory, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888)
     return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)

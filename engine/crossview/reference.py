@@ -12,9 +12,9 @@ import shapely
 from engine.crossview.cells import METRES_PER_DEGREE
 from engine.crossview.imagery import Imagery, Stretch
 from engine.crossview.index.card import ImageryFacts
+from engine.crossview.tile_options import TileOptions
 from engine.errors import ParameterError, RegionError
 from engine.events import Reporter
-from engine.locate.requests import _Tiles
 from engine.provenance import fingerprint
 from engine.raster.crs import WGS84, Transformation, crs_name
 from engine.raster.gdal import shown
@@ -46,7 +46,7 @@ def read_region(text: str) -> tuple[Any, str]:
 
 def open_reference(
     path: str,
-    tiles: _Tiles,
+    tiles: TileOptions,
     *,
     finest_m: float,
     place: tuple[float, float],
@@ -105,19 +105,30 @@ def check_tiles(geometry: Any, reference: Reference, most: int) -> int | None:
     """About how many tiles the region needs; None for files. Raises ParameterError above ``most``."""
     if reference.zoom is None or not isinstance(reference.raster, TileRaster):
         return None
+    needed = tiles_needed(geometry, reference.zoom, reference.raster.tile_px)
+    if reference.host is not None and reference.host != "this machine":
+        refuse_many_tiles(needed, most, zoom=reference.zoom, name=reference.raster.path)
+    return needed
+
+
+def tiles_needed(geometry: Any, zoom: int, tile_px: int) -> int:
+    """About how many tiles of ``tile_px`` cover a region (degrees) at ``zoom``."""
     west, south, east, north = geometry.bounds
     lat = (south + north) / 2
-    side = gsd_at(reference.zoom, lat, reference.raster.tile_px) * reference.raster.tile_px
+    side = gsd_at(zoom, lat, tile_px) * tile_px
     wide = METRES_PER_DEGREE * float(np.cos(np.radians(lat)))
     share = geometry.area / max((east - west) * (north - south), 1e-30)
-    needed = int(((east - west) * wide / side + 2) * ((north - south) * METRES_PER_DEGREE / side + 2) * share) + 1
-    if needed > most and reference.host is not None and reference.host != "this machine":
+    return int(((east - west) * wide / side + 2) * ((north - south) * METRES_PER_DEGREE / side + 2) * share) + 1
+
+
+def refuse_many_tiles(needed: int, most: int, *, zoom: int, name: str) -> None:
+    """Raise ParameterError where a region needs more than ``most`` tiles of somebody's server."""
+    if needed > most:
         raise ParameterError(
-            f"{reference.raster.path}: the region needs about {needed} tiles at zoom {reference.zoom}, more than "
-            f"{most}: most providers do not allow downloads in bulk.",
+            f"{name}: the region needs about {needed} tiles at zoom {zoom}, more than {most}: most providers do not "
+            "allow downloads in bulk.",
             remedy="Choose a smaller region, coarser --scales, or raise --max-tiles where the provider allows it.",
         )
-    return needed
 
 
 def imagery_facts(
@@ -144,13 +155,12 @@ def imagery_facts(
     )
 
 
-def licence_note(reference: Reference, attribution: str | None) -> str | None:
-    """What must be said of imagery that comes from somebody's server; None for files."""
-    if reference.host is None or reference.host == "this machine":
+def licence_note(host: str | None, attribution: str | None) -> str | None:
+    """What must be said of imagery that comes from somebody's server; None for files (``host`` None or this
+    machine)."""
+    if host is None or host == "this machine":
         return None
-    note = (
-        f"The imagery was fetched from {reference.host}: its provider's terms apply to it and to what is made from it"
-    )
+    note = f"The imagery comes from {host}: its provider's terms apply to it and to what is made from it"
     return f"{note}; see that they allow this use. " + (
         f"Attribution: {attribution}." if attribution else "Give the attribution that they ask for with --attribution."
     )
