@@ -62,7 +62,7 @@ def source_of(layer: QgsRasterLayer) -> ReferenceSource:
 
 def attribution_of(layer: QgsMapLayer) -> str:
     """Whom the layer says to name, in one line; empty where it says nothing."""
-    said = scoped((layer, "attribution"), (layer.serverProperties(), "attribution"))()  # the latter from QGIS 4 on
+    said = scoped((layer.serverProperties(), "attribution"), (layer, "attribution"))()  # the former from QGIS 3.38 on
     rights = " ".join(part.strip() for part in layer.metadata().rights() if part.strip())
     return " ".join((said or rights).split())
 

@@ -241,10 +241,13 @@ def test_a_map_server_that_fails(run, city, server, registry, monkeypatch):
     monkeypatch.setattr(reference_picture, "PAUSE_S", 0.01)
     layer = QgsRasterLayer(server.wms, "Survey", "wms")
     server.down = 503
-    given = {"REFERENCE": layer, "EXTENT": EXTENT, "METHOD": "geometric", "OUTPUT": str(city / "failed")}
+    elsewhere = "14.9992,15.0002,53.98305,53.98365 [EPSG:4326]"  # QGIS keeps pictures that it has seen
+    given = {"REFERENCE": layer, "EXTENT": elsewhere, "METHOD": "geometric", "OUTPUT": str(city / "failed")}
     line = run("locate_index", given, fails=True)
     record = registry.runs()[0]
-    assert record.state == FAILED and record.error.startswith("Reference: the server of 'Survey' failed 3 times: ")
+    assert record.state == FAILED and record.error.startswith(
+        "Reference: the server of 'Survey' failed 3 times: it answers 503 "
+    )
     assert "\n" not in record.error and record.error in line
     assert left(city, "failed") == []
 
