@@ -40,6 +40,8 @@ class SameSceneProvider(QgsProcessingProvider):
         from .locate_evaluate import LocateEvaluateAlgorithm
         from .locate_index import LocateIndexAlgorithm
         from .locate_search import LocateSearchAlgorithm
+        from .photo_place import PhotoPlaceAlgorithm
+        from .photos import PhotosAlgorithm
         from .sample_points import SamplePointsAlgorithm
         from .train_landcover import TrainLandcoverAlgorithm
 
@@ -54,5 +56,7 @@ class SameSceneProvider(QgsProcessingProvider):
             LocateIndexAlgorithm,
             LocateSearchAlgorithm,
             LocateEvaluateAlgorithm,
+            PhotosAlgorithm,
+            PhotoPlaceAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))
