@@ -55,20 +55,15 @@ class ReviewPanel(QWidget):
         self._reader = AnswerReader(self)
         self._keys = KeyFilter(lambda event: self._hears() and keys.meaning(event) is not None, self._take_key, self)
         self._map = ReviewMap(workspace.canvas, self._keys, self)
-        self._lay_out()
-        self._connect()
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._show()
-
-    # set up
-
-    def _lay_out(self) -> None:
         self.message.setWordWrap(True)
         self._body = ReviewFrame(self.panes, [self.controls, self.strip, self.controls.settings])
         whole = QVBoxLayout(self)
         whole.setContentsMargins(9, 6, 9, 9)
         whole.addWidget(self.message)
         whole.addWidget(self._body, 1)
+        self._connect()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._show()
 
     def _connect(self) -> None:
         self.controls.asked.connect(self.do)
@@ -207,7 +202,7 @@ class ReviewPanel(QWidget):
         self._set_proposing(False)
         if self.walk is not None:
             candidate = self.walk.candidate
-            self._found_heading = self.heading = candidate.heading_deg
+            self._found_heading = self.heading = None
             self._photos.ask(self.walk.answer.path)
             self.turned_to.emit(candidate.photo, candidate.rank)
         self._show()
@@ -219,15 +214,12 @@ class ReviewPanel(QWidget):
         except LocatedError as fault:
             self._say(str(fault))
             return
-        rank = BY_HAND if self.proposal is not None else self.walk.candidate.rank
-        photo = self.walk.candidate.photo
+        candidate = self.walk.candidate
+        rank = BY_HAND if self.proposal is not None else candidate.rank
         self.walk.accept(rank)
         self._decided()
-        self.accepted.emit(photo, rank)
-        if self.walk.to_next_photo():
-            self._turned()
-        else:
-            self._show()
+        self.accepted.emit(candidate.photo, rank)
+        self._go_on(self.walk.to_next_photo())
 
     def _reject(self) -> None:
         if self.proposal is not None:  # it was never a candidate: back to what was found
@@ -242,7 +234,10 @@ class ReviewPanel(QWidget):
         self.walk.refuse()
         self._decided()
         self.rejected.emit(candidate.photo, candidate.rank)
-        if self.walk.to_next_candidate():
+        self._go_on(self.walk.to_next_candidate())
+
+    def _go_on(self, moved: bool) -> None:
+        if moved:
             self._turned()
         else:
             self._show()
@@ -279,9 +274,8 @@ class ReviewPanel(QWidget):
             return
         if self.proposal is not None:
             self.proposal = self.proposal.with_answer(told)
-            if self._found_heading is None and self.heading is None and told.get("heading_deg") is not None:
-                self._found_heading = told["heading_deg"]
-                self._set_heading(self._found_heading)
+            if self.heading is None and told.get("heading_deg") is not None:
+                self._set_heading(told["heading_deg"])
         self.controls.score.setText(self._score.text(told, self.heading))
         self.panes.mark(QgsPointXY(told["best_lon"], told["best_lat"]) if (told.get("best_m") or 0) > 1 else None)
 
@@ -302,23 +296,24 @@ class ReviewPanel(QWidget):
         if not there:
             self._map.hide()
             return
-        answer, candidate, photo = self.walk.answer, self.walk.candidate, self._photos.photo
-        by_hand = self.proposal is not None
+        by_hand, rank = self.proposal is not None, self.walk.candidate.rank
+        title = self.tr("Map at the proposed place") if by_hand else self.tr("Map at candidate {}").format(rank)
         self.controls.title.setText(text.title(self.walk))
-        told = (
-            text.facts_by_hand(self.place.x(), self.place.y(), photo)
-            if by_hand
-            else text.facts(answer, candidate, photo)
-        )
-        self.controls.facts.setText(told)
         self.controls.score.setText("")
-        title = (
-            self.tr("Map at the proposed place") if by_hand else self.tr("Map at candidate {}").format(candidate.rank)
-        )
-        self.panes.show_photo(photo)
         self.panes.show_place(self.place, title)
-        self._set_heading(self.heading)
+        self._show_photo()
         self._show_decision()
+
+    def _show_photo(self) -> None:
+        """What depends on what is known of the photo: its file may be read later than its candidates."""
+        photo, candidate = self._photos.photo, self.walk.candidate
+        turned = self.turned_by_hand
+        self._found_heading = candidate.heading_deg
+        if self._found_heading is None and photo is not None:
+            self._found_heading = photo.heading_deg
+        self.controls.facts.setText(text.facts_of(self.walk, self.place, photo, by_hand=self.proposal is not None))
+        self.panes.show_photo(photo)
+        self._set_heading(self.heading if turned else self._found_heading)
 
     def _show_decision(self) -> None:
         if self.walk is not None:
@@ -343,7 +338,7 @@ class ReviewPanel(QWidget):
 
     def _photo_found(self, photo: Photo | None, fault: str) -> None:
         if self.walk is not None:
-            self._show()
+            self._show_photo()
             if fault:
                 self._say(fault)
 
