@@ -12,8 +12,10 @@ from ..paged_tab import PagedTab
 from ..workspace import Workspace
 from .answer_list import ACCEPTED, REJECTED
 from .answer_page import AnswerPage
+from .evaluate_page import EvaluatePage
 from .index_library import IndexLibrary
 from .index_page import IndexPage
+from .learn_page import LearnPage
 from .photo_facts import PhotoFinder
 from .photos_page import PhotosPage
 from .review_dock import ReviewDock
@@ -43,7 +45,13 @@ class LocateTab(PagedTab):
         self.add_page("answer", tr("Answer"), self.answer, tr("What was found, and review"))
         self.photos.look_asked.connect(workspace.show_photo)
         self.search.form.photos.add_asked.connect(lambda: self.turn_to("photos"))
+        self.learn = LearnPage(workspace, self.photo_set)
+        self.test = EvaluatePage(workspace, self.photo_set, self.library)
+        self.add_page("learn", tr("Learn"), self.learn, tr("Train a model on your own photos of an area"))
+        self.add_page("test", tr("Test"), self.test, tr("How far off the search is, on photos of known position"))
         self.region.index_chosen.connect(self._index_chosen)
+        self.learn.index_asked.connect(self._index_with)
+        self.learn.learned.connect(self._refresh_models)
         self.search.found.connect(self._found)
         self.answer.photo_asked.connect(self._look)
         self.answer.review_asked.connect(self._review_candidate)
@@ -81,7 +89,18 @@ class LocateTab(PagedTab):
 
     def _index_chosen(self, folder: str) -> None:
         self.search.form.use_index(folder)
+        self.test.form.index.use(folder)
         self.turn_to("search")
+
+    def _index_with(self, model: str) -> None:
+        """Make an index with a model that was learned: on the page of regions."""
+        self._refresh_models()
+        self.region.form.method.set_value(model)
+        self.turn_to("region")
+
+    def _refresh_models(self, *_) -> None:
+        for form in (self.region.form, self.search.form, self.test.form):
+            form.method.refresh()
 
     def _found(self, folder: str) -> None:
         self.answer.use(folder)
