@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_search_is_one_line(qgis_app, tmp_path):
 def test_what_was_found_in_words(qgis_app, tmp_path):
     answers = read_answers(make_found(tmp_path / "found"))
     one, two = answers.answers
-    assert "83 % within 50 m, looking 199° SSW" in told_answer(one, answers)
+    assert "83 % within 50 m of the first place, looking 199° SSW" in told_answer(one, answers)
     told = told_answer(two, answers)
     assert told.startswith("No match in this region") and "876 cells" in told and "< 1 %" in told
     assert summary(answers) == "1 of 2 photos have a match in this region."

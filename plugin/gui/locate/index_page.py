@@ -81,7 +81,10 @@ class IndexPage(WorkPage):
 
     def _extend(self, facts: IndexFacts) -> None:
         self.form.extend(facts)
-        self.say(self.tr("Choose the region to add to “{}”, then build.").format(facts.name), "mIconInfo.svg")
+        text = self.tr("Choose the region to add to “{}”, then build.").format(facts.name)
+        if facts.was_drawn:
+            text += " " + self.tr("Its imagery was drawn from a map server: choose that layer as reference.")
+        self.say(text, "mIconInfo.svg")
 
     def _show_index(self, facts: IndexFacts) -> None:
         if facts.extent is None:
