@@ -17,8 +17,8 @@ MOST_PIXELS = 179_000_000
 
 
 def open_photo(path: str | os.PathLike[str]) -> Image.Image:
-    """The image at ``path``, not decoded yet: a context manager. Raises MissingFileError and DamagedFileError (what is no
-    image, more than :data:`MOST_PIXELS`)."""
+    """The image at ``path``, not decoded yet: a context manager. Raises MissingFileError, and DamagedFileError for what
+    is no image and for more than :data:`MOST_PIXELS`."""
     name = os.fspath(path)
     if not Path(name).is_file():
         raise MissingFileError(f"{name}: there is no such photo.", remedy="Check the path.")
@@ -48,7 +48,7 @@ def _too_large(name: str, found: str) -> DamagedFileError:
 def decoded(
     image: Image.Image, path: str | os.PathLike[str], *, width: int | None = None, upright: bool
 ) -> NDArray[np.uint8]:
-    """(rows, columns, 3) uint8 of an open image, at most ``width`` columns wide as it lies in the file (never enlarged);
+    """(rows, columns, 3) uint8 of an open image, at most ``width`` columns wide as it lies in the file, never enlarged;
     ``upright`` turns it as EXIF says. Raises DamagedFileError, for a file that is cut off too."""
     try:
         with warnings.catch_warnings():

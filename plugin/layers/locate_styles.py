@@ -134,7 +134,7 @@ def _groups(doubted: list[str], photos: int) -> list[tuple[str, str, str, float]
     if len(doubted) < photos or not photos:
         found = [
             ("First candidate", f'{believed}"rank" = 1', BEST, _SIZES[0][1]),
-            ("Rank 2 to 5", f'{believed}"rank" BETWEEN 2 AND 5', GOOD, _SIZES[1][1]),
+            ("Rank 2 to 5", f'{believed}"rank" > 1 AND "rank" <= 5', GOOD, _SIZES[1][1]),
             ("Rank 6 and behind", f'{believed}"rank" > 5', FURTHER, _SIZES[2][1]),
         ]
     if doubted:
@@ -156,7 +156,7 @@ def _label(layer: QgsVectorLayer, *, many: bool) -> None:
     who = "\"photo\" || ' · ' || " if many else ""
     text = f"{who}\"rank\" || ' · ' || round(100 * \"probability\") || ' %'"
     root = QgsRuleBasedLabeling.Rule(None)
-    for where, size, priority in (('"rank" = 1', 10, 10), ('"rank" BETWEEN 2 AND 5', 8, 5)):
+    for where, size, priority in (('"rank" = 1', 10, 10), ('"rank" > 1 AND "rank" <= 5', 8, 5)):
         settings: QgsPalLayerSettings = label_settings(text, size=size)
         settings.priority = priority
         settings.dist = 2.5  # beside the arrow (mm)

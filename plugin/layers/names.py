@@ -37,7 +37,7 @@ EXCLUDED_REASONS = (
 """Values of ``excluded.tif`` that a map shows: code, name, colour."""
 
 
-_MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample")
+_MAIN_INPUTS = ("post", "scene", "s2", "s1", "map_b", "map", "sample", "photos")
 _OUR_FILES = ("landcover", "flood", "change", "confidence", "points")
 _SUFFIXES = (
     ".gz", ".tif", ".tiff", ".vrt", ".zip", ".img", ".jp2", ".SAFE", ".xml", ".gpkg", ".jpg", ".jpeg", ".png", ".webp",
@@ -68,6 +68,9 @@ def scene_name(result: dict[str, Any]) -> str:
     for key in _MAIN_INPUTS:
         value = given.get(key)
         paths += [str(one) for one in (value if isinstance(value, list) else [value]) if one]
+    photos = given.get("photos") or ()
+    if len(photos) > 1:  # many are called by their folder
+        paths = [str(PurePath(str(photos[0]).replace("\\", "/")).parent)]
     path = next((path for path in paths if path), "")
     pure = PurePath(urlsplit(path).path if "://" in path else path.replace("\\", "/"))
     stem = _stem(pure.name)

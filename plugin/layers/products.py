@@ -6,12 +6,21 @@ from .change_product import CHANGE_PRODUCT
 from .flood_product import FLOOD_PRODUCT
 from .landcover_product import LANDCOVER_PRODUCT, LEGEND_PRODUCT
 from .locate_product import LOCATE_PRODUCT
+from .photo_product import PHOTO_PRODUCT
 from .product import Product, Result
 from .sample_product import SAMPLE_PRODUCT
 
 PRODUCTS = {
     product.job: product
-    for product in (FLOOD_PRODUCT, LANDCOVER_PRODUCT, LEGEND_PRODUCT, CHANGE_PRODUCT, SAMPLE_PRODUCT, LOCATE_PRODUCT)
+    for product in (
+        FLOOD_PRODUCT,
+        LANDCOVER_PRODUCT,
+        LEGEND_PRODUCT,
+        CHANGE_PRODUCT,
+        SAMPLE_PRODUCT,
+        LOCATE_PRODUCT,
+        PHOTO_PRODUCT,
+    )
 }
 
 

@@ -31,16 +31,20 @@ from .definitions import (
 )
 
 PRECISIONS = ("float16", "float32")
-FIELDS = {
-    "reference": ("REFERENCE", "ADDRESS"),
-    "region": ("EXTENT", "REGION"),
-    "out": ("OUTPUT",),
+TILE_FIELDS = {
     "tms": ("TMS",),
     "max_zoom": ("MAX_ZOOM",),
     "tile_cache": ("TILE_CACHE",),
     "tile_cache_gb": ("TILE_CACHE_GB",),
     "connections": ("CONNECTIONS",),
     "per_second": ("PER_SECOND",),
+}
+TILE_OPTIONS = tuple(name for (name,) in TILE_FIELDS.values())
+FIELDS = {
+    **TILE_FIELDS,
+    "reference": ("REFERENCE", "ADDRESS"),
+    "region": ("EXTENT", "REGION"),
+    "out": ("OUTPUT",),
     "method": ("METHOD", "MODEL_FOLDER"),
     "cell": ("CELL",),
     "scales": ("SCALES",),
@@ -54,7 +58,6 @@ FIELDS = {
     "device": ("DEVICE",),
 }
 """The parameters that fill each field of the engine's LocateIndexRequest."""
-TILE_OPTIONS = ("TMS", "MAX_ZOOM", "TILE_CACHE", "TILE_CACHE_GB", "CONNECTIONS", "PER_SECOND")
 
 
 def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:

@@ -33,16 +33,11 @@ from .definitions import (
     overwrite_parameter,
     raster,
 )
-from .locate_index_parameters import tile_parameters
+from .locate_index_parameters import TILE_FIELDS, tile_parameters
 
 STRUCTURES = ("auto", "exact", "hnsw", "ivfpq")
 _PHOTOS = {
-    "tms": ("TMS",),
-    "max_zoom": ("MAX_ZOOM",),
-    "tile_cache": ("TILE_CACHE",),
-    "tile_cache_gb": ("TILE_CACHE_GB",),
-    "connections": ("CONNECTIONS",),
-    "per_second": ("PER_SECOND",),
+    **TILE_FIELDS,
     "index": ("INDEX",),
     "panorama": ("PHOTOS", "PHOTOS_FOLDER"),
     "method": ("METHOD", "MODEL_FOLDER"),

@@ -41,6 +41,8 @@ class SameSceneProvider(QgsProcessingProvider):
         from .locate_index import LocateIndexAlgorithm
         from .locate_learn import LocateLearnAlgorithm
         from .locate_search import LocateSearchAlgorithm
+        from .photo_place import PhotoPlaceAlgorithm
+        from .photos import PhotosAlgorithm
         from .sample_points import SamplePointsAlgorithm
         from .train_landcover import TrainLandcoverAlgorithm
 
@@ -55,6 +57,8 @@ class SameSceneProvider(QgsProcessingProvider):
             LocateIndexAlgorithm,
             LocateSearchAlgorithm,
             LocateEvaluateAlgorithm,
+            PhotosAlgorithm,
+            PhotoPlaceAlgorithm,
             LocateLearnAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))

@@ -153,6 +153,35 @@ def locate_evaluate_help(tr: Callable[[str], str]) -> str:
     return _paragraphs(parts)
 
 
+def photos_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:photos`` (HTML)."""
+    parts = (
+        tr("Reads what photos say of themselves: where and when they were taken, where they look, whether they are "
+           "full panoramas (360°), parts of one, or photos of one lens. Nothing leaves this machine."),
+        tr("<b>Result.</b> <i>photos.gpkg</i> with the layer <i>photos</i>: points with the fields of QGIS's own "
+           "<i>Import geotagged photos</i> (photo, filename, directory, altitude, direction, rotation, longitude, "
+           "latitude, timestamp) and kind, size, field of view, camera and notes. The table <i>without_position</i> "
+           "lists the others, and why. <i>result.json</i> has everything."),
+        tr("A photo that is broken is told in the log, and the others go on. Three zeros as heading, pitch and roll "
+           "are no heading: cameras without a compass write them."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
+def photo_place_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:photo_place`` (HTML)."""
+    parts = (
+        tr("Copies JPEG photos and writes position and heading into the copies: EXIF GPS, and XMP GPano for "
+           "panoramas, where other programs read them. Originals are never changed."),
+        tr("<b>Nothing is encoded again:</b> the pixels of a copy are the same bytes. Other metadata stays; what "
+           "belonged to an earlier position (speed, satellites, an altitude far away) is left out."),
+        tr("<b>Input.</b> One photo with a position, or a layer of points with the file of a photo each: the located "
+           "photos of a review have the fields that are looked for. Positions may be in any CRS."),
+        tr("The position is marked as found by hand (GPSProcessingMethod MANUAL), not measured by a receiver."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
 def locate_learn_help(tr: Callable[[str], str]) -> str:
     """Help of ``samescene:locate_learn`` (HTML)."""
     parts = (

@@ -1,4 +1,4 @@
-"""A WMS and an XYZ server on loopback that show a raster file; it can be told to fail, to be slow, and says who asked."""
+"""A WMS and an XYZ server on loopback that show a raster file; it can be told to fail or be slow."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from qgis.PyQt.QtGui import QImage
 from plugin.photos.background import Background
 from plugin.photos.picture import Picture, PictureError, PictureLoader, as_array, halved, read_picture
 
+REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "crossview" / "panoramas"
 pytestmark = pytest.mark.usefixtures("faults_in_slots")
 
 
@@ -167,6 +169,17 @@ def test_the_loader_reads_once_keeps_a_few_and_reads_again_where_more_is_needed(
     spin(lambda: failed)
     assert failed[0][0].endswith("none.jpg") and "none.jpg" in failed[0][1]
     loader.shut_down()
+
+
+@pytest.mark.parametrize("name", ["lyon_1.jpg", "stuttgart_1.jpg", "toulouse_2.jpg"])
+def test_real_panoramas_are_read(name):
+    path = REAL / name
+    if not path.is_file():
+        pytest.skip(f"no real panorama: {path}")
+    picture = read_picture(str(path), 2048)
+    assert picture.pixels.shape == (1024, 2048, 4) and picture.whole == (name == "stuttgart_1.jpg")
+    above, below = picture.pixels[100:300, :, :3].mean(), picture.pixels[650:800, :, :3].mean()
+    assert above > 60 and 20 < below < 220, "sky above, street below"
 
 
 def test_the_pixels_outlive_what_read_them(tmp_path):

@@ -61,8 +61,9 @@ def move(widget, place: QPoint) -> None:
 
 
 def wheel(widget, place: QPointF, steps: int) -> None:
-    event = QWheelEvent(place, QPointF(widget.mapToGlobal(place.toPoint())), QPoint(), QPoint(0, 120 * steps),
-                        Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
+    there = QPointF(widget.mapToGlobal(place.toPoint()))
+    buttons, keys, phase = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
+    event = QWheelEvent(place, there, QPoint(), QPoint(0, 120 * steps), buttons, keys, phase, False)
     QApplication.sendEvent(widget, event)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from gui_support import spin
-from photo_files import color_at, panorama, quarters, save
+from photo_files import color_at, flat, panorama, quarters, save
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -21,7 +22,7 @@ from qgis.gui import QgsMapToolPan
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QMouseEvent
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication
+from qgis.PyQt.QtWidgets import QApplication, QDockWidget
 
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.locate.above_view import FARTHEST_M, NEAREST_M, AboveView, round_length
@@ -140,14 +141,26 @@ def test_the_scale_is_that_of_the_ground(canvas, crs, half, rotation):
 def test_a_place_without_a_crs_is_refused(canvas):
     with pytest.raises(QgsCsException):
         MapPlace(canvas, LYON, QgsCoordinateReferenceSystem())
+    with pytest.raises(QgsCsException):
+        MapPlace(canvas, QgsPointXY(float("inf"), 1), DEGREES)
+
+
+def test_on_a_map_without_a_crs_there_is_no_cone_and_no_scale(dock, canvas, city):
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem())
+    dock.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()))
+    settle(dock)
+    assert not dock.cone._item.isVisible() and not dock.above.at_map_scale
 
 
 def test_the_cone_is_turned_at_its_dot_and_its_rim_and_its_foot_stays_the_maps(canvas, cone):
     show(canvas, "EPSG:3857", LYON, 60)
     turned = []
+    tool = QgsMapToolPan(canvas)
+    canvas.setMapTool(tool)
     cone.turned.connect(turned.append)
     cone.show(LYON, DEGREES, 0, 60)
     viewport = canvas.viewport()
+    before = viewport.cursor().shape()
     at = MapPlace(canvas, LYON, DEGREES).pixel()
     up = QPoint(round(at.x()), round(at.y() - RADIUS))
     QTest.mousePress(viewport, LEFT, NO_KEY, up)
@@ -156,6 +169,8 @@ def test_the_cone_is_turned_at_its_dot_and_its_rim_and_its_foot_stays_the_maps(c
     QTest.mouseRelease(viewport, LEFT, NO_KEY, QPoint(round(at.x() + 90), round(at.y())))
     assert turned == [pytest.approx(45, abs=1.5), pytest.approx(90, abs=1.5)]
     assert cone.azimuth_deg == turned[-1]
+    assert viewport.cursor().shape() == before, "the tool's own pointer again"
+    canvas.unsetMapTool(tool)
     rim = math.radians(90 - 25)
     edge = QPoint(round(at.x() + RADIUS * math.sin(rim)), round(at.y() - RADIUS * math.cos(rim)))
     assert cone._item.holds(QPointF(edge))
@@ -235,6 +250,19 @@ def test_without_a_heading_there_is_no_cone_until_one_is_set_by_hand(dock, city)
     assert dock.heading.text() == "not known" and not dock.cone.visible and not dock.heading_reset.isEnabled()
 
 
+def test_a_heading_goes_round(dock, city):
+    dock.show_photo(panorama(city, 1024, heading_deg=0.0))
+    dock.heading.stepBy(-2)
+    assert dock.heading.value() == 358 and dock.viewer.heading_deg == 358
+    dock.heading.stepBy(3)
+    assert dock.viewer.heading_deg == 1
+    dock.heading.setValue(-1)
+    assert dock.viewer.heading_deg == 0 and dock.heading_by_hand is None, "as it came"
+    dock.show_photo(panorama(city, 1024))
+    dock.heading.stepBy(1)
+    assert dock.viewer.heading_deg == 0
+
+
 def test_a_photo_whose_position_is_hidden_has_no_place_on_the_map(dock, city):
     dock.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()).without_position())
     assert not dock.cone.visible
@@ -295,6 +323,31 @@ def test_the_cameras_height_moves_the_ground(qgis_app, city):
     loader.shut_down()
 
 
+def test_a_photo_that_cannot_be_read_is_said_in_both_views(dock, city, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    dock.show_photo(panorama(str(tmp_path / "bad.jpg"), 100))
+    spin(lambda: dock.above._fault and dock.viewer._fault)
+    assert "bad.jpg" in dock.above._fault and "bad.jpg" in dock.viewer._fault
+    dock.show_photo(panorama(city, 1024))
+    settle(dock)
+    assert dock.above._image is not None and not dock.above._fault
+
+
+def test_a_flat_photo_shows_the_ground_ahead_of_it(qgis_app, tmp_path):
+    path = save(np.full((240, 320, 3), (220, 40, 40), np.uint8), tmp_path / "flat.png")
+    loader = PictureLoader()
+    above = AboveView(loader)
+    above.resize(300, 300)
+    above.show()
+    above.set_map_scale(0.1)
+    above.show_photo(flat(path, 320, 240, 70.0, pitch_deg=-10.0), 90.0)
+    spin(lambda: above._image is not None)
+    ahead, behind = above._image.pixelColor(240, 150), above._image.pixelColor(60, 150)
+    assert ahead.alpha() == 255 and ahead.red() == 220 and behind.alpha() == 0, "it looks east"
+    above.shut_down()
+    loader.shut_down()
+
+
 @pytest.mark.parametrize(("most", "length"), [(0.3, 0.2), (1.0, 1.0), (4.9, 2.0), (73, 50), (1234, 1000)])
 def test_the_scale_bar_is_round(most, length):
     assert round_length(most) == pytest.approx(length)
@@ -307,5 +360,9 @@ def test_the_workspace_shows_photos_and_takes_the_viewer_away(iface, canvas, reg
     assert panel.workspace.viewer is None
     viewer = panel.workspace.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()))
     assert viewer.isVisible() and panel.workspace.show_photo(None) is viewer
+    other = QDockWidget("Another of the plugin's", iface.window)
+    other.setObjectName("SameSceneOther")
+    panel.workspace.dock_below(other)
+    assert iface.window.tabifiedDockWidgets(other) == [viewer], "they do not squeeze each other"
     panel.shut_down()
     assert panel.workspace.viewer is None and viewer.parent() is None

@@ -48,7 +48,10 @@ class AboveView(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(30)
         self._soon.timeout.connect(self._draw)
+        self._fault = ""
+        self._painter.failed.connect(lambda _key, fault: self._say(fault))
         loader.ready.connect(self._take_picture)
+        loader.failed.connect(self._fail)
         self.setMinimumSize(140, 140)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -85,7 +88,7 @@ class AboveView(QWidget):
         """Show a photo whose middle looks to ``heading_deg`` (None: not known)."""
         usable = photo is not None and not photo.fault
         if not usable or self._photo is None or self._photo.path != photo.path:
-            self._image = None
+            self._image, self._fault = None, ""
             self._painter.forget()
         self._photo, self._heading = (photo if usable else None), heading_deg
         self._change()
@@ -137,6 +140,14 @@ class AboveView(QWidget):
         if self._photo is not None and path == self._photo.path:
             self._soon.start()
 
+    def _fail(self, path: str, fault: str) -> None:
+        if self._photo is not None and path == self._photo.path and self._image is None:
+            self._say(fault)
+
+    def _say(self, fault: str) -> None:
+        self._fault = fault
+        self.update()
+
     def _take(self, _key: str, drawn: tuple[str, float, QImage]) -> None:
         path, half, image = drawn
         if self._photo is not None and path == self._photo.path:
@@ -150,8 +161,9 @@ class AboveView(QWidget):
         painter.fillRect(self.rect(), _NOTHING)
         if self._photo is None or self._image is None:
             painter.setPen(QColor(230, 230, 230))
-            text = self.tr("No photo is chosen.") if self._photo is None else self.tr("Drawing …")
-            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), text)
+            text = self.tr("No photo is chosen.") if self._photo is None else self._fault or self.tr("Drawing …")
+            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(self.rect().adjusted(9, 9, -9, -9), int(flags), text)
             painter.end()
             return
         middle = QPointF(self.width() / 2, self.height() / 2)

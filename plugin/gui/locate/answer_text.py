@@ -5,7 +5,7 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ...layers.answers import Answer, Answers
-from ...layers.directions import compass
+from ...photos.sight import spoken_azimuth
 
 
 def percent(probability: float) -> str:
@@ -20,7 +20,7 @@ def percent(probability: float) -> str:
 
 def heading_text(heading_deg: float | None) -> str:
     """``"199° SSW"``, or a dash."""
-    return compass(heading_deg) if heading_deg is not None else "–"
+    return spoken_azimuth(heading_deg) if heading_deg is not None else "–"
 
 
 def short_answer(answer: Answer) -> str:
@@ -39,7 +39,7 @@ def told_answer(answer: Answer, answers: Answers) -> str:
     if answer.match:
         where = _tr("Likely found: the first place is right by {}").format(likely)
         if best.heading_deg is not None:
-            where += _tr(", looking {}").format(compass(best.heading_deg))
+            where += _tr(", looking {}").format(spoken_azimuth(best.heading_deg))
         return where + ". " + _tr("Review it beside the imagery before you rely on it.")
     return _tr(
         "No match in this region: none of its {:,} cells is like this photo beyond doubt (the likeliest: {}). It may "

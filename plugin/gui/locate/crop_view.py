@@ -18,8 +18,8 @@ _STEP = 1.25
 class CropView(QWidget):
     """The view knows no map and no photo: it is given images and tells what the mouse does.
 
-    :attr:`turned` follows a drag around the middle: the new heading in degrees. :attr:`pointed` a click where clicks are
-    wanted: metres to the east and to the north of the middle. :attr:`zoomed` the wheel: the half width that is wanted.
+    :attr:`turned` follows a drag around the middle: the new heading in degrees. :attr:`pointed` a click where clicks
+    are wanted: metres to the east and to the north of the middle. :attr:`zoomed` the wheel: the half width wanted.
     """
 
     turned = pyqtSignal(float)

@@ -1,4 +1,4 @@
-"""A box for a heading: degrees that go round, or not known."""
+"""A box for a compass heading that may be unknown."""
 
 from __future__ import annotations
 
@@ -9,39 +9,31 @@ _UNKNOWN = -1.0
 
 
 class HeadingBox(QDoubleSpinBox):
-    """:attr:`edited` follows a change by the user, not one by :meth:`set_heading`."""
+    """Degrees clockwise from true north, 0…360, which go round; :attr:`headed` carries what the user sets: degrees, or
+    None for "not known"."""
 
-    edited = pyqtSignal(float)
+    headed = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setRange(_UNKNOWN, 360.0)
         self.setDecimals(1)
-        self.setSingleStep(1.0)
         self.setSuffix("°")
-        self.setSpecialValueText(self.tr("unknown"))
+        self.setSpecialValueText(self.tr("not known"))
         self.setKeyboardTracking(False)
-        self.setAccelerated(True)
-        self._quiet = False
-        self.valueChanged.connect(self._changed)
-        self.set_heading(None)
+        self.valueChanged.connect(lambda _value: self.headed.emit(self.heading_deg))
 
-    def heading(self) -> float | None:
-        """Degrees, 0 to 360; None where it is not known."""
-        return None if self.value() < 0 else self.value() % 360
+    @property
+    def heading_deg(self) -> float | None:
+        """What stands in the box; None: not known."""
+        return None if self.value() < 0 else self.value() % 360.0
 
-    def set_heading(self, heading_deg: float | None) -> None:
-        """Show a heading without telling of it."""
-        self._quiet = True
-        self.setValue(_UNKNOWN if heading_deg is None else heading_deg % 360)
-        self._quiet = False
+    def show_heading(self, heading_deg: float | None) -> None:
+        """Put a heading into the box; :attr:`headed` does not tell it."""
+        self.blockSignals(True)
+        self.setValue(_UNKNOWN if heading_deg is None else heading_deg % 360.0)
+        self.blockSignals(False)
 
     def stepBy(self, steps):
-        self.setValue(((self.heading() or 0.0) + steps * self.singleStep()) % 360)
-
-    def stepEnabled(self):
-        return QDoubleSpinBox.StepEnabledFlag.StepUpEnabled | QDoubleSpinBox.StepEnabledFlag.StepDownEnabled
-
-    def _changed(self, value: float) -> None:
-        if not self._quiet and value >= 0:
-            self.edited.emit(value % 360)
+        known = self.heading_deg
+        self.setValue(0.0 if known is None else (known + steps * self.singleStep()) % 360.0)

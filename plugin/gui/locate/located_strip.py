@@ -133,12 +133,7 @@ class LocatedStrip(QWidget):
 
     def write_copies_to(self, folder: str) -> None:
         """Write copies of all located photos into a folder."""
-        try:
-            places = self.located.places()
-        except LocatedError as fault:
-            self.tell(str(fault))
-            return
-        self.write_back.start(places, folder)
+        self.write_back.start(self.located, folder)
         self.refresh()
 
     def shut_down(self) -> None:

@@ -1,4 +1,4 @@
-"""The photo from above with its middle up, made in a thread: turned by hand it is only drawn turned, never made anew."""
+"""The photo from above with its middle up, made in a thread; turned by hand it is only drawn turned."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ class ReviewControls(QWidget):
 
     :attr:`asked` carries a command of :mod:`plugin.gui.locate.review_keys`; :attr:`turned` a heading that was typed;
     :attr:`reset` is asked to go back to the heading that was found; :attr:`link` follows a link of the score's text.
+    :attr:`settings` are fields that are set once and stand apart.
     """
 
     asked = pyqtSignal(str)
@@ -47,7 +48,7 @@ class ReviewControls(QWidget):
             label.setTextFormat(Qt.TextFormat.RichText)
         self.score.linkActivated.connect(self.link)
         self.heading = HeadingBox()
-        self.heading.edited.connect(self.turned)
+        self.heading.headed.connect(lambda heading: None if heading is None else self.turned.emit(heading))
         self.back = QToolButton()
         self.back.setIcon(theme_icon("mActionUndo.svg"))
         self.back.setToolTip(self.tr("Back to the heading that was found"))
@@ -67,10 +68,10 @@ class ReviewControls(QWidget):
         self.height.valueChanged.connect(self.height_changed)
         self.map = QgsMapLayerComboBox()
         self.map.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
-        self.map.setAllowEmptyLayer(True, self.tr("Imagery of the index"))
+        self.map.setAllowEmptyLayer(True, self.tr("Index imagery"))
         self.map.setLayer(None)
         self.map.setMinimumContentsLength(8)
-        self.map.layerChanged.connect(self.map_changed)
+        self.map.layerChanged.connect(lambda layer: self.map_changed.emit(layer))
         self.previous = self._button(
             keys.PREVIOUS, "mActionArrowLeft.svg", self.tr("Previous"), self.tr("The candidate before")
         )
@@ -109,6 +110,7 @@ class ReviewControls(QWidget):
         heading.addWidget(self.back)
         holder = QWidget()
         holder.setLayout(heading)
+        holder.setFocusProxy(self.heading)
         form = rows()
         add_row(
             form, self.tr("&Heading"), holder,
@@ -116,15 +118,18 @@ class ReviewControls(QWidget):
         )  # fmt: skip
         self.heading.setAccessibleName(self.tr("Heading of the photo's middle"))
         add_row(form, self.tr("&Overlay"), self.opacity, self.tr("How much of the photo from above covers the map"))
-        add_row(
-            form, self.tr("&Camera height"), self.height,
-            self.tr("How high the camera stood over the ground: it decides how large the photo is from above"),
-        )  # fmt: skip
-        add_row(form, self.tr("&Map"), self.map, self.tr("What the photo is compared with"))
         buttons = QGridLayout()
         buttons.setSpacing(4)
         for place, button in enumerate((self.propose, self.rate, self.previous, self.next, self.reject, self.accept)):
             buttons.addWidget(button, place // 2, place % 2)
+        self.settings = QWidget()
+        settings = rows(self.settings)
+        settings.setContentsMargins(0, 0, 0, 0)
+        add_row(
+            settings, self.tr("&Camera height"), self.height,
+            self.tr("How high the camera stood over the ground: it decides how large the photo is from above"),
+        )  # fmt: skip
+        add_row(settings, self.tr("&Map"), self.map, self.tr("What the photo is compared with"))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -132,5 +137,5 @@ class ReviewControls(QWidget):
         column.addWidget(self.facts)
         column.addWidget(self.state)
         column.addLayout(form)
-        column.addWidget(self.score)
         column.addLayout(buttons)
+        column.addWidget(self.score)  # last: what comes and goes moves no button

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsPointXY
+from qgis.core import QgsPointXY
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QBoxLayout, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ...layers.answers import Answers
-from ...layers.located import LocatedError, LocatedPhoto, now, reviewer
+from ...layers.located import LocatedError, LocatedPhoto
 from ...photos.facts import Photo, PhotoSet
-from ..form_page import scrolled
 from ..label_keys import KeyFilter
 from ..workspace import Workspace
 from . import review_keys as keys
 from . import review_text as text
-from .answer_task import AnswerTask
+from .answer_reader import AnswerReader
+from .decision import located_photo
 from .located_strip import LocatedStrip
 from .photo_facts import PhotoFinder
 from .place_score import PlaceScore, Proposal
-from .place_tool import PlaceTool
 from .review_controls import ReviewControls
+from .review_frame import ReviewFrame
 from .review_ground import ReviewGround
+from .review_map import ReviewMap
 from .review_panes import ReviewPanes
 from .review_walk import BY_HAND, ReviewWalk
-from .view_cone import ViewCone
 
 _TURN_DEG = 2.0
-_CONTROLS_PX = 330
-_DEGREES = "EPSG:4326"
 
 
 class ReviewPanel(QWidget):
@@ -42,13 +40,11 @@ class ReviewPanel(QWidget):
 
     def __init__(self, workspace: Workspace, photo_set: PhotoSet, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._workspace = workspace
         self.walk: ReviewWalk | None = None
         self.result: dict[str, Any] = {}
         self.heading: float | None = None
         self._found_heading: float | None = None
         self.proposal: Proposal | None = None
-        self._task: AnswerTask | None = None
         self._wanted = ("", 0)
         self.panes, self.controls = ReviewPanes(), ReviewControls()
         self.strip = LocatedStrip(workspace)
@@ -56,9 +52,9 @@ class ReviewPanel(QWidget):
         self._photos = PhotoFinder(photo_set, self)
         self._ground = ReviewGround(self)
         self._score = PlaceScore(self)
-        self._tool = PlaceTool(workspace.canvas, self)
-        self._cone = ViewCone(workspace.canvas)
+        self._reader = AnswerReader(self)
         self._keys = KeyFilter(lambda event: self._hears() and keys.meaning(event) is not None, self._take_key, self)
+        self._map = ReviewMap(workspace.canvas, self._keys, self)
         self._lay_out()
         self._connect()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -68,20 +64,7 @@ class ReviewPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.message.setWordWrap(True)
-        side = QWidget()
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.controls)
-        column.addWidget(self.strip)
-        column.addStretch(1)
-        self._side = scrolled(side)
-        self._body = QWidget()
-        self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._body)
-        self._box.setContentsMargins(0, 0, 0, 0)
-        self._box.setSpacing(9)
-        self._box.addWidget(self.panes, 1)
-        self._box.addWidget(self._side)
+        self._body = ReviewFrame(self.panes, [self.controls, self.strip, self.controls.settings])
         whole = QVBoxLayout(self)
         whole.setContentsMargins(9, 6, 9, 9)
         whole.addWidget(self.message)
@@ -102,30 +85,27 @@ class ReviewPanel(QWidget):
         self._ground.ready.connect(self._ground_ready)
         self._photos.found.connect(self._photo_found)
         self._score.scored.connect(self._scored)
-        self._tool.clicked.connect(self.propose)
-        self._tool.left.connect(lambda: self._set_proposing(False))
-        self._cone.turned.connect(self.panes.viewer.look_at)
+        self._reader.read.connect(self._read)
+        self._map.pointed.connect(self.propose)
+        self._map.left.connect(lambda: self._set_proposing(False))
+        self._map.turned.connect(self.panes.viewer.look_at)
         self.strip.changed.connect(self._recall)
-        for widget in (self, self._workspace.canvas, self._workspace.canvas.viewport()):
-            widget.installEventFilter(self._keys)
+        for field in (self.controls.heading, self.controls.height):
+            field.lineEdit().returnPressed.connect(self.setFocus)  # the next key is a command again
+        self.installEventFilter(self._keys)
 
     def shut_down(self) -> None:
         """End the review: nothing is drawn or asked any more, and the canvas is as it was."""
         self.rest()
-        for widget in (self, self._workspace.canvas, self._workspace.canvas.viewport()):
-            widget.removeEventFilter(self._keys)
-        for part in (self._tool, self._score, self._photos, self._ground, self.panes, self.strip):
+        self.removeEventFilter(self._keys)
+        for part in (self._map, self._score, self._photos, self._ground, self._reader, self.panes, self.strip):
             part.shut_down()
-        if self._task is not None:
-            self._task.waitForFinished(10_000)
-            self._task = None
-        self._cone.remove()
 
     def rest(self) -> None:
         """The window was closed: leave the map alone."""
         self._set_proposing(False)
         self._score.stop()
-        self._cone.hide()
+        self._map.hide()
 
     # what is reviewed
 
@@ -135,28 +115,22 @@ class ReviewPanel(QWidget):
         """Review a candidate of a search: ``result`` is its ``result.json``, ``out`` the folder. Without ``answers``
         the candidates are read in the background."""
         self._wanted = (photo, rank)
-        if self.walk is not None and self.walk.answers.folder == str(out):
-            self._begin(self.walk.answers, result)
-        elif answers is not None:
-            self._begin(answers, result)
+        self._reader.drop()
+        same = self.walk is not None and self.walk.answers.folder == str(out) and self.result == result
+        known = self.walk.answers if same else answers
+        if known is not None:
+            self._begin(known, result)
         else:
             self.message.setText(self.tr("Reading the candidates…"))
-            task = AnswerTask(str(out))
-            self._task = task
-            task.taskCompleted.connect(lambda: self._read(task))
-            task.taskTerminated.connect(lambda: self._read(task))
-            QgsApplication.taskManager().addTask(task)
+            self._reader.ask(str(out))
 
-    def _read(self, task: AnswerTask) -> None:
-        if task is not self._task:
-            return
-        self._task = None
-        if task.answers is None:
+    def _read(self, answers: Answers | None, result: dict[str, Any], fault: str) -> None:
+        if answers is None:
             self.walk = None
-            self.message.setText(task.fault)
+            self.message.setText(fault)
             self._show()
         else:
-            self._begin(task.answers, task.result)
+            self._begin(answers, result)
 
     def _begin(self, answers: Answers, result: dict[str, Any]) -> None:
         if self.walk is None or self.walk.answers is not answers:
@@ -195,7 +169,7 @@ class ReviewPanel(QWidget):
         elif command == keys.REJECT:
             self._reject()
         elif command == keys.PROPOSE:
-            self._set_proposing(not self._tool.active)
+            self._set_proposing(not self._map.proposing)
         elif command == keys.SCORE:
             self._ask_score()
         elif command in (keys.LEFT, keys.RIGHT):
@@ -280,32 +254,14 @@ class ReviewPanel(QWidget):
             self.strip.show_layer()
 
     def _located(self) -> LocatedPhoto:
-        """What is in front, as it is written down."""
-        answers, answer, candidate = self.walk.answers, self.walk.answer, self.walk.candidate
-        told = self.proposal.told if self.proposal is not None else {}
-        how = self.tr("by hand") if self.proposal is not None else self.tr("candidate {}").format(candidate.rank)
-        if self.turned_by_hand and self.proposal is None:
-            how += self.tr(", heading by hand")
-        imagery = self._ground.imagery
-        return LocatedPhoto(
-            photo=answer.photo,
-            path=answer.path,
-            sha256=str(((self.result.get("inputs") or {}).get(answer.photo) or {}).get("sha256") or ""),
-            lon=self.place.x(),
-            lat=self.place.y(),
-            heading_deg=None if self.heading is None else round(self.heading, 2),
-            how=how,
-            rank=told.get("rank") if self.proposal is not None else candidate.rank,
-            score=told.get("score") if self.proposal is not None else candidate.score,
-            probability=told.get("probability_50m") if self.proposal is not None else candidate.probability,
-            radius_m=50.0 if self.proposal is not None else candidate.radius_m,
-            index=answers.index,
-            method=answers.method,
-            imagery=imagery.path if imagery is not None else "",
-            imagery_date=imagery.date if imagery is not None else "",
-            result=answers.folder,
-            reviewer=reviewer(),
-            decided_at=now(),
+        return located_photo(
+            self.walk,
+            self.result,
+            self.place,
+            self.heading,
+            proposal=self.proposal,
+            turned_by_hand=self.turned_by_hand,
+            imagery=self._ground.imagery,
         )
 
     # scores
@@ -344,7 +300,7 @@ class ReviewPanel(QWidget):
         self._body.setVisible(there)
         self.message.setVisible(not there)
         if not there:
-            self._cone.hide()
+            self._map.hide()
             return
         answer, candidate, photo = self.walk.answer, self.walk.candidate, self._photos.photo
         by_hand = self.proposal is not None
@@ -372,21 +328,16 @@ class ReviewPanel(QWidget):
 
     def _set_heading(self, heading_deg: float | None) -> None:
         self.heading = heading_deg
-        self.controls.heading.set_heading(heading_deg)
+        self.controls.heading.show_heading(heading_deg)
         self.controls.back.setEnabled(heading_deg != self._found_heading)
         self.panes.set_heading(heading_deg)
         self._show_cone()
 
     def _show_cone(self) -> None:
-        viewer = self.panes.viewer
-        if self.place is None or not self.isVisible() or viewer.photo is None or viewer.heading_deg is None:
-            self._cone.hide()
-        else:
-            crs = QgsCoordinateReferenceSystem(_DEGREES)
-            self._cone.show(self.place, crs, viewer.azimuth_deg, viewer.sight.fov)
+        self._map.show(self.place if self.isVisible() else None, self.panes.viewer)
 
     def _set_proposing(self, on: bool) -> None:
-        self._tool.set_active(on)
+        self._map.set_proposing(on)
         self.panes.crop.set_pointing(on)
         self.controls.propose.setChecked(on)
 
@@ -404,20 +355,6 @@ class ReviewPanel(QWidget):
         self.controls.score.setText(line)
 
     # window and keys
-
-    def resizeEvent(self, event):
-        super().resizeEvent(event)
-        wide = self.width() > 1.15 * self.height() and self.width() > 640
-        if wide:
-            self._box.setDirection(QBoxLayout.Direction.LeftToRight)
-            self._side.setMinimumWidth(_CONTROLS_PX)
-            self._side.setMaximumWidth(_CONTROLS_PX)
-            self.panes.turn_splitter(self.width() - _CONTROLS_PX > self.height())
-        else:
-            self._box.setDirection(QBoxLayout.Direction.TopToBottom)
-            self._side.setMinimumWidth(0)
-            self._side.setMaximumWidth(16_777_215)
-            self.panes.turn_splitter(self.width() > 560)
 
     def hideEvent(self, event):
         super().hideEvent(event)

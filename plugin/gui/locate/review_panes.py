@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsMapLayer, QgsPointXY, QgsProject
+from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsMapLayer, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtWidgets import (
@@ -17,6 +17,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ...compat import scoped
 from ...photos.facts import Photo
 from ...photos.picture import PictureLoader
 from ...photos.projection import CAMERA_HEIGHT_M
@@ -27,11 +28,12 @@ from .viewer import PanoramaViewer
 
 _MOST_SIDE = 1200
 _SOON_MS = 40
+_REVERSE = scoped((Qgis, "TransformDirection.Reverse"), (QgsCoordinateTransform, "ReverseTransform"))
 
 
 class ReviewPanes(QWidget):
     """:attr:`turned` carries a heading set by dragging; :attr:`pointed` a clicked place (degrees, EPSG:4326);
-    :attr:`looked` what the viewer shows, as its own signal does; :attr:`faulted` one line about what cannot be drawn."""
+    :attr:`looked` what the viewer shows, as its own signal does; :attr:`faulted` one line: what cannot be drawn."""
 
     turned = pyqtSignal(float)
     pointed = pyqtSignal(QgsPointXY)
@@ -55,7 +57,7 @@ class ReviewPanes(QWidget):
             self.tr(
                 "The map, north up, with the photo from above laid over it. Drag around the middle to turn the"
                 " photo, turn the wheel to come closer."
-            )  # fmt: skip
+            )
         )
         self.above.setAccessibleName(self.tr("The photo from above"))
         self.crop.setAccessibleName(self.tr("Map at the place"))
@@ -94,23 +96,24 @@ class ReviewPanes(QWidget):
             bar.addWidget(button)
         self._group.button(0).setChecked(True)
         self.title.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.title.setMinimumHeight(self._group.button(0).sizeHint().height())
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
-        for head, view in ((bar, self._stack), (self.title, self.crop)):
+        switch = QWidget()
+        switch.setLayout(bar)
+        for head, view in ((switch, self._stack), (self.title, self.crop)):
+            # As high as each other, so that a metre is as long on the left as on the right.
+            head.setFixedHeight(self._group.button(0).sizeHint().height())
             side = QWidget()
             column = QVBoxLayout(side)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(3)
-            if isinstance(head, QHBoxLayout):
-                column.addLayout(head)
-            else:
-                column.addWidget(head)
+            column.addWidget(head)
             column.addWidget(view, 1)
             self.splitter.addWidget(side)
-        self.splitter.setStretchFactor(0, 1)
-        self.splitter.setStretchFactor(1, 1)
+        for number in range(2):
+            self.splitter.setStretchFactor(number, 1)
+        self.splitter.setSizes([1000, 1000])
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.splitter)
@@ -156,9 +159,10 @@ class ReviewPanes(QWidget):
 
     def set_layers(self, layers: list[QgsMapLayer]) -> None:
         """What the map crop is drawn of, the first on top."""
-        self._layers = list(layers)
-        self._ground_drawn = None
-        self._again()
+        if self._layers != layers:
+            self._layers, self._ground_drawn = list(layers), None
+            self.crop.show_ground(None)
+            self._again()
 
     def set_text(self, text: str) -> None:
         """What stands in place of the map while there is none."""
@@ -268,9 +272,7 @@ class ReviewPanes(QWidget):
 
     def _pointed(self, east_m: float, north_m: float) -> None:
         if self._place is not None:
-            degrees = self._to_plane().transform(
-                QgsPointXY(east_m, north_m), QgsCoordinateTransform.TransformDirection.ReverseTransform
-            )
+            degrees = self._to_plane().transform(QgsPointXY(east_m, north_m), _REVERSE)
             self.pointed.emit(degrees)
 
     def _to_plane(self) -> QgsCoordinateTransform:

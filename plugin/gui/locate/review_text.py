@@ -27,11 +27,11 @@ def title(walk: ReviewWalk) -> str:
 def facts(answer: Answer, candidate: Candidate, photo: Photo | None) -> str:
     """Rank, probability, score, heading, and the distance to where the photo's file says that it was taken."""
     parts = [
-        tr("candidate {} of {}").format(candidate.rank, len(answer.candidates)),
+        tr("Candidate {} of {}").format(candidate.rank, len(answer.candidates)),
         tr("{} % within {} m").format(percent(candidate.probability), f"{candidate.radius_m:g}"),
         tr("score {}").format(f"{candidate.score:.2f}"),
     ]
-    lines = [", ".join(parts).capitalize() + "."]
+    lines = [f"{', '.join(parts)}."]
     if not answer.match:
         lines.append(f"<b>{tr('Not in this region, as far as can be told.')}</b>")
     away = distance_text(photo, candidate.lon, candidate.lat)

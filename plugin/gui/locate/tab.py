@@ -17,6 +17,7 @@ from .index_library import IndexLibrary
 from .index_page import IndexPage
 from .learn_page import LearnPage
 from .photo_facts import PhotoFinder
+from .photos_page import PhotosPage
 from .review_dock import ReviewDock
 from .search_page import SearchPage
 
@@ -34,12 +35,16 @@ class LocateTab(PagedTab):
         self.photo_set = PhotoSet(self)
         self.library = IndexLibrary(self)
         self._finder = PhotoFinder(self.photo_set, self)
+        self.photos = PhotosPage(workspace, self.photo_set)
         self.region = IndexPage(workspace, self.photo_set, self.library)
         self.search = SearchPage(workspace, self.photo_set, self.library)
         self.answer = AnswerPage(workspace, self.photo_set)
+        self.add_page("photos", tr("Photos"), self.photos, tr("Add photos and see what each is"))
         self.add_page("region", tr("Region"), self.region, tr("Where to search, and the imagery of it"))
         self.add_page("search", tr("Search"), self.search, tr("Search the photos in the region"))
         self.add_page("answer", tr("Answer"), self.answer, tr("What was found, and review"))
+        self.photos.look_asked.connect(workspace.show_photo)
+        self.search.form.photos.add_asked.connect(lambda: self.turn_to("photos"))
         self.learn = LearnPage(workspace, self.photo_set)
         self.test = EvaluatePage(workspace, self.photo_set, self.library)
         self.add_page("learn", tr("Learn"), self.learn, tr("Train a model on your own photos of an area"))
@@ -54,7 +59,10 @@ class LocateTab(PagedTab):
         self.library.refresh()
 
     def fill(self, given: dict[str, Any]) -> None:
-        """Take over an index (``index``) or a result (``result``) from another tab."""
+        """Take over photos (``photos``, files or folders), an index (``index``) or a result (``result``)."""
+        if given.get("photos"):
+            self.photos.add([str(path) for path in given["photos"]])
+            self.turn_to("photos")
         if given.get("index"):
             self._index_chosen(str(given["index"]))
         if given.get("result"):

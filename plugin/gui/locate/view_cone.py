@@ -7,7 +7,7 @@ import math
 from qgis.core import QgsCoordinateReferenceSystem, QgsCsException, QgsPointXY
 from qgis.gui import QgsMapCanvas, QgsMapCanvasItem
 from qgis.PyQt.QtCore import QEvent, QObject, QPointF, QRectF, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QBrush, QColor, QPainter, QPainterPath, QPen, QRadialGradient
+from qgis.PyQt.QtGui import QBrush, QColor, QCursor, QPainter, QPainterPath, QPen, QRadialGradient
 
 from .map_place import MapPlace
 
@@ -29,7 +29,9 @@ class ViewCone(QObject):
         self._canvas = canvas
         self._item = _ConeItem(canvas)
         self._place: MapPlace | None = None
-        self._pulled = self._over = False
+        self._pulled = False
+        self._pointer: QCursor | None = None  # the map tool's, while the cone's is shown
+        canvas.mapToolSet.connect(self._tool_set)
         canvas.viewport().installEventFilter(self)
         canvas.destinationCrsChanged.connect(self._item.refresh)
 
@@ -63,6 +65,7 @@ class ViewCone(QObject):
         """Take it off the canvas for good."""
         self.hide()
         self._canvas.viewport().removeEventFilter(self)
+        self._canvas.mapToolSet.disconnect(self._tool_set)
         self._canvas.destinationCrsChanged.disconnect(self._item.refresh)
         self._canvas.scene().removeItem(self._item)
 
@@ -72,6 +75,7 @@ class ViewCone(QObject):
         kind = event.type()
         if kind == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
             if self._item.holds(QPointF(event.pos())):
+                self._hover(True)
                 self._pulled = True
                 self._canvas.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
                 return True
@@ -96,20 +100,20 @@ class ViewCone(QObject):
         self.turned.emit(azimuth)
 
     def _hover(self, over: bool) -> None:
-        if over != self._over:
-            self._over = over
-            viewport = self._canvas.viewport()
-            if over:
-                viewport.setCursor(Qt.CursorShape.OpenHandCursor)
-            elif self._canvas.mapTool() is not None:
-                viewport.setCursor(self._canvas.mapTool().cursor())
-            else:
-                viewport.unsetCursor()
+        viewport = self._canvas.viewport()
+        if over and self._pointer is None:
+            self._pointer = QCursor(viewport.cursor())
+            viewport.setCursor(Qt.CursorShape.OpenHandCursor)
+        elif not over and self._pointer is not None:
+            viewport.setCursor(self._pointer)  # the map tool's own
+            self._pointer = None
 
     def _let_go(self) -> None:
-        if self._pulled:
-            self._pulled, self._over = False, True
-        self._hover(False)  # the map tool's own pointer comes back
+        self._pulled = False
+        self._hover(False)
+
+    def _tool_set(self, *_tools) -> None:
+        self._pointer = None  # the new tool has set its own
 
 
 class _ConeItem(QgsMapCanvasItem):
@@ -180,8 +184,8 @@ class _ConeItem(QgsMapCanvasItem):
             path.lineTo(place)
         path.closeSubpath()
         fill = QRadialGradient(QPointF(0, 0), RADIUS)
-        fill.setColorAt(0.0, QColor(255, 230, 0, 190))
-        fill.setColorAt(1.0, QColor(255, 230, 0, 60))
+        fill.setColorAt(0.0, QColor(255, 230, 0, 120))
+        fill.setColorAt(1.0, QColor(255, 230, 0, 35))
         painter.setBrush(QBrush(fill))
         painter.setPen(QPen(QColor(0, 0, 0, 190), 3))
         painter.drawPath(path)

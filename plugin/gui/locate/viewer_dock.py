@@ -13,12 +13,12 @@ from ...photos.projection import CAMERA_HEIGHT_M
 from ..icons import icon, theme_icon
 from .above_view import AboveView
 from .elided_label import ElidedLabel
+from .heading_box import HeadingBox
 from .map_place import MapPlace
 from .view_cone import ViewCone
 from .viewer import PanoramaViewer
 
 _CONE, _ABOVE = "samescene/viewer/cone", "samescene/viewer/above"
-_UNKNOWN = -1.0
 
 
 class ViewerDock(QgsDockWidget):
@@ -43,7 +43,6 @@ class ViewerDock(QgsDockWidget):
         self.above_button = self._switch("from-above", self.tr("Show the photo from above, north up"), _ABOVE)
         self.heading = self._heading_box()
         self.heading_reset = self._button(theme_icon("mActionUndo.svg"), self.tr("Back to the heading it came with"))
-        self.camera_label = QLabel(self.tr("Camera"))
         self.camera = self._camera_box()
         self._build()
         self._soon = QTimer(self)  # the map tells several changes at once
@@ -104,27 +103,21 @@ class ViewerDock(QgsDockWidget):
         home.clicked.connect(lambda: self.viewer.look_home())
         for button in (zoom_in, zoom_out, home, self.cone_button, self.above_button):
             top.addWidget(button)
-        bottom = QHBoxLayout()
-        bottom.setSpacing(4)
         heading_label = QLabel(self.tr("Heading"))
         heading_label.setBuddy(self.heading)
-        self.camera_label.setBuddy(self.camera)
-        for widget in (heading_label, self.heading, self.heading_reset):
-            bottom.addWidget(widget)
-        bottom.addStretch(1)
-        bottom.addWidget(self.camera_label)
-        bottom.addWidget(self.camera)
+        camera_label = QLabel(self.tr("Camera"))
+        camera_label.setBuddy(self.camera)
+        self._above_pane = _pane(self.above, camera_label, self.camera)
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.setChildrenCollapsible(False)
-        self.split.addWidget(self.viewer)
-        self.split.addWidget(self.above)
+        self.split.addWidget(_pane(self.viewer, heading_label, self.heading, self.heading_reset))
+        self.split.addWidget(self._above_pane)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 4, 6, 6)
         column.setSpacing(4)
         column.addLayout(top)
         column.addWidget(self.split, 1)
-        column.addLayout(bottom)
         self.setWidget(content)
         self.setMinimumWidth(300)
 
@@ -144,17 +137,9 @@ class ViewerDock(QgsDockWidget):
         button.toggled.connect(lambda on: QgsSettings().setValue(setting, on))
         return button
 
-    def _heading_box(self) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
-        box.setRange(_UNKNOWN, 360.0)
-        box.setDecimals(1)
-        box.setSuffix("°")
-        box.setSpecialValueText(self.tr("not known"))
-        box.setKeyboardTracking(False)
-        tip = self.tr(
-            "Compass direction of the photo's middle, clockwise from true north. Change it until the view fits the map."
-        )
-        box.setToolTip(tip)
+    def _heading_box(self) -> HeadingBox:
+        box = HeadingBox()
+        box.setToolTip(self.tr("Compass direction of the photo's middle. Change it until the view fits the map."))
         box.setAccessibleName(self.tr("Heading of the photo's middle"))
         return box
 
@@ -176,7 +161,7 @@ class ViewerDock(QgsDockWidget):
         self.cone.turned.connect(self.viewer.look_at)
         self.cone_button.toggled.connect(lambda _on: self._show_cone())
         self.above_button.toggled.connect(self._show_above)
-        self.heading.valueChanged.connect(self._set_heading)
+        self.heading.headed.connect(self._set_heading)
         self.heading_reset.clicked.connect(self._reset_heading)
         self.camera.valueChanged.connect(self.above.set_camera_height)
         self.visibilityChanged.connect(self._seen)
@@ -202,8 +187,7 @@ class ViewerDock(QgsDockWidget):
         self._show_cone()
 
     def _show_above(self, on: bool) -> None:
-        for widget in (self.above, self.camera, self.camera_label):
-            widget.setVisible(on)
+        self._above_pane.setVisible(on)
 
     def _follow_map(self) -> None:
         """The photo from above is as large as the map at the photo's place, or in the map's middle."""
@@ -215,23 +199,19 @@ class ViewerDock(QgsDockWidget):
         self._show_cone()
 
     def _show_heading(self) -> None:
-        photo, heading = self.viewer.photo, self.viewer.heading_deg
-        self.heading.blockSignals(True)
-        self.heading.setValue(_UNKNOWN if heading is None else heading)
-        self.heading.blockSignals(False)
+        photo = self.viewer.photo
+        self.heading.show_heading(self.viewer.heading_deg)
         self.heading.setEnabled(photo is not None and not photo.fault)
         self.heading_reset.setEnabled(self.heading_by_hand is not None)
 
-    def _set_heading(self, value: float) -> None:
-        photo = self.viewer.photo
-        if photo is None:
+    def _set_heading(self, heading_deg: float | None) -> None:
+        if self.viewer.photo is None:
             return
-        if value < 0:
-            self._by_hand.pop(photo.path, None)
-            self.viewer.set_heading(self._given)
-        else:
-            self._by_hand[photo.path] = value % 360.0
-            self.viewer.set_heading(value)
+        if heading_deg is None:
+            self._reset_heading()
+            return
+        self._by_hand[self.viewer.photo.path] = heading_deg
+        self.viewer.set_heading(heading_deg)
         self._headed()
 
     def _reset_heading(self) -> None:
@@ -249,3 +229,19 @@ class ViewerDock(QgsDockWidget):
         super().resizeEvent(event)
         flat = self.width() > 1.3 * self.height()
         self.split.setOrientation(Qt.Orientation.Horizontal if flat else Qt.Orientation.Vertical)
+
+
+def _pane(view: QWidget, *below: QWidget) -> QWidget:
+    """A view with a row of widgets below it."""
+    pane = QWidget()
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget in below:
+        row.addWidget(widget)
+    row.addStretch(1)
+    column = QVBoxLayout(pane)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    column.addWidget(view, 1)
+    column.addLayout(row)
+    return pane
