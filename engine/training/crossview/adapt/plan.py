@@ -152,5 +152,6 @@ def training_request(
             "device": request.device,
             "log_every": max(1, steps // 200),
             "checkpoint_every": 100,
+            "cache_gb": 1.0,
         }
     )
