@@ -57,7 +57,7 @@ def located_photo(
         radius_m=radius,
         index=answers.index,
         method=answers.method,
-        imagery=imagery.path if imagery is not None else "",
+        imagery=imagery.shown if imagery is not None else "",
         imagery_date=imagery.date if imagery is not None else "",
         result=answers.folder,
         reviewer=reviewer(),
