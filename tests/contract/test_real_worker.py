@@ -215,7 +215,9 @@ def test_a_killed_qgis_leaves_no_orphan_and_no_partial_folder(tmp_path):
 
 def test_what_locating_refuses_comes_as_one_line(engine, tmp_path):
     region = {"region": "14.99,53.98,15.01,53.99"}
-    plan = engine.process().run_job("locate-plan", {**region, "reference": str(tmp_path / "no.tif")})
+    plan = engine.process().run_job(
+        "locate-plan", {**region, "reference": str(tmp_path / "no.tif"), "method": "geometric"}
+    )
     assert plan["cells"] > 10_000 and "no.tif" in plan["problems"][0]["message"]
     refused = [
         ("locate-plan", {"region": "15,53.98,15,53.99"}, "is not W,S,E,N"),

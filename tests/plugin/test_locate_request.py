@@ -364,6 +364,9 @@ def test_what_layers_are(fill):
     assert source_of(wms) == ReferenceSource(DRAWN, host="127.0.0.1")
     assert is_tiles(TILE_ADDRESS) and is_tiles(xyz) and not is_tiles(fill.ortho) and not is_tiles(None)
     assert tiles_of(xyz + "&zmax=17") == ReferenceSource(TILES, TILE_ADDRESS, 17, "tiles.example.org")
+    written = "type=xyz&url=http%3A//127.0.0.1%3A9/%7Bz%7D/%7Bx%7D/%7By%7D.png%3Fk%3Da%252Fb"
+    plain = ReferenceSource(TILES, "http://127.0.0.1:9/{z}/{x}/{y}.png?k=a%2Fb", None, "127.0.0.1")
+    assert tiles_of(written) == source_of(QgsRasterLayer(written, "t", "wms")) == plain, "escaped as scripts do"
     local = tiles_of("type=xyz&url=file:///tmp/t/{z}/{x}/{y}.png")
     assert local.host == "" and local.address.endswith("/tmp/t/{z}/{x}/{y}.png")
 
