@@ -139,6 +139,18 @@ def test_a_filter_of_the_users_own_is_left_alone(page, tmp_path):
     assert candidates.subsetString() == '"rank" = 1'
 
 
+def test_a_filter_of_an_earlier_session_is_ours(page, tmp_path):
+    page, _, _ = page
+    folder = make_found(tmp_path / "found")
+    candidates, *_ = loaded(folder)
+    candidates.setSubsetString("\"photo\" = 'it''s two'")
+    page.use(str(folder))
+    spin(lambda: page.answers is not None)
+    assert candidates.subsetString() == "\"photo\" = 'one'"
+    page.layers.use("")
+    assert candidates.subsetString() == ""
+
+
 def test_layers_may_come_later_and_go(page, tmp_path):
     page, _, _ = page
     folder = make_found(tmp_path / "found")
@@ -265,8 +277,16 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     tab.search.found.emit(str(found))
     spin(lambda: tab.answer.answers is not None)
     assert tab.current == "answer" and tab.answer.list.topLevelItemCount() == 2
+    tab.search.found.emit(str(found))
+    assert tab.current == "answer"
+    tab.turn_to("photos")
+    tab.region.built.emit(str(index))
+    tab.search.found.emit(str(found))
+    assert tab.current == "photos", "who went on meanwhile is not called back"
     dock.show_tab("locate", {"index": str(index)})
     assert tab.current == "search"
+    dock.show_tab("locate", {"result": str(found)})
+    assert tab.current == "answer"
     dock.shut_down()
 
 
