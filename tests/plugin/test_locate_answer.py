@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_search_is_one_line(qgis_app, tmp_path):
 def test_what_was_found_in_words(qgis_app, tmp_path):
     answers = read_answers(make_found(tmp_path / "found"))
     one, two = answers.answers
-    assert "83 % within 50 m, looking 199° SSW" in told_answer(one, answers)
+    assert "83 % within 50 m of the first place, looking 199° SSW" in told_answer(one, answers)
     told = told_answer(two, answers)
     assert told.startswith("No match in this region") and "876 cells" in told and "< 1 %" in told
     assert summary(answers) == "1 of 2 photos have a match in this region."
@@ -137,6 +137,18 @@ def test_a_filter_of_the_users_own_is_left_alone(page, tmp_path):
     page.use(str(folder))
     spin(lambda: page.answers is not None)
     assert candidates.subsetString() == '"rank" = 1'
+
+
+def test_a_filter_of_an_earlier_session_is_ours(page, tmp_path):
+    page, _, _ = page
+    folder = make_found(tmp_path / "found")
+    candidates, *_ = loaded(folder)
+    candidates.setSubsetString("\"photo\" = 'it''s two'")
+    page.use(str(folder))
+    spin(lambda: page.answers is not None)
+    assert candidates.subsetString() == "\"photo\" = 'one'"
+    page.layers.use("")
+    assert candidates.subsetString() == ""
 
 
 def test_layers_may_come_later_and_go(page, tmp_path):
@@ -265,8 +277,16 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     tab.search.found.emit(str(found))
     spin(lambda: tab.answer.answers is not None)
     assert tab.current == "answer" and tab.answer.list.topLevelItemCount() == 2
+    tab.search.found.emit(str(found))
+    assert tab.current == "answer"
+    tab.turn_to("photos")
+    tab.region.built.emit(str(index))
+    tab.search.found.emit(str(found))
+    assert tab.current == "photos", "who went on meanwhile is not called back"
     dock.show_tab("locate", {"index": str(index)})
     assert tab.current == "search"
+    dock.show_tab("locate", {"result": str(found)})
+    assert tab.current == "answer"
     dock.shut_down()
 
 

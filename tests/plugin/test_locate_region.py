@@ -37,6 +37,7 @@ from plugin.gui.locate.reference_picker import ADDRESS, ReferencePicker
 from plugin.gui.locate.region_picker import CIRCLE, DRAWN, LAYER, RegionPicker
 from plugin.layers.distances import distance_m, distance_text
 from plugin.photos.facts import PhotoSet
+from plugin.processing.reference_store import imagery_folder
 
 pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
 
@@ -197,7 +198,10 @@ def test_only_the_files_of_an_index_are_deleted(tmp_path):
     delete_index(tmp_path / "sly")
     assert (other / "card.json").is_file(), "a card names files of its own folder only"
     whole = make_index(tmp_path / "whole")
-    assert delete_index(whole) == "" and not whole.exists()
+    drawn = imagery_folder(whole)
+    drawn.mkdir()
+    (drawn / "reference_0123456789ab.vrt").touch()
+    assert delete_index(whole) == "" and not whole.exists() and not drawn.exists()
 
 
 def test_the_library_remembers_forgets_and_deletes(iface, tmp_path):

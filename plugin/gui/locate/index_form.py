@@ -114,7 +114,8 @@ class IndexForm(Form):
 
     def extend(self, facts: IndexFacts) -> None:
         """Fill in what an index was made from, so that cells can be added to it."""
-        self.reference.use(facts.reference)
+        if not facts.was_drawn:  # else only the layer that was drawn can show more ground
+            self.reference.use(facts.reference)
         self.method.set_value(facts.method)
         self.cell.setValue(facts.cell_m)
         self.date.setText(facts.imagery_date)

@@ -50,6 +50,7 @@ class LocateTab(PagedTab):
         self.add_page("learn", tr("Learn"), self.learn, tr("Train a model on your own photos of an area"))
         self.add_page("test", tr("Test"), self.test, tr("How far off the search is, on photos of known position"))
         self.region.index_chosen.connect(self._index_chosen)
+        self.region.built.connect(self._index_built)
         self.learn.index_asked.connect(self._index_with)
         self.learn.learned.connect(self._refresh_models)
         self.search.found.connect(self._found)
@@ -66,7 +67,8 @@ class LocateTab(PagedTab):
         if given.get("index"):
             self._index_chosen(str(given["index"]))
         if given.get("result"):
-            self._found(str(given["result"]))
+            self.answer.use(str(given["result"]))
+            self.turn_to("answer")
 
     @property
     def review(self) -> ReviewDock:
@@ -88,9 +90,17 @@ class LocateTab(PagedTab):
         self.library.shut_down()
 
     def _index_chosen(self, folder: str) -> None:
+        self._use_index(folder)
+        self.turn_to("search")
+
+    def _index_built(self, folder: str) -> None:
+        self._use_index(folder)
+        if self.current == "region":  # who went on meanwhile is not called back
+            self.turn_to("search")
+
+    def _use_index(self, folder: str) -> None:
         self.search.form.use_index(folder)
         self.test.form.index.use(folder)
-        self.turn_to("search")
 
     def _index_with(self, model: str) -> None:
         """Make an index with a model that was learned: on the page of regions."""
@@ -104,7 +114,8 @@ class LocateTab(PagedTab):
 
     def _found(self, folder: str) -> None:
         self.answer.use(folder)
-        self.turn_to("answer")
+        if self.current == "search":
+            self.turn_to("answer")
 
     def _review_candidate(self, photo: str, rank: int) -> None:
         page = self.answer
