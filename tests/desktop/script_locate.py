@@ -36,7 +36,7 @@ def steps(w):
     narrow(dock, WIDE)
     tab = dock.show_tab("locate")
     yield w.until(lambda: dock.banner.engine_ready, 60, "the engine")
-    w.result["pages"], w.result["cut_off"] = list(tab._names), {}
+    w.result["pages"], w.result["cut_off"] = list(tab.names), {}
     beats = Beats(w)
     yield from photos(w, dock, tab)
     beats.took("photos")
