@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from qgis.core import (
     Qgis,
@@ -31,6 +31,18 @@ class IndexImagery:
     stretch: tuple[float, float]
     date: str
     attribution: str
+
+    @property
+    def shown(self) -> str:
+        """The path, or the address as it may be shown and passed on: without user name, key and query."""
+        address = self.path
+        if address.startswith("type=xyz"):
+            address = parse_qs(address).get("url", [""])[0]
+        scheme, there, rest = address.partition("://")
+        if not there:
+            return address
+        host, slash, tail = rest.partition("?")[0].partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{tail}"
 
 
 def read_imagery(index: str | Path) -> IndexImagery:
@@ -73,10 +85,10 @@ def open_imagery(imagery: IndexImagery) -> QgsRasterLayer:
         layer = QgsRasterLayer(tile_source(imagery.path), "imagery", "wms")
     else:
         if not Path(imagery.path).exists():
-            raise ImageryError(f"{imagery.path}: the imagery of the index is not there any more. Choose a map layer.")
+            raise ImageryError(f"{imagery.shown}: the imagery of the index is not there any more. Choose a map layer.")
         layer = QgsRasterLayer(imagery.path, "imagery", "gdal")
     if not layer.isValid():
-        raise ImageryError(f"{imagery.path}: the imagery of the index cannot be opened. Choose a map layer.")
+        raise ImageryError(f"{imagery.shown}: the imagery of the index cannot be opened. Choose a map layer.")
     _stretch(layer, imagery.stretch)
     if layer.resampleFilter() is not None:
         layer.resampleFilter().setZoomedInResampler(QgsBilinearRasterResampler())

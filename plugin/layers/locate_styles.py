@@ -34,8 +34,8 @@ TURNED = f'coalesce("heading_deg", 0) + {NORTH}'
 _SIZES = ((BEST, 7.0), (GOOD, 5.2), (FURTHER, 3.8))
 _HEAT = (
     (0, "#ffd43b", 0, "0"),
-    (2, "#ffd43b", 70, "2"),
-    (10, "#ff922b", 130, "10"),
+    (5, "#ffd43b", 65, "5"),
+    (15, "#ff922b", 130, "15"),
     (40, "#e03131", 175, "40"),
     (100, "#862e9c", 205, "100 (likeliest cell)"),
 )

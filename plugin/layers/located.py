@@ -30,6 +30,7 @@ from qgis.PyQt.QtCore import QMetaType, QVariant
 from ..compat import scoped
 from .located_style import style_located
 
+BY_HAND = "by hand"
 FILE, TABLE, REFUSED = "located_photos.gpkg", "located", "refused"
 _TEXT = scoped((QVariant, "Type.String"), (QMetaType, "Type.QString"))  # Qt 5, Qt 6
 _REAL = scoped((QVariant, "Type.Double"), (QMetaType, "Type.Double"))
@@ -47,7 +48,7 @@ class LocatedPhoto:
 
     ``photo``: its file's name, ``path`` and ``sha256`` ("" where not known) the file. ``lon``, ``lat`` degrees
     (EPSG:4326); ``heading_deg`` of the photo's middle, clockwise from true north, None where nobody knows. ``how``: in
-    words, for example ``candidate 2`` or ``by hand``; ``rank`` of the candidate, or that which the place would have.
+    words, ``candidate 2`` or :data:`BY_HAND`; ``rank`` of the candidate, or that which the place would have.
     ``score`` in standard deviations and ``probability`` (0..1) within ``radius_m``, as the engine told them; None where
     it told none. ``index``, ``method``, ``imagery``, ``imagery_date``: what it was compared with; ``result``: folder of
     the search; ``reviewer`` and ``decided_at`` (ISO 8601, UTC).
@@ -72,6 +73,11 @@ class LocatedPhoto:
     reviewer: str
     decided_at: str
     note: str = ""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person proposed the place; ``rank`` is then that which it would have among the candidates."""
+        return self.how.startswith(BY_HAND)
 
 
 _KINDS = {"lon": _REAL, "lat": _REAL, "heading_deg": _REAL, "score": _REAL, "probability": _REAL, "radius_m": _REAL,
@@ -120,16 +126,23 @@ class LocatedPhotos:
         if gone and not accepted.dataProvider().deleteFeatures(gone):
             raise LocatedError(f"{self.path}: the place of {place.photo} cannot be withdrawn{_told(accepted)}.")
 
-    def show(self, project: QgsProject | None = None) -> QgsVectorLayer:
-        """The layer of accepted places in the project, added on top where it is not there yet; raises LocatedError."""
+    def layer(self) -> QgsVectorLayer:
+        """The layer of accepted places, dressed and in no project; raises LocatedError."""
+        layer = self._open(TABLE)
+        layer.setName("Located photos")
+        style_located(layer)
+        return layer
+
+    def show(self, layer: QgsVectorLayer | None = None, project: QgsProject | None = None) -> QgsVectorLayer:
+        """The layer in the project: that which is there, else ``layer`` (opened now if it is not given), on top.
+        Raises LocatedError."""
         project = project or QgsProject.instance()
-        layer = self.shown(project)
-        if layer is None:
-            layer = self._open(TABLE)
-            layer.setName("Located photos")
-            style_located(layer)
-            project.addMapLayer(layer, False)
-            project.layerTreeRoot().insertLayer(0, layer)
+        there = self.shown(project)
+        if there is not None:
+            return there
+        layer = layer or self.layer()
+        project.addMapLayer(layer, False)
+        project.layerTreeRoot().insertLayer(0, layer)
         return layer
 
     def shown(self, project: QgsProject | None = None) -> QgsVectorLayer | None:
@@ -188,9 +201,7 @@ class LocatedPhotos:
         finally:
             with suppress(OSError):
                 partial.unlink()
-        layer = self._open(TABLE)
-        style_located(layer)
-        layer.saveStyleToDatabase("default", "SameScene", True, "")
+        self.layer().saveStyleToDatabase("default", "SameScene", True, "")
 
     def _write_table(self, path: Path, table: str) -> None:
         columns = QgsFields()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qgis.PyQt.QtCore import QCoreApplication
 
-from .sight import spoken_azimuth
 from .facts import PANORAMA, STRIP, Photo
+from .sight import spoken_azimuth
 
 
 def tr(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..engine_client.settings import plugin_root
 from .engine_algorithm import EngineAlgorithm, made_files
-from .locate_index_checks import index_faults
+from .locate_index_checks import index_faults, unopened_reference
 from .locate_index_parameters import index_outputs, index_parameters
 from .locate_index_request import IndexPreparation, reference_as_address
 from .model_names import model_names
@@ -47,6 +47,9 @@ class LocateIndexAlgorithm(EngineAlgorithm):
 
     def understood(self, parameters):
         return reference_as_address(parameters)
+
+    def early_faults(self, parameters, context):
+        return unopened_reference(IndexPreparation(self, parameters, context))
 
     def faults(self, parameters, context):
         return index_faults(IndexPreparation(self, parameters, context))

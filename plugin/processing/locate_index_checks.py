@@ -12,6 +12,13 @@ from .preparation import is_address
 from .reference_source import DRAWN, FILE, TILES, is_tiles
 
 
+def unopened_reference(look: IndexPreparation) -> Iterator[str]:
+    """A reference that QGIS cannot open."""
+    value = look.parameters.get("REFERENCE")
+    if look.given("REFERENCE") and not is_address(value) and look.raster_layer("REFERENCE") is None:
+        yield f"Reference: '{value}' cannot be opened as a raster. Check that it exists and is not damaged."
+
+
 def index_faults(look: IndexPreparation) -> Iterator[str]:
     """The faults of the parameters, most telling first. Opens layers but reads no pixels and asks no server."""
     yield from reference_faults(look)

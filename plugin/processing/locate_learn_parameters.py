@@ -150,8 +150,8 @@ def learn_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         advanced(
             choice("HEADING", tr("Headings of the photos"), HEADINGS),
-            tr("Are they to be believed? auto: where four of five photos tell one. A model of unknown headings finds "
-               "photos of unknown heading."),
+            tr("Are they to be believed? auto: where four of five photos tell one. Without headings photos are "
+               "compared with their own bird's-eye views alone, which is less to learn from."),
         ),
         advanced(
             number("CELL", tr("Metres between tiles"), 30.0, low=5, high=1000),
@@ -159,7 +159,7 @@ def learn_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         advanced(
             number("TILE_EXTENT", tr("Width of a tile (m)"), None, low=0.001),
-            tr("Empty: that of the model to start from, else 48."),
+            tr("Empty: that of the model to start from, else 64."),
         ),
         advanced(
             number("MOST_TILES", tr("Most tiles to learn from"), 20_000, low=24, whole=True),

@@ -25,9 +25,8 @@ from .reference_source import DRAWN, licence_line
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 TAKEN = ("auto", "geometric", "fused", "random", "crossview")
 """Names that mean something else where a method is named; the engine refuses them too."""
-_GSD_M = {"small": 0.5, "medium": 0.375, "large": 0.1875}
-"""Metres a pixel of the tiles of a network that starts at random, 48 m wide."""
-_SIDES = {"small": 96, "medium": 128, "large": 256}
+_SIDES, _EXTENT_M = {"small": 128, "medium": 160, "large": 256}, 64.0
+"""Pixels and metres of the tiles of a network that starts at random."""
 
 
 class LearnPreparation(IndexPreparation):
@@ -80,9 +79,9 @@ class LearnPreparation(IndexPreparation):
         extent = self.options("TILE_EXTENT").get("tile_extent")
         size = str(self.options("SIZE").get("size", "small"))
         if card is None:
-            return _GSD_M[size] if extent is None else float(extent) / _SIDES[size]
+            return float(extent or _EXTENT_M) / _SIDES[size]
         overhead = card["crossview"]["overhead"]
-        return float(overhead.get("extent_m") or extent or 48.0) / int(overhead["size"][0])
+        return float(overhead.get("extent_m") or extent or _EXTENT_M) / int(overhead["size"][0])
 
     def _start_card(self) -> dict[str, Any] | None:
         """The card of the model to start from; None for random weights."""

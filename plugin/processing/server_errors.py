@@ -1,4 +1,4 @@
-"""What a map server answered while QGIS drew from it: QGIS draws nothing where a request fails, and only its log says so."""
+"""What a map server answered while QGIS drew: where a request fails it draws nothing, and only its log says so."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     assert "Photos kept apart: 5" in page and "by chance" in page and "broken.jpg" in page
     model = load_crossview(out / "model")
     card = model.card
-    assert card.name == "my-town" and model.inputs.overhead.extent_m == 48 and model.inputs.ground.heading == "any"
+    assert card.name == "my-town" and model.inputs.overhead.extent_m == 64 and model.inputs.ground.heading == "north"
     assert card.trained_on[-1].attribution == "© Nobody" and card.trained_on[-1].name == "imagery: ortho.tif"
     assert str(area) not in card.model_dump_json() and "p00" not in card.model_dump_json()
     assert {one.n for one in card.figures} == {5} and card.figures[0].data == "own photos kept apart"
@@ -91,7 +91,7 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)  # told above; it takes longer than all the rest
     more = learn(area, tmp_path / "more", start="my-town", width=None, positions=str(area / "places.csv"))
     told = more["figures"]
-    assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["cross", "curriculum"]
+    assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["cross"]
     assert set(told["measured"]["apart"]) == {"chance", "before", "after"}
     before = told["measured"]["apart"]["before"]["pooled"]
     assert before == groups["apart"]["after"]["pooled"], "the same photos, places and weights"
@@ -100,9 +100,14 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
         learn(area, tmp_path / "other", start="my-town", width=None, extent=30)
 
 
-def test_the_index_takes_the_model_by_its_folder(area, tmp_path):
+@pytest.fixture(scope="module")
+def whole(area, tmp_path_factory) -> dict:
+    """The result of a run that nobody stopped, with nothing measured."""
+    return learn(area, tmp_path_factory.mktemp("whole") / "learned", apart=0)
+
+
+def test_the_index_takes_the_model_by_its_folder(area, tmp_path, whole):
     """What was learned is a method of 'locate index' like any other."""
-    learn(area, tmp_path / "learned")
     job = find_job("locate-index")
     made = job.run(
         job.parse(
@@ -110,7 +115,7 @@ def test_the_index_takes_the_model_by_its_folder(area, tmp_path):
                 "reference": str(area / "ortho.tif"),
                 "region": world.BOX,
                 "out": str(tmp_path / "index"),
-                "method": str(tmp_path / "learned" / "model"),
+                "method": str(Path(whole["out"]) / "model"),
             }
         ),
         Reporter(),
@@ -131,17 +136,16 @@ class _StopAt(Reporter):
             self.token.cancel()
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(area, tmp_path):
-    whole = learn(area, tmp_path / "whole", steps=16)
+def test_a_stopped_training_goes_on_to_the_same_weights(area, tmp_path, whole):
     out = tmp_path / "stopped"
     with pytest.raises(Cancelled):
-        learn(area, out, _StopAt("train", 0.5), steps=16)
+        learn(area, out, _StopAt("train", 0.5), apart=0)
     assert not out.exists(), "nothing is visible under the name of the results"
     hidden = workspace_folder(out)
     assert (hidden / "training" / "metrics.jsonl").is_file()
     lines: list[str] = []
     reporter = Reporter(lambda event: lines.append(getattr(event, "message", "")))
-    again = learn(area, out, reporter, steps=16)
+    again = learn(area, out, reporter, apart=0)
     assert any("Going on" in line for line in lines)
     assert again["model"]["sha256"] == whole["model"]["sha256"]
     assert not hidden.exists()
@@ -153,16 +157,15 @@ def test_a_stop_before_the_training_leaves_nothing(area, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_positions_are_never_learned_from(area, tmp_path, monkeypatch):
+def test_positions_are_never_learned_from(area, tmp_path, monkeypatch, whole):
     """The same photos learned from, whatever is said of where they were taken: the same weights."""
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)
-    blind = learn(area, tmp_path / "blind", apart=0)
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("photo,lon,lat\n" + "".join(f"p{k:02d}.png,{world.LON},{world.LAT}\n" for k in range(32)))
     told = learn(area, tmp_path / "told", apart=0, positions=str(wrong))
-    assert blind["model"]["sha256"] == told["model"]["sha256"]
-    assert blind["figures"]["measured"] == {}
-    assert "Nothing was measured" in (tmp_path / "blind" / "report.html").read_text()
+    assert whole["model"]["sha256"] == told["model"]["sha256"]
+    assert whole["figures"]["measured"] == {}
+    assert "Nothing was measured" in (Path(whole["out"]) / "report.html").read_text()
     assert told["figures"]["apart"] == 0 and set(told["figures"]["measured"]) == {"learned"}
 
 
@@ -173,7 +176,7 @@ def test_positions_are_never_learned_from(area, tmp_path, monkeypatch):
         ({"region": "9.17,48.77,9.1702,48.7702"}, ParameterError, "expected at least 24 to tell apart"),
         ({"region": "9.3,48.9,9.31,48.91"}, RegionError, "outside of the reference"),
         ({"most_tiles": 24}, ParameterError, "more than 24 tiles"),
-        ({"extent": 20}, GridError, "at most 0.24 m"),
+        ({"extent": 20}, GridError, "at most 0.18 m"),
         ({"start": "nonesuch"}, Exception, "nonesuch"),
         ({"name": "geometric"}, ParameterError, "choose another name"),
         ({"positions": "nowhere.csv"}, InputError, "positions cannot be read"),

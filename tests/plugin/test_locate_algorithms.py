@@ -237,15 +237,19 @@ def left(folder: Path, name: str) -> list[str]:
     return [path.name for path in folder.iterdir() if name in path.name]
 
 
-def test_a_map_server_that_fails(run, city, server, registry, monkeypatch):
+@pytest.mark.parametrize(
+    ("status", "said", "west"), [(503, "it answers 503 ", 14.9992), (200, "it answers with a message instead", 14.9991)]
+)
+def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, status, said, west):
     monkeypatch.setattr(reference_picture, "PAUSE_S", 0.01)
     layer = QgsRasterLayer(server.wms, "Survey", "wms")
-    server.down = 503
-    given = {"REFERENCE": layer, "EXTENT": EXTENT, "METHOD": "geometric", "OUTPUT": str(city / "failed")}
+    server.down = status
+    elsewhere = f"{west},15.0002,53.98305,53.98365 [EPSG:4326]"  # QGIS keeps pictures that it has seen
+    given = {"REFERENCE": layer, "EXTENT": elsewhere, "METHOD": "geometric", "OUTPUT": str(city / "failed")}
     line = run("locate_index", given, fails=True)
     record = registry.runs()[0]
-    assert record.state == FAILED and record.error.startswith("Reference: the server of 'Survey' failed 3 times: ")
-    assert "\n" not in record.error and record.error in line
+    assert record.state == FAILED and "\n" not in record.error and record.error in line
+    assert record.error.startswith(f"Reference: the server of 'Survey' failed 3 times: {said}")
     assert left(city, "failed") == []
 
 

@@ -256,7 +256,9 @@ def test_the_form_says_what_to_expect_and_what_is_missing(iface, ortho, tmp_path
     assert "10 photos are ticked; at least 24" in form.fault()[0] and "at least 24" in form.expect.text().lower()
     assert "nothing will be measured" in form.measured.text()
     photos.add(session(60, located=30).photos())
-    assert "60 photos are few" in form.expect.text() and "30 photos tell one" in form.measured.text()
+    assert "60 photos are few" in form.expect.text() and "30 photos tell one; 6 of these" in form.measured.text()
+    form.options.apart.setValue(10)
+    assert "too few to keep some apart" in form.measured.text()
     photos.hide_positions = True
     assert "hidden" in form.measured.text().lower() and form.parameters()["IGNORE_POSITIONS"] is True
     photos.hide_positions = False

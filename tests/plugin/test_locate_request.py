@@ -15,6 +15,8 @@ from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsDistanceArea,
     QgsFeature,
     QgsField,
     QgsGeometry,
@@ -32,8 +34,10 @@ from plugin.engine_client.runs import RunRegistry
 from plugin.engine_client.settings import environment_python
 from plugin.processing import locate_index_parameters, locate_search_parameters
 from plugin.processing import reference_store as store
+from plugin.processing.layer_files import LayerFault
 from plugin.processing.photo_files import named_photos, photos_in
 from plugin.processing.provider import SameSceneProvider
+from plugin.processing.reference_picture import LayerPicture
 from plugin.processing.reference_source import (
     DRAWN,
     FILE,
@@ -270,8 +274,6 @@ def test_positions_of_a_table(fill):
 
 
 def test_a_layer_that_tells_no_photos_is_refused(fill):
-    from plugin.processing.layer_files import LayerFault
-
     layer = polygon_layer([(500_000, 5_599_700, 10, "x")], points=True)
     with pytest.raises(LayerFault, match="no field photo or filename; it has name"):
         fill.request("locate_evaluate", POSITIONS=layer)
@@ -286,6 +288,7 @@ def test_a_layer_that_tells_no_photos_is_refused(fill):
         ({"EXTENT": "15,15,50,51 [EPSG:4326]"}, "Region: the extent is empty"),
         ({"EXTENT": "9,10,40,41 [EPSG:4326]"}, "Region: the extent lies outside the reference 'ortho ü'"),
         ({"REFERENCE": None}, "Reference: no imagery is given"),
+        ({"REFERENCE": "/gone.tif"}, "Reference: '/gone.tif' cannot be opened"),
         ({"REFERENCE": None, "ADDRESS": "https://a.example/tiles"}, "has no {z}, {x} and {y}"),
         ({"REFERENCE": None, "ADDRESS": TILE_ADDRESS}, "Region: none is given"),
         ({"ADDRESS": TILE_ADDRESS}, "both a layer and an address"),
@@ -361,6 +364,9 @@ def test_what_layers_are(fill):
     assert source_of(wms) == ReferenceSource(DRAWN, host="127.0.0.1")
     assert is_tiles(TILE_ADDRESS) and is_tiles(xyz) and not is_tiles(fill.ortho) and not is_tiles(None)
     assert tiles_of(xyz + "&zmax=17") == ReferenceSource(TILES, TILE_ADDRESS, 17, "tiles.example.org")
+    written = "type=xyz&url=http%3A//127.0.0.1%3A9/%7Bz%7D/%7Bx%7D/%7By%7D.png%3Fk%3Da%252Fb"
+    plain = ReferenceSource(TILES, "http://127.0.0.1:9/{z}/{x}/{y}.png?k=a%2Fb", None, "127.0.0.1")
+    assert tiles_of(written) == source_of(QgsRasterLayer(written, "t", "wms")) == plain, "escaped as scripts do"
     local = tiles_of("type=xyz&url=file:///tmp/t/{z}/{x}/{y}.png")
     assert local.host == "" and local.address.endswith("/tmp/t/{z}/{x}/{y}.png")
 
@@ -374,6 +380,45 @@ def test_a_file_with_a_colour_table_is_drawn(fill):
     made.GetRasterBand(1).WriteArray(np.ones((8, 8), np.uint8))
     made = None
     assert source_of(QgsRasterLayer(path, "table")).kind == DRAWN
+
+
+# pixels of what is drawn
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "EPSG:4326", "EPSG:3035"])
+def test_drawn_pixels_are_of_a_size_on_the_ground_in_any_crs(fill, crs):
+    whole = fill.folder / "whole.tif"
+    gdal.Warp(str(whole), fill.ortho, dstSRS=crs)
+    picture = LayerPicture(
+        QgsRasterLayer(str(whole), "whole"), what="Reference", transforms=fill.context.transformContext()
+    )
+    region = QgsRectangle(15.001, 50.546, 15.004, 50.548)
+    grid = picture.grid(region, finest_m=0.3, coarsest_m=0.92)
+    box = picture.box(grid, region, reach_m=40)
+    extent = grid.extent(box)
+    reference = QgsCoordinateReferenceSystem(crs)
+    distance = QgsDistanceArea()
+    distance.setSourceCrs(reference, QgsProject.instance().transformContext())
+    distance.setEllipsoid("WGS84")
+    centre = extent.center()
+    for step in (QgsPointXY(grid.step_x, 0), QgsPointXY(0, grid.step_y)):
+        ahead = QgsPointXY(centre.x() + 100 * step.x(), centre.y() + 100 * step.y())
+        assert distance.measureLine(centre, ahead) == pytest.approx(30, rel=0.01)
+    back = QgsCoordinateTransform(reference, QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance())
+    seen = back.transformBoundingBox(extent)
+    reach = 39 / 111_195
+    assert seen.yMaximum() > region.yMaximum() + reach and seen.xMinimum() < region.xMinimum() - reach
+
+
+def test_a_picture_beyond_the_layer_or_too_large_is_refused(fill):
+    layer = QgsRasterLayer(fill.ortho, "ortho")
+    picture = LayerPicture(layer, what="Reference", transforms=fill.context.transformContext())
+    region = QgsRectangle(15.001, 50.546, 15.004, 50.548)
+    fine = picture.grid(region, finest_m=0.01, coarsest_m=0.02)
+    with pytest.raises(LayerFault, match=r"more than 250 million\. Choose a smaller region"):
+        picture.box(fine, region, reach_m=40)
+    with pytest.raises(LayerFault, match="outside of the reference 'ortho'"):
+        picture.box(fine, QgsRectangle(12, 50, 12.1, 50.1), reach_m=40)
 
 
 # the folder of drawn imagery

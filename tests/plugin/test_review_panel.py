@@ -78,6 +78,12 @@ def begin(panel, made, photo="a", rank=1):
     assert panel.walk is not None, panel.message.text()
 
 
+def settle(panel):
+    """Until every decision is on the disk and told."""
+    spin(lambda: not panel.strip.keeper.busy, 15)
+    assert not panel.strip.keeper.busy
+
+
 def front(panel):
     return panel.walk.candidate.photo, panel.walk.candidate.rank
 
@@ -111,11 +117,14 @@ def test_keys_and_buttons_do_the_same(panel, made):
     panel.controls.next.click()
     assert shown == [("a", 2), ("a", 1), ("a", 2)]
     QTest.keyClick(panel.panes.viewer, Qt.Key.Key_R)  # wherever the focus is
+    settle(panel)
     assert front(panel) == ("a", 3) and decided == [("no", "a", 2)]
     QTest.keyClick(panel, Qt.Key.Key_A)
+    settle(panel)
     assert decided[-1] == ("yes", "a", 3) and front(panel) == ("b", 1), "on to the photo that has no place yet"
     panel.controls.reject.click()
     panel.controls.accept.click()
+    settle(panel)
     assert decided[-1] == ("yes", "b", 2) and front(panel) == ("b", 2)
     for button, key in ((panel.controls.next, "N"), (panel.controls.previous, "P"), (panel.controls.accept, "A"),
                         (panel.controls.reject, "R")):  # fmt: skip
@@ -137,6 +146,7 @@ def test_decisions_are_on_the_disk_with_all_that_is_known(panel, made, tmp_path)
     panel.do("reject")
     panel.turn(222.25)
     panel.do("accept")
+    settle(panel)
     located = LocatedPhotos(tmp_path / FILE)
     (place,) = located.places()
     candidate = panel.walk.answers.of_photo("a").candidate(2)
@@ -153,15 +163,20 @@ def test_decisions_are_on_the_disk_with_all_that_is_known(panel, made, tmp_path)
     begin(panel, made, "a", 2)
     assert "Accepted" in panel.controls.state.text()
     panel.do("reject")
+    settle(panel)
     assert located.places() == [] and len(located.refused()) == 2, "a place that is rejected is withdrawn"
 
 
-def test_a_later_session_goes_on_where_the_earlier_ended(panel, made, workspace):
-    begin(panel, made)
-    panel.do("reject")
-    panel.do("accept")
+def test_a_later_session_goes_on_where_the_earlier_ended(made, workspace):
+    first = ReviewPanel(workspace, PhotoSet())
+    first.show()
+    begin(first, made)
+    first.do("reject")
+    first.do("accept")
+    first.shut_down()  # at once: nothing that was decided is lost
     again = ReviewPanel(workspace, PhotoSet())
-    again.show_result(made[3], str(made[2]), "a", 1, panel.walk.answers)
+    again.show_result(made[3], str(made[2]), "a", 1, first.walk.answers)
+    settle(again)
     assert again.walk.accepted == {"a": 2} and again.walk.refused == {("a", 1)}
     assert "Rejected" in again.controls.state.text()
     again.shut_down()
@@ -196,6 +211,7 @@ def test_a_click_on_the_map_proposes_a_place_and_its_score_comes(panel, made, wo
     heard = []
     panel.accepted.connect(lambda photo, rank: heard.append((photo, rank)))
     panel.do("accept")
+    settle(panel)
     (place,) = LocatedPhotos(tmp_path / FILE).places()
     assert (place.how, place.rank, place.score, place.probability) == ("by hand", 2, 4.5, 0.4)
     assert (place.lon, place.lat) == pytest.approx((wanted.x(), wanted.y()), abs=2e-6)
@@ -235,6 +251,7 @@ def test_an_engine_that_fails_is_one_line_and_the_place_can_still_be_accepted(pa
     spin(lambda: "damaged" in panel.controls.score.text())
     assert panel.controls.score.text() == "index: damaged index. Make it again."
     panel.do("accept")
+    settle(panel)
     (place,) = LocatedPhotos(tmp_path / FILE).places()
     assert place.how == "by hand" and place.score is None and place.probability is None and place.radius_m is None
 
@@ -268,7 +285,9 @@ def test_what_is_missing_is_told_and_nothing_is_lost(panel, made, tmp_path):
     (tmp_path / FILE).write_text("no database")
     begin(panel, made)
     panel.do("accept")
-    assert "no file of located photos" in panel.controls.score.text() and panel.walk.accepted == {}
+    settle(panel)
+    spin(lambda: panel.strip.told.text())
+    assert "no file of located photos" in panel.strip.told.text() and panel.walk.accepted == {}
 
 
 def test_a_layer_of_the_project_can_be_compared_with(panel, made, tmp_path):
@@ -298,6 +317,7 @@ def test_where_places_go_is_remembered_with_the_project(panel, made, tmp_path):
     begin(panel, made)
     panel.strip.use_file(str(tmp_path / "elsewhere" / "mine"))
     panel.do("accept")
+    settle(panel)
     assert len(LocatedPhotos(tmp_path / "elsewhere" / "mine.gpkg").places()) == 1 and not (tmp_path / FILE).exists()
     panel.strip.use_folder(str(made[2]))
     assert panel.strip.located.path == tmp_path / "elsewhere" / "mine.gpkg"
@@ -318,6 +338,7 @@ def test_copies_are_written_by_the_algorithm_and_its_end_is_told(panel, made, tm
     begin(panel, made)
     assert not panel.strip.copies.isEnabled(), "nothing is located yet"
     panel.do("accept")
+    settle(panel)
     assert panel.strip.copies.isEnabled()
     panel.strip.write_copies_to(str(tmp_path / "copies"))
     places = f"{tmp_path / FILE}|layername=located"

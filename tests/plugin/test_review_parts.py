@@ -113,6 +113,11 @@ def test_tiles_become_layers_of_tiles(qgis_app, tmp_path):
     own = "type=xyz&url=https://t.example/{z}/{x}/{y}.png&zmax=19"
     assert tile_source(own) == own
     assert is_tiles(own) and is_tiles("/a/{z}/{x}/{y}.png") and not is_tiles("/a/b.tif")
+    for path in (
+        "https://me:word@t.example/{z}/{x}/{y}.png?token=x",
+        "type=xyz&url=https://me:word@t.example/%7Bz%7D/%7Bx%7D/%7By%7D.png%3Ftoken%3Dx&zmax=19",
+    ):
+        assert IndexImagery(path, (0, 255), "", "").shown == "https://t.example/{z}/{x}/{y}.png"
     layer = open_imagery(IndexImagery("https://t.example/{z}/{x}/{y}.png", (0, 255), "", ""))
     assert layer.isValid() and layer.providerType() == "wms"
 

@@ -8,7 +8,7 @@ from qgis.core import QgsPointXY
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ...layers.index_imagery import IndexImagery
-from ...layers.located import LocatedPhoto, now, reviewer
+from ...layers.located import BY_HAND, LocatedPhoto, now, reviewer
 from .place_score import Proposal
 from .review_walk import ReviewWalk
 
@@ -35,12 +35,11 @@ def located_photo(
     the place is one by hand, with what the engine told of it."""
     answers, answer, candidate = walk.answers, walk.answer, walk.candidate
     if proposal is not None:
-        how, told = tr("by hand"), proposal.told
+        how, told = BY_HAND, proposal.told
         rank, score, probability = told.get("rank"), told.get("score"), told.get("probability_50m")
         radius = BY_HAND_RADIUS_M if probability is not None else None
     else:
-        how = tr("candidate {}").format(candidate.rank)
-        how = tr("{}, heading by hand").format(how) if turned_by_hand else how
+        how = f"candidate {candidate.rank}" + (", heading by hand" if turned_by_hand else "")  # data: not translated
         rank, score, probability = candidate.rank, candidate.score, candidate.probability
         radius = candidate.radius_m
     known = (result.get("inputs") or {}).get(answer.photo) or {}
@@ -58,7 +57,7 @@ def located_photo(
         radius_m=radius,
         index=answers.index,
         method=answers.method,
-        imagery=imagery.path if imagery is not None else "",
+        imagery=imagery.shown if imagery is not None else "",
         imagery_date=imagery.date if imagery is not None else "",
         result=answers.folder,
         reviewer=reviewer(),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SETTINGS = "samescene/dock/locate-learn"
 _WIDEST = "Output folder"
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
+FEWEST_MEASURED = 5
+"""Of fewer the engine tells no share."""
 FEW = 400
 """Of fewer photos a network that starts at random learns little."""
 
@@ -79,8 +81,9 @@ class LearnForm(Form):
         self.photos.changed.connect(self._photos_changed)
         self.positions.changed.connect(self._show)
         self._photos.changed.connect(self._show)
-        for part in (self.reference, self.region, self.options):
+        for part in (self.reference, self.region):
             part.changed.connect(self.changed)
+        self.options.changed.connect(self._show)
         self.name.textChanged.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
 
@@ -169,16 +172,25 @@ class LearnForm(Form):
         return text + self.tr("Trained without pairs; the report tells whether it was worth it.")
 
     def _measurement(self) -> str:
+        share = self.options.apart.value()
+        apart = self.tr("{:g} % of these photos are kept apart to measure the model.").format(share)
         if self.positions.parameters():
-            return self.tr("A fifth of these photos is kept apart to measure the model.")
+            return (
+                apart if share else self.tr("No photo is kept apart: only those that were learned from are measured.")
+            )
         if self._photos.hide_positions:
             return self.tr("Positions are hidden on the page “Photos”: nothing will be measured.")
         count = self.photos.count()
         if count is None:
-            return self.tr("Where files tell positions, a fifth of them is kept apart to measure the model.")
+            return self.tr("Where the files tell positions, they measure the model and are never learned from.")
         known = sum(photo.has_position for photo in self.photos.choice.chosen())
-        if known == 0:
-            return self.tr("None of the files tells a position: nothing will be measured.")
-        return self.tr("The files of {} photos tell one; a fifth of them is kept apart to measure the model.").format(
-            known
-        )
+        if known < FEWEST_MEASURED:
+            return self.tr("The files of {} photos tell one: too few, nothing will be measured.").format(known)
+        aside = min(round(known * share / 100), (count or 0) - FEWEST_PHOTOS)
+        if aside < FEWEST_MEASURED:
+            text = self.tr(
+                "The files of {} photos tell one: too few to keep some apart; those learned from are measured."
+            )
+            return text.format(known)
+        text = self.tr("The files of {} photos tell one; {} of these are kept apart to measure the model.")
+        return text.format(known, aside)

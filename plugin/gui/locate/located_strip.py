@@ -8,27 +8,34 @@ from qgis.core import QgsProject
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from ...layers.located import FILE, LocatedError, LocatedPhotos
+from ...layers.located import FILE, LocatedPhoto, LocatedPhotos
 from ..form_parts import hint
 from ..icons import theme_icon
 from ..workspace import Workspace
+from .located_keeper import ACCEPT, OPEN, READ, REFUSE, LocatedKeeper
 from .write_back import WriteBack
 
 _SCOPE, _KEY = "samescene", "located"
 
 
 class LocatedStrip(QWidget):
-    """:attr:`changed` when another file was chosen. The file is remembered with the project; until one is chosen it
-    lies beside the search's results."""
+    """The file is remembered with the project; until one is chosen it lies beside the search's results.
 
-    changed = pyqtSignal()
+    :attr:`read` carries what the file holds, accepted and refused; :attr:`written` a decision that is on the disk (kind
+    and place); :attr:`failed` one that is not, and one line why. They follow later than what was asked.
+    """
+
+    read = pyqtSignal(list, list)
+    written = pyqtSignal(str, object)
+    failed = pyqtSignal(object, str)
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workspace = workspace
-        self._beside = Path()
         self.located = LocatedPhotos(FILE)
         self.write_back = WriteBack(workspace, self)
+        self.keeper = LocatedKeeper(self)
+        self._count = 0
         self.text = QLabel()
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.told = hint("")
@@ -54,7 +61,11 @@ class LocatedStrip(QWidget):
         column.addLayout(row)
         column.addWidget(self.told)
         self.write_back.told.connect(self.tell)
-        self.refresh()
+        self.keeper.read.connect(self._read)
+        self.keeper.written.connect(self._written)
+        self.keeper.failed.connect(self._failed)
+        self.keeper.opened.connect(self._opened)
+        self._show()
 
     def _button(self, symbol: str, tip: str, clicked) -> QToolButton:
         button = QToolButton()
@@ -68,39 +79,65 @@ class LocatedStrip(QWidget):
 
     def use_folder(self, out: str) -> None:
         """The results that are reviewed: the file lies beside them, unless the project names another."""
-        self._beside = Path(out).absolute().parent
+        beside = Path(out).absolute().parent
         named, there = QgsProject.instance().readEntry(_SCOPE, _KEY, "")
-        self.located = LocatedPhotos(named if there and named else self._beside / FILE)
-        self.tell("")
-        self.refresh()
+        self._use(LocatedPhotos(named if there and named else beside / FILE))
 
     def use_file(self, path: str) -> None:
         """Keep accepted places in this file, and remember it with the project."""
         if not path.lower().endswith(".gpkg"):
             path += ".gpkg"
-        self.located = LocatedPhotos(path)
-        QgsProject.instance().writeEntry(_SCOPE, _KEY, str(self.located.path))
-        self.refresh()
-        self.changed.emit()
+        QgsProject.instance().writeEntry(_SCOPE, _KEY, path)
+        self._use(LocatedPhotos(path))
 
-    def refresh(self) -> None:
-        """Show how many places there are."""
-        try:
-            count = len(self.located.places())
-        except LocatedError as fault:
-            self.tell(str(fault))
-            count = 0
+    def accept(self, place: LocatedPhoto) -> None:
+        """Keep an accepted place."""
+        self.keeper.ask(ACCEPT, self.located, place)
+
+    def refuse(self, place: LocatedPhoto) -> None:
+        """Note a candidate that was refused."""
+        self.keeper.ask(REFUSE, self.located, place)
+
+    def _use(self, located: LocatedPhotos) -> None:
+        self.located, self._count = located, 0
+        self.tell("")
+        self._show()
+        self.keeper.ask(READ, located)
+
+    def _read(self, places: list, refused: list) -> None:
+        self._count = len(places)
+        self._show()
+        self.read.emit(places, refused)
+
+    def _written(self, kind: str, place: LocatedPhoto) -> None:
+        self.tell("")
+        self.located.refresh()
+        if kind == ACCEPT and self.located.shown() is None:
+            self.keeper.ask(OPEN, self.located)
+        self.written.emit(kind, place)
+
+    def _failed(self, place: LocatedPhoto | None, fault: str) -> None:
+        self.tell(fault)
+        self.failed.emit(place, fault)
+        if place is not None:
+            self.keeper.ask(READ, self.located)  # what is there counts
+
+    def _opened(self, layer) -> None:
+        self._workspace.iface.layerTreeView().setCurrentLayer(self.located.show(layer))
+
+    def _show(self) -> None:
         name = self.located.path.name
-        self.text.setText(self.tr("{} located in {}").format(count, name) if count else self.tr("None located yet"))
+        text = self.tr("{} located in {}").format(self._count, name) if self._count else self.tr("None located yet")
+        self.text.setText(text)
         self.text.setToolTip(str(self.located.path))
-        self.layer.setEnabled(count > 0)
-        self.copies.setEnabled(count > 0 and not self.write_back.running)
+        self.layer.setEnabled(self._count > 0)
+        self.copies.setEnabled(self._count > 0 and not self.write_back.running)
 
     def tell(self, text: str) -> None:
         """A line under the buttons; none for an empty text."""
         self.told.setText(text)
         self.told.setVisible(bool(text))
-        self.copies.setEnabled(self.layer.isEnabled() and not self.write_back.running)
+        self._show()
 
     def choose(self) -> None:
         """Ask for another file."""
@@ -115,13 +152,8 @@ class LocatedStrip(QWidget):
             self.use_file(path)
 
     def show_layer(self) -> None:
-        """Put the layer into the project."""
-        try:
-            layer = self.located.show()
-        except LocatedError as fault:
-            self.tell(str(fault))
-            return
-        self._workspace.iface.layerTreeView().setCurrentLayer(layer)
+        """Put the layer into the project, or choose it there."""
+        self.keeper.ask(OPEN, self.located)
 
     def write_copies(self) -> None:
         """Ask for a folder and write copies of the photos that know their place."""
@@ -134,8 +166,9 @@ class LocatedStrip(QWidget):
     def write_copies_to(self, folder: str) -> None:
         """Write copies of all located photos into a folder."""
         self.write_back.start(self.located, folder)
-        self.refresh()
+        self._show()
 
     def shut_down(self) -> None:
-        """Follow nothing any more."""
+        """Follow nothing any more; what was decided is on the disk."""
+        self.keeper.shut_down()
         self.write_back.shut_down()

@@ -69,9 +69,9 @@ class ReviewControls(QWidget):
         self.map = QgsMapLayerComboBox()
         self.map.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
         self.map.setAllowEmptyLayer(True, self.tr("Index imagery"))
-        self.map.setLayer(None)
+        self.map.setCurrentIndex(0)  # setLayer(None) would leave it blank
         self.map.setMinimumContentsLength(8)
-        self.map.layerChanged.connect(lambda layer: self.map_changed.emit(layer))
+        self.map.layerChanged.connect(self._map_chosen)
         self.previous = self._button(
             keys.PREVIOUS, "mActionArrowLeft.svg", self.tr("Previous"), self.tr("The candidate before")
         )
@@ -118,10 +118,9 @@ class ReviewControls(QWidget):
         )  # fmt: skip
         self.heading.setAccessibleName(self.tr("Heading of the photo's middle"))
         add_row(form, self.tr("&Overlay"), self.opacity, self.tr("How much of the photo from above covers the map"))
-        buttons = QGridLayout()
-        buttons.setSpacing(4)
-        for place, button in enumerate((self.propose, self.rate, self.previous, self.next, self.reject, self.accept)):
-            buttons.addWidget(button, place // 2, place % 2)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        self.set_columns(2)
         self.settings = QWidget()
         settings = rows(self.settings)
         settings.setContentsMargins(0, 0, 0, 0)
@@ -137,5 +136,22 @@ class ReviewControls(QWidget):
         column.addWidget(self.facts)
         column.addWidget(self.state)
         column.addLayout(form)
-        column.addLayout(buttons)
+        column.addLayout(self._grid)
         column.addWidget(self.score)  # last: what comes and goes moves no button
+
+    def set_columns(self, count: int) -> None:
+        """The buttons in so many columns."""
+        if self._grid.columnCount() != count or not self._grid.count():
+            buttons = (self.propose, self.rate, self.previous, self.next, self.reject, self.accept)
+            for place, button in enumerate(buttons):
+                self._grid.addWidget(button, place // count, place % count)
+
+    def say(self, text: str) -> None:
+        """What the engine told of the place, or what went wrong; nothing for an empty text."""
+        self.score.setText(text)
+        self.score.setVisible(bool(text))
+
+    def _map_chosen(self, layer) -> None:
+        if layer is None and self.map.currentIndex() < 0:  # the layer that was chosen is gone
+            self.map.setCurrentIndex(0)
+        self.map_changed.emit(layer)

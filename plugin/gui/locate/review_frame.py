@@ -6,23 +6,28 @@ from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from ..form_page import scrolled
+from .review_controls import ReviewControls
 from .review_panes import ReviewPanes
 
-CONTROLS_PX = 330
+WIDE_PX, COMPACT_PX = 330, 240
+"""How wide the column of controls is beside the pictures, with buttons in two columns and in one."""
 _NO_LIMIT = 16_777_215  # Qt's own
 
 
 class ReviewFrame(QWidget):
-    """``panes`` and a column of ``parts`` that is scrolled where it has no room."""
+    """``panes``, and a column of ``controls``, ``strip`` and the controls' settings that is scrolled where it has no
+    room."""
 
-    def __init__(self, panes: ReviewPanes, parts: list[QWidget], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, panes: ReviewPanes, controls: ReviewControls, strip: QWidget, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._panes = panes
+        self._panes, self._controls = panes, controls
         side = QWidget()
         column = QVBoxLayout(side)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for part in parts:
+        for part in (controls, strip, controls.settings):
             column.addWidget(part)
         column.addStretch(1)
         self._side = scrolled(side)
@@ -39,14 +44,19 @@ class ReviewFrame(QWidget):
 
     def resizeEvent(self, event):
         super().resizeEvent(event)
-        if self.width() > 640 and self.width() > 1.15 * self.height():
+        width, height = self.width(), self.height()
+        if width > 560 and width > 1.15 * height:
+            # The pictures come first: the controls take less where there is little.
+            column = WIDE_PX if width > 3 * WIDE_PX else COMPACT_PX
+            self._controls.set_columns(2 if column == WIDE_PX else 1)
             self._box.setDirection(QBoxLayout.Direction.LeftToRight)
-            self._side.setFixedWidth(CONTROLS_PX)
+            self._side.setFixedWidth(column)
             self._side.setMaximumHeight(_NO_LIMIT)
-            self._panes.turn_splitter(self.width() - CONTROLS_PX > self.height())
+            self._panes.turn_splitter(width - column > height)
         else:
+            self._controls.set_columns(2)
             self._box.setDirection(QBoxLayout.Direction.TopToBottom)
             self._side.setMinimumWidth(0)
             self._side.setMaximumWidth(_NO_LIMIT)
-            self._side.setMaximumHeight(max(180, round(0.42 * self.height())))
-            self._panes.turn_splitter(self.width() > 560)
+            self._side.setMaximumHeight(max(180, round(0.42 * height)))
+            self._panes.turn_splitter(width > 560)

@@ -9,7 +9,7 @@ from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ...layers.answers import Answers
-from ...layers.located import LocatedError, LocatedPhoto
+from ...layers.located import LocatedPhoto
 from ...photos.facts import Photo, PhotoSet
 from ..label_keys import KeyFilter
 from ..workspace import Workspace
@@ -17,6 +17,7 @@ from . import review_keys as keys
 from . import review_text as text
 from .answer_reader import AnswerReader
 from .decision import located_photo
+from .located_keeper import ACCEPT
 from .located_strip import LocatedStrip
 from .photo_facts import PhotoFinder
 from .place_score import PlaceScore, Proposal
@@ -55,20 +56,15 @@ class ReviewPanel(QWidget):
         self._reader = AnswerReader(self)
         self._keys = KeyFilter(lambda event: self._hears() and keys.meaning(event) is not None, self._take_key, self)
         self._map = ReviewMap(workspace.canvas, self._keys, self)
-        self._lay_out()
-        self._connect()
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._show()
-
-    # set up
-
-    def _lay_out(self) -> None:
         self.message.setWordWrap(True)
-        self._body = ReviewFrame(self.panes, [self.controls, self.strip, self.controls.settings])
+        self._body = ReviewFrame(self.panes, self.controls, self.strip)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(9, 6, 9, 9)
         whole.addWidget(self.message)
         whole.addWidget(self._body, 1)
+        self._connect()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._show()
 
     def _connect(self) -> None:
         self.controls.asked.connect(self.do)
@@ -81,7 +77,7 @@ class ReviewPanel(QWidget):
         self.panes.turned.connect(self.turn)
         self.panes.pointed.connect(self.propose)
         self.panes.looked.connect(lambda *_: self._show_cone())
-        self.panes.faulted.connect(self._say)
+        self.panes.faulted.connect(self.controls.say)
         self._ground.ready.connect(self._ground_ready)
         self._photos.found.connect(self._photo_found)
         self._score.scored.connect(self._scored)
@@ -89,7 +85,9 @@ class ReviewPanel(QWidget):
         self._map.pointed.connect(self.propose)
         self._map.left.connect(lambda: self._set_proposing(False))
         self._map.turned.connect(self.panes.viewer.look_at)
-        self.strip.changed.connect(self._recall)
+        self.strip.read.connect(self._recall)
+        self.strip.written.connect(self._written)
+        self.strip.failed.connect(self._not_written)
         for field in (self.controls.heading, self.controls.height):
             field.lineEdit().returnPressed.connect(self.setFocus)  # the next key is a command again
         self.installEventFilter(self._keys)
@@ -136,7 +134,6 @@ class ReviewPanel(QWidget):
         if self.walk is None or self.walk.answers is not answers:
             self.walk, self.result = ReviewWalk(answers), result
             self.strip.use_folder(answers.folder)
-            self._recall()
             self._ground.use_index(answers.index)
         photo, rank = self._wanted
         if self.walk.answer is None:
@@ -146,14 +143,20 @@ class ReviewPanel(QWidget):
             self.walk.go(photo, 1)
         self._turned()
 
-    def _recall(self) -> None:
-        if self.walk is None:
-            return
-        try:
-            self.walk.recall(self.strip.located.places(), self.strip.located.refused())
-        except LocatedError as fault:
-            self._say(str(fault))
-        self._show_decision()
+    def _recall(self, places: list[LocatedPhoto], refused: list[LocatedPhoto]) -> None:
+        """What the file of located photos holds, of this session or an earlier one."""
+        if self.walk is not None and not self.strip.keeper.busy:
+            self.walk.recall(places, refused)
+            self._show_decision()
+
+    def _written(self, kind: str, place: LocatedPhoto) -> None:
+        told = self.accepted if kind == ACCEPT else self.rejected
+        told.emit(place.photo, BY_HAND if place.by_hand else place.rank)
+
+    def _not_written(self, place: LocatedPhoto | None, fault: str) -> None:
+        if self.walk is not None and place is not None:
+            self.walk.forget(place.photo, place.rank)
+            self._show_decision()
 
     # what the user does
 
@@ -207,51 +210,29 @@ class ReviewPanel(QWidget):
         self._set_proposing(False)
         if self.walk is not None:
             candidate = self.walk.candidate
-            self._found_heading = self.heading = candidate.heading_deg
+            self._found_heading = self.heading = None
             self._photos.ask(self.walk.answer.path)
             self.turned_to.emit(candidate.photo, candidate.rank)
         self._show()
 
     def _accept(self) -> None:
-        place = self._located()
-        try:
-            self.strip.located.accept(place)
-        except LocatedError as fault:
-            self._say(str(fault))
-            return
-        rank = BY_HAND if self.proposal is not None else self.walk.candidate.rank
-        photo = self.walk.candidate.photo
-        self.walk.accept(rank)
-        self._decided()
-        self.accepted.emit(photo, rank)
-        if self.walk.to_next_photo():
-            self._turned()
-        else:
-            self._show()
+        self.strip.accept(self._located())
+        self.walk.accept(BY_HAND if self.proposal is not None else None)
+        self._go_on(self.walk.to_next_photo())
 
     def _reject(self) -> None:
         if self.proposal is not None:  # it was never a candidate: back to what was found
             self._turned()
             return
-        try:
-            self.strip.located.refuse(self._located())
-        except LocatedError as fault:
-            self._say(str(fault))
-            return
-        candidate = self.walk.candidate
+        self.strip.refuse(self._located())
         self.walk.refuse()
-        self._decided()
-        self.rejected.emit(candidate.photo, candidate.rank)
-        if self.walk.to_next_candidate():
+        self._go_on(self.walk.to_next_candidate())
+
+    def _go_on(self, moved: bool) -> None:
+        if moved:
             self._turned()
         else:
             self._show()
-
-    def _decided(self) -> None:
-        self.strip.located.refresh()
-        self.strip.refresh()
-        if self.strip.located.shown() is None and self.walk.accepted:
-            self.strip.show_layer()
 
     def _located(self) -> LocatedPhoto:
         return located_photo(
@@ -270,26 +251,25 @@ class ReviewPanel(QWidget):
         if self.walk is None or self.place is None:
             return
         turned = self.heading if self.turned_by_hand else None
-        self.controls.score.setText(self.tr("Asking the engine for the score…"))
+        self.controls.say(self.tr("Asking the engine for the score…"))
         self._score.ask(self.result, self.walk.answers, self.walk.answer.path, self.place, turned)
 
     def _scored(self, told: dict[str, Any], fault: str) -> None:
         if fault or self.walk is None:
-            self.controls.score.setText(fault)
+            self.controls.say(fault)
             return
         if self.proposal is not None:
             self.proposal = self.proposal.with_answer(told)
-            if self._found_heading is None and self.heading is None and told.get("heading_deg") is not None:
-                self._found_heading = told["heading_deg"]
-                self._set_heading(self._found_heading)
-        self.controls.score.setText(self._score.text(told, self.heading))
+            if self.heading is None and told.get("heading_deg") is not None:
+                self._set_heading(told["heading_deg"])
+        self.controls.say(self._score.text(told, self.heading))
         self.panes.mark(QgsPointXY(told["best_lon"], told["best_lat"]) if (told.get("best_m") or 0) > 1 else None)
 
     def _follow(self, link: str) -> None:
         told = self._score.told
         if link == "heading" and told.get("heading_deg") is not None:
             self._set_heading(told["heading_deg"])
-            self.controls.score.setText(self._score.text(told, self.heading))
+            self.controls.say(self._score.text(told, self.heading))
         elif link == "place":
             self.propose(QgsPointXY(told["best_lon"], told["best_lat"]))
 
@@ -302,23 +282,24 @@ class ReviewPanel(QWidget):
         if not there:
             self._map.hide()
             return
-        answer, candidate, photo = self.walk.answer, self.walk.candidate, self._photos.photo
-        by_hand = self.proposal is not None
+        by_hand, rank = self.proposal is not None, self.walk.candidate.rank
+        title = self.tr("Map at the proposed place") if by_hand else self.tr("Map at candidate {}").format(rank)
         self.controls.title.setText(text.title(self.walk))
-        told = (
-            text.facts_by_hand(self.place.x(), self.place.y(), photo)
-            if by_hand
-            else text.facts(answer, candidate, photo)
-        )
-        self.controls.facts.setText(told)
-        self.controls.score.setText("")
-        title = (
-            self.tr("Map at the proposed place") if by_hand else self.tr("Map at candidate {}").format(candidate.rank)
-        )
-        self.panes.show_photo(photo)
+        self.controls.say("")
         self.panes.show_place(self.place, title)
-        self._set_heading(self.heading)
+        self._show_photo()
         self._show_decision()
+
+    def _show_photo(self) -> None:
+        """What depends on what is known of the photo: its file may be read later than its candidates."""
+        photo, candidate = self._photos.photo, self.walk.candidate
+        turned = self.turned_by_hand
+        self._found_heading = candidate.heading_deg
+        if self._found_heading is None and photo is not None:
+            self._found_heading = photo.heading_deg
+        self.controls.facts.setText(text.facts_of(self.walk, self.place, photo, by_hand=self.proposal is not None))
+        self.panes.show_photo(photo)
+        self._set_heading(self.heading if turned else self._found_heading)
 
     def _show_decision(self) -> None:
         if self.walk is not None:
@@ -343,16 +324,13 @@ class ReviewPanel(QWidget):
 
     def _photo_found(self, photo: Photo | None, fault: str) -> None:
         if self.walk is not None:
-            self._show()
+            self._show_photo()
             if fault:
-                self._say(fault)
+                self.controls.say(fault)
 
     def _ground_ready(self, layers: list, fault: str) -> None:
         self.panes.set_text(fault)
         self.panes.set_layers(layers)
-
-    def _say(self, line: str) -> None:
-        self.controls.score.setText(line)
 
     # window and keys
 

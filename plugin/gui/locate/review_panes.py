@@ -50,6 +50,7 @@ class ReviewPanes(QWidget):
         self._loader = PictureLoader(self)
         self.viewer = PanoramaViewer(loader=self._loader)
         self.above, self.crop = CropView(), CropView()
+        self.viewer.setMinimumSize(self.crop.minimumSize())  # neither side pushes the other
         self.above.setToolTip(
             self.tr("The photo from above, north up, as large as the map beside it. Drag around the middle to turn it.")
         )
@@ -146,7 +147,7 @@ class ReviewPanes(QWidget):
         """The map at a place (degrees, EPSG:4326)."""
         self.title.setText(title)
         if place != self._place:
-            self._place = place
+            self._place, self._ground_drawn = place, None
             self.crop.show_ground(None)
             self.crop.set_other(None)
             self._again()

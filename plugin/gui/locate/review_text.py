@@ -7,7 +7,6 @@ from html import escape
 from qgis.core import QgsDistanceArea, QgsPointXY
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ...layers.answers import Answer, Candidate
 from ...photos.facts import Photo
 from .review_walk import BY_HAND, ReviewWalk
 
@@ -24,29 +23,23 @@ def title(walk: ReviewWalk) -> str:
     return name if count == 1 else f"{name} · {tr('photo {} of {}').format(number, count)}"
 
 
-def facts(answer: Answer, candidate: Candidate, photo: Photo | None) -> str:
-    """Rank, probability, score, heading, and the distance to where the photo's file says that it was taken."""
-    parts = [
-        tr("Candidate {} of {}").format(candidate.rank, len(answer.candidates)),
-        tr("{} % within {} m").format(percent(candidate.probability), f"{candidate.radius_m:g}"),
-        tr("score {}").format(f"{candidate.score:.2f}"),
-    ]
-    lines = [f"{', '.join(parts)}."]
-    if not answer.match:
-        lines.append(f"<b>{tr('Not in this region, as far as can be told.')}</b>")
-    away = distance_text(photo, candidate.lon, candidate.lat)
-    if away:
-        lines.append(away)
-    return " ".join(lines)
-
-
-def facts_by_hand(lon: float, lat: float, photo: Photo | None) -> str:
-    """What is known of a place that a person proposed."""
-    lines = [tr("<b>Proposed place</b> {}, {}.").format(f"{lat:.6f}", f"{lon:.6f}")]
-    away = distance_text(photo, lon, lat)
-    if away:
-        lines.append(away)
-    return " ".join(lines)
+def facts_of(walk: ReviewWalk, place: QgsPointXY, photo: Photo | None, *, by_hand: bool) -> str:
+    """Rank, probability and score of the candidate, or that the place is one by hand (``place`` in degrees); and how
+    far it is from where the photo's file says that it was taken."""
+    answer, candidate = walk.answer, walk.candidate
+    if by_hand:
+        lines = [tr("<b>Proposed place</b> {}, {}.").format(f"{place.y():.6f}", f"{place.x():.6f}")]
+    else:
+        parts = [
+            tr("Candidate {} of {}").format(candidate.rank, len(answer.candidates)),
+            tr("{} % within {} m").format(percent(candidate.probability), f"{candidate.radius_m:g}"),
+            tr("score {}").format(f"{candidate.score:.2f}"),
+        ]
+        lines = [f"{', '.join(parts)}."]
+        if not answer.match:
+            lines.append(f"<b>{tr('Not in this region, as far as can be told.')}</b>")
+    lines.append(distance_text(photo, place.x(), place.y()))
+    return " ".join(line for line in lines if line)
 
 
 def decision(walk: ReviewWalk, by_hand: bool) -> str:

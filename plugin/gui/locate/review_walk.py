@@ -42,10 +42,11 @@ class ReviewWalk:
     def recall(self, places: Iterable[LocatedPhoto], refused: Iterable[LocatedPhoto]) -> None:
         """Take over what an earlier session decided about these candidates."""
         of_path = {answer.path: answer for answer in self._open}
+        self.accepted, self.refused = {}, set()
         for one in places:
             answer = of_path.get(one.path)
             if answer is not None:
-                rank = one.rank if one.result == self.answers.folder and not one.how.startswith("by hand") else None
+                rank = one.rank if one.result == self.answers.folder and not one.by_hand else None
                 self.accepted[answer.photo] = rank if rank is not None else BY_HAND
         for one in refused:
             answer = of_path.get(one.path)
@@ -99,6 +100,11 @@ class ReviewWalk:
         self.refused.add((candidate.photo, candidate.rank))
         if self.accepted.get(candidate.photo) == candidate.rank:
             del self.accepted[candidate.photo]
+
+    def forget(self, photo: str, rank: int | None) -> None:
+        """What was decided last of a photo could not be kept."""
+        self.accepted.pop(photo, None)
+        self.refused.discard((photo, rank or BY_HAND))
 
     def to_next_photo(self) -> bool:
         """To the first photo after this one, or before it, that has no place yet; False where all have one."""

@@ -179,7 +179,7 @@ def _gather(
     apart = _apart(request, good, tiles)
     names = {photo.name for photo in apart}
     learned = [photo for photo in good if photo.name not in names]
-    known = headings_known(request, learned, plan)
+    known = headings_known(request, learned)
     rows = [*own.pair_rows(learned, work.path, headings=known), *cut.pair_rows(tiles.files, work.path, plan.gsd_m)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with (work.path / PAIRS).open("w", encoding="utf-8", newline="") as stream:
@@ -228,7 +228,7 @@ def _figures(
         "extent_m": plan.extent_m,
         "gsd_m": plan.gsd_m,
         "start": plan.start,
-        "heading": "known" if headings_known(request, found.learned, plan) else "unknown",
+        "heading": "known" if headings_known(request, found.learned) else "unknown",
         "steps": told["steps"],
         "stages": told["stages"],
         "held_out": told["held_out"],

@@ -76,7 +76,7 @@ def figures_of(away: NDArray[np.float64]) -> dict[str, Any]:
     recalls = {}
     for k in RANKS:
         for radius in RADII_M:
-            hits = (away[:, :k] < radius).any(axis=1).astype(np.float64)
+            hits = np.asarray((away[:, :k] < radius).any(axis=1), np.float64)
             table = np.column_stack([hits, np.ones(len(hits))])
             recalls[f"recall@{k}<{radius:.0f}m"] = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
     return {"n": len(away), "median_error_m": float(np.median(away[:, 0])), "pooled": recalls}

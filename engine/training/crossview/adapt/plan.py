@@ -17,24 +17,25 @@ from engine.training.crossview.adapt.request import CrossviewAdaptRequest
 from engine.training.crossview.request import CrossViewTrainRequest
 
 AUTO, RANDOM, STARTER = "auto", "random", "crossview"
-EXTENT_M = 48.0
+EXTENT_M = 64.0
 """Of a tile: from 2.5 m above it the ground is seen about so far around."""
-MOST_PITCH_DEG = 120.0
-"""Of a network that starts at random: above and below are sky, and the carrier of the camera."""
+MOST_PITCH_DEG = 65.45
+"""Of a network that starts at random, as CVUSA's strips: above is sky, below the carrier of the camera."""
 LEAST_STEPS = 400
-_PASSES, _PASSES_ON = 68, 56
-"""Over the photos, of the stages intra, cross and curriculum as 'crossview train' has them; without intra."""
+_PASSES = {"intra": 8.0, "cross": 32.0, "curriculum": 40.0}
+"""Over the photos, by stage. The cold start has twice its usual share: what comes after it stands on it
+(docs/studies/cross-view.md)."""
 _HEADINGS = 0.8
 _ENOUGH_TO_CHOOSE = 400
 """From so many photos on a tenth is held out and the weights are chosen by it; agreement among fewer is one photo more
 or less, and the last weights are kept."""
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
-        "encoder": "resnet18", "width": 0.25, "encoder_stages": 3, "ground_size": "64x256", "overhead_size": 96,
+        "encoder": "resnet18", "width": 0.25, "encoder_stages": 3, "ground_size": "64x256", "overhead_size": 128,
         "batch": 32,
     },
     "medium": {
-        "encoder": "resnet18", "width": 0.5, "encoder_stages": 4, "ground_size": "96x384", "overhead_size": 128,
+        "encoder": "resnet18", "width": 0.5, "encoder_stages": 4, "ground_size": "96x384", "overhead_size": 160,
         "batch": 64,
     },
     "large": {
@@ -74,7 +75,7 @@ def network_plan(request: CrossviewAdaptRequest) -> Plan:
         chosen = dict(SIZES[request.size])
         chosen |= {k: v for k, v in (("encoder", request.encoder), ("width", request.width)) if v is not None}
         side = int(chosen["overhead_size"])
-        return Plan(None, side, request.extent or EXTENT_M, {**chosen, "lr": 1e-3})
+        return Plan(None, side, request.extent or EXTENT_M, {**chosen, "lr": 1.5e-3})
     model = load_crossview(name)
     card, inputs = model.card, model.inputs
     extent = inputs.overhead.extent_m
@@ -103,7 +104,6 @@ def network_plan(request: CrossviewAdaptRequest) -> Plan:
             "vfov": inputs.ground.vfov_deg,
             "batch": 32 if card.network.encoder == "resnet18" else 64,
             "lr": 3e-4,
-            "stages": "cross,curriculum",
             "start": str(model.folder),
         },
     )
@@ -114,10 +114,8 @@ def check_resolution(plan: Plan, gsd_m: float, *, name: str) -> None:
     served_scales(gsd_m, (plan.gsd_m,), name=name)
 
 
-def headings_known(request: CrossviewAdaptRequest, photos: Sequence[OwnPhoto], plan: Plan) -> bool:
-    """Whether the photos' headings are used. A model of unknown headings stays one."""
-    if plan.model is not None and plan.model.inputs.ground.heading == "any":
-        return False
+def headings_known(request: CrossviewAdaptRequest, photos: Sequence[OwnPhoto]) -> bool:
+    """Whether the photos' headings are believed."""
     if request.heading != "auto":
         return request.heading == "known"
     return sum(photo.heading_known for photo in photos) >= _HEADINGS * len(photos)
@@ -126,12 +124,19 @@ def headings_known(request: CrossviewAdaptRequest, photos: Sequence[OwnPhoto], p
 def training_request(
     request: CrossviewAdaptRequest, plan: Plan, photos: Sequence[OwnPhoto], *, data: Path, out: Path
 ) -> CrossViewTrainRequest:
-    """What 'crossview train' is asked: the pairs.csv in ``data``, no labels; the run's folder is ``out``."""
+    """What 'crossview train' is asked: the pairs.csv in ``data``, no labels; the run's folder is ``out``.
+
+    Without headings a photo is compared with its own bird's-eye view alone, both as the camera stood: which tile it
+    chooses would depend on a heading that is not known. What is learned is a network that wants north ahead, and the
+    search tries headings.
+    """
     options = dict(plan.network)
     count = len(photos)
+    any_heading = plan.model is not None and plan.model.inputs.ground.heading == "any"
+    by_tiles = any_heading or headings_known(request, photos)
+    stages = [*(["intra"] if plan.model is None else []), "cross", *(["curriculum"] if by_tiles else [])]
     batch = min(request.batch or int(options["batch"]), max(4, count // 2))
-    passes = _PASSES if plan.model is None else _PASSES_ON
-    steps = request.steps or max(LEAST_STEPS, round(passes * count / batch))
+    steps = request.steps or max(LEAST_STEPS, round(sum(_PASSES.values()) * count / batch))
     if "vfov" not in options:
         pitch = abs(median(photo.view.pitch_center_deg for photo in photos))
         least = min(photo.view.vfov_deg for photo in photos)
@@ -145,12 +150,16 @@ def training_request(
             "out": str(out),
             "labels": 0.0,
             "extent": plan.extent_m,
-            "heading": "known" if headings_known(request, photos, plan) else "unknown",
+            "stages": ",".join(stages),
+            "intra_epochs": _PASSES["intra"],
+            "cross_epochs": _PASSES["cross"],
+            "heading": "unknown" if any_heading else "known",
             "camera_height": request.camera_height,
-            **({} if count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
+            **({} if by_tiles and count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
             "seed": request.seed,
             "device": request.device,
             "log_every": max(1, steps // 200),
             "checkpoint_every": 100,
+            "cache_gb": 1.0,
         }
     )

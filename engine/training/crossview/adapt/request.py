@@ -49,12 +49,12 @@ class CrossviewAdaptRequest(TileOptions):
     batch: int | None = Field(None, ge=4, le=1024, description="Photos a step; default: as the size says.")
     heading: Literal["auto", "known", "unknown"] = Field(
         "auto",
-        description="Are the photos' headings to be believed? auto: where four of five photos tell one. With unknown "
-        "headings the model finds photos of unknown heading.",
+        description="Are the photos' headings to be believed? auto: where four of five photos tell one. Without "
+        "headings photos are compared with their own bird's-eye views alone, and choose no tiles.",
     )
     cell: float = Field(30.0, ge=5, le=1000, description="Metres between the tiles that are cut from the imagery.")
     extent: Metres | None = Field(
-        None, description="Metres from edge to edge of a tile; default: that of the model to start from, else 48."
+        None, description="Metres from edge to edge of a tile; default: that of the model to start from, else 64."
     )
     most_tiles: int = Field(20_000, ge=24, description="Refuse a region that has more tiles than this to learn from.")
     camera_height: Metres = Field(2.5, description="Height of the camera above the ground, in metres.")
