@@ -116,7 +116,7 @@ def region(w, dock, tab, beats):
     click(page.run_button)
     yield w.until(lambda: len(ended) == 2, 240, "the index")
     beats.took("index")
-    yield w.until(lambda: tab.search.form.index_folder() == str(out), 10, "the index is chosen on the next page")
+    yield w.until(lambda: tab.search.form.index.folder() == str(out), 10, "the index is chosen on the next page")
     w.result["index"] = [ended[1], page.message.text(), tab.current]
     w.result["library"] = [[facts.name, facts.state, facts.cells] for facts in tab.library.indexes()]
 
