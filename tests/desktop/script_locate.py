@@ -36,7 +36,7 @@ def steps(w):
     narrow(dock, WIDE)
     tab = dock.show_tab("locate")
     yield w.until(lambda: dock.banner.engine_ready, 60, "the engine")
-    w.result["pages"], w.result["cut_off"] = list(tab._names), {}
+    w.result["pages"], w.result["cut_off"] = list(tab.names), {}
     beats = Beats(w)
     yield from photos(w, dock, tab)
     beats.took("photos")
@@ -116,7 +116,7 @@ def region(w, dock, tab, beats):
     click(page.run_button)
     yield w.until(lambda: len(ended) == 2, 240, "the index")
     beats.took("index")
-    yield w.until(lambda: tab.search.form.index_folder() == str(out), 10, "the index is chosen on the next page")
+    yield w.until(lambda: tab.search.form.index.folder() == str(out), 10, "the index is chosen on the next page")
     w.result["index"] = [ended[1], page.message.text(), tab.current]
     w.result["library"] = [[facts.name, facts.state, facts.cells] for facts in tab.library.indexes()]
 
