@@ -60,7 +60,7 @@ FIELDS = {
 """The parameters that fill each field of the engine's LocateIndexRequest."""
 
 
-def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     """The parameters in the order of the dialog; each with help that serves as tooltip too."""
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     return [
@@ -84,7 +84,7 @@ def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         hinted(
             QgsProcessingParameterString("METHOD", tr("Method"), "auto"),
-            ["auto", "geometric", *models],
+            methods,
             tr("geometric needs no training; a model is usually better where it knows such places. auto takes both "
                "where the starter model is installed, else geometric."),
         ),

@@ -200,7 +200,7 @@ def _colors(block) -> np.ndarray:
     values = np.frombuffer(bytes(block.data()), "<u4").reshape(block.height(), block.width())
     channels = [(values >> shift & 255).astype(np.uint16) for shift in (16, 8, 0, 24)]
     alpha = channels[3]
-    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")):
+    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")) and alpha.min() < 255:
         safe = np.maximum(alpha, 1)
         channels[:3] = [np.minimum(255, (channel * 255 + safe // 2) // safe) for channel in channels[:3]]
     return np.stack([channel.astype(np.uint8) for channel in channels], axis=-1)

@@ -25,13 +25,14 @@ from qgis.core import (
     QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsPointXY,
+    QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QEventLoop, QSize, Qt, QTimer
 
 from plugin.engine_client.locate import CHECKOUT, EngineLocation
 from plugin.engine_client.runs import CANCELLED, DONE, FAILED, RunRegistry
@@ -301,18 +302,29 @@ def cancelled_when(registry, test):
     return look, state
 
 
-def test_drawing_is_cancelled_while_the_server_is_slow(run, city, server, registry):
+def test_drawing_is_in_the_background_and_is_cancelled_while_the_server_is_slow(run, city, server, registry):
     server.delay = 20.0
     look, state = cancelled_when(registry, lambda record: record.stage == "draw")
-    registry.changed.connect(look)
+    registry.changed.connect(look, Qt.ConnectionType.DirectConnection)
     given = {"REFERENCE": QgsRasterLayer(server.wms, "Survey", "wms"), "EXTENT": EXTENT, "METHOD": "geometric",
              "OUTPUT": str(city / "slow")}  # fmt: skip
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:locate_index")
+    context, feedback, loop, ticks, ended = QgsProcessingContext(), Feedback(), QEventLoop(), [], []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start(10)
+    task = QgsProcessingAlgRunnerTask(algorithm, given, context, feedback)
+    task.executed.connect(lambda good, results: (ended.append(good), loop.quit()))
+    QTimer.singleShot(120_000, loop.quit)
     try:
-        run("locate_index", given, fails=True)
+        QgsApplication.taskManager().addTask(task)
+        loop.exec()
     finally:
         registry.changed.disconnect(look)
-    assert time.monotonic() - state["at"] < 2.3, "0.3 s until the cancel, then two at most"
+        timer.stop()
+    assert ended == [False] and time.monotonic() - state["at"] < 2.3, "0.3 s until the cancel, then two at most"
     assert registry.runs()[0].state == CANCELLED and left(city, "slow") == []
+    assert np.median(np.diff(ticks)) < 0.05, "the window's thread lives meanwhile"
 
 
 def test_a_stopped_index_goes_on_with_what_was_drawn(run, city, server, registry):
