@@ -179,7 +179,10 @@ def review(w, dock, tab):
     w.picture("qgis-locate-review", small=True)
     w.result["reviewed"] = [panel.walk.answer.photo, panel.walk.candidate.rank]
     QTest.keyClick(panel, Qt.Key.Key_A)
-    yield 1.0
+    yield w.until(
+        lambda: any("located" in layer.source() for layer in w.layers().values()), 20, "the layer of accepted places"
+    )
+    yield 0.5
     w.result["marks"] = [page.list.topLevelItem(row).text(2) for row in range(page.list.topLevelItemCount())]
     w.result["located"] = [layer.source() for layer in w.layers().values() if "located" in layer.source()]
     w.picture("locate-accepted")
