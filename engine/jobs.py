@@ -135,6 +135,12 @@ JOBS: dict[str, Job] = {
             "Learn to find the place of a panorama among tiles seen from above.",
         ),
         Job(
+            "crossview-adapt",
+            "engine.training.crossview.adapt.request:CrossviewAdaptRequest",
+            "engine.training.crossview.adapt.job:run",
+            "Learn an area from own photos and imagery, without pairs.",
+        ),
+        Job(
             "finetune",
             "engine.training.requests:FinetuneRequest",
             "engine.training.finetune_job:run",

@@ -6,6 +6,9 @@ from engine.cli.lazy import Entry, LazyGroup
 
 group = LazyGroup(
     "crossview",
-    {"train": Entry("engine.cli.crossview_train:command", "Train from pairs, from some pairs, or without any.")},
+    {
+        "train": Entry("engine.cli.crossview_train:command", "Train from pairs, from some pairs, or without any."),
+        "adapt": Entry("engine.cli.crossview_adapt:command", "Learn an area from your own photos and imagery."),
+    },
     help="Networks that find where a panorama was taken.",
 )

@@ -14,13 +14,15 @@ LAYOUT = Layout(
     "panoramas are projected to the ground, restyled and matched; --labels 1 learns from all pairs.",
     metavars=METAVARS
     | {"labels": "SHARE", "stages": "LIST", "start": "WEIGHTS", "ground_size": "ROWSxCOLUMNS", "overhead_size": "N"}
+    | {"heading_error": "DEGREES"}
     | {"hfov": "DEGREES", "vfov": "DEGREES", "extent": "METRES", "camera_height": "METRES", "test": "KIND:PATH"},
     sections={
         "Input and output": ("data", "test", "out", "config"),
         "Labels and stages": ("labels", "stages", "intra_epochs", "cross_epochs", "epochs", "steps"),
         "Network": ("encoder", "width", "depth", "encoder_stages", "maps", "start"),
         "Images": (
-            "ground_size", "overhead_size", "heading", "hfov", "vfov", "extent", "camera_height", "colour", "cache_gb",
+            "ground_size", "overhead_size", "heading", "heading_error", "hfov", "vfov", "extent", "camera_height",
+            "colour", "cache_gb",
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
         "Pseudo-labels": (

@@ -14,6 +14,7 @@ import numpy as np
 import shapely
 
 from engine.command_line import command_line
+from engine.crossview import reference
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
 from engine.crossview.describer import layer_facts
@@ -27,7 +28,7 @@ from engine.crossview.wants import asked_scales, default_cell_m
 from engine.device import choose_device
 from engine.errors import GridError, OutputError, ParameterError
 from engine.events import Reporter
-from engine.locate import methods, reference
+from engine.locate import methods
 from engine.locate.requests import LocateIndexRequest
 from engine.provenance import fingerprint
 from engine.result import RESULT, job_result

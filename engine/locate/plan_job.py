@@ -14,11 +14,11 @@ import numpy as np
 from engine.crossview.cells import METRES_PER_DEGREE, CellLayout
 from engine.crossview.index.card import CELL_DTYPE
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.reference import check_overlap, licence_note, read_region, refuse_many_tiles, tiles_needed
 from engine.crossview.resolution import COARSER, GridPlace, served_scales
 from engine.crossview.wants import Wanted, asked_scales, default_cell_m, resolved, wanted_by
 from engine.errors import EngineError
 from engine.events import Reporter
-from engine.locate.reference import check_overlap, licence_note, read_region, refuse_many_tiles, tiles_needed
 from engine.locate.requests import LocatePlanRequest
 from engine.raster.read import open_raster
 from engine.raster.xyz import gsd_at, is_template, parse_template, zoom_for

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.crossview.tile_options import TileOptions as _Tiles
+
 _DEVICE = "auto, cpu, cuda, cuda:N or mps."
 Heading = Annotated[float, Field(ge=-360, le=360)]
 Degrees = Annotated[float, Field(gt=0, le=360)]
@@ -13,19 +15,6 @@ Degrees = Annotated[float, Field(gt=0, le=360)]
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Tiles(_Request):
-    """Options of references that are tile servers."""
-
-    tms: bool = Field(False, description="Rows of the tiles count from the south though the address says {y}.")
-    max_zoom: int | None = Field(
-        None, ge=0, le=24, description="Highest zoom that the tile server has; default 19, or what QGIS's address says."
-    )
-    tile_cache: str | None = Field(None, description="Folder where fetched tiles are kept; default: the user's cache.")
-    tile_cache_gb: float = Field(2.0, gt=0, le=10_000, description="Most gigabytes of tiles that are kept.")
-    connections: int = Field(2, ge=1, le=8, description="Connections to the tile server at once.")
-    per_second: float = Field(10.0, gt=0, le=1000, description="Most tiles a second that are asked for.")
 
 
 class LocateIndexRequest(_Tiles):

@@ -11,6 +11,7 @@ from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.reference import Reference, open_reference
 from engine.crossview.resolution import COARSER
 from engine.crossview.search.calibration import Calibration
 from engine.crossview.search.searcher import Searcher
@@ -21,7 +22,6 @@ from engine.device import Device, choose_device
 from engine.errors import EngineError
 from engine.events import Reporter
 from engine.locate import methods, structure_files
-from engine.locate.reference import Reference, open_reference
 from engine.locate.requests import PhotosRequest
 
 

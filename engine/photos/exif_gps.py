@@ -135,7 +135,7 @@ def _position_entries(
         entries[GPS.GPSImgDirection] = _rationals([(round(heading_deg * 100) % 36000, 100)], order)
     if accuracy_m is not None:
         entries[GPS.GPSHPositioningError] = _rationals([(round(accuracy_m * 100), 100)], order)
-    return dict(entries)
+    return {int(tag): entry for tag, entry in entries.items()}
 
 
 def _text(value: bytes) -> _Entry:

@@ -64,7 +64,7 @@ def is_jpeg(data: bytes) -> bool:
 
 def read_jpeg(data: bytes, *, name: str) -> Jpeg:
     """The file as segments (ITU T.81, annex B). Raises DamagedFileError, which names the file."""
-    segments = []
+    segments: list[tuple[int, bytes]] = []
     at = 2
     while True:
         while data[at : at + 2] == b"\xff\xff":  # markers may be filled up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -278,7 +279,7 @@ def save_encoders(
             "activation": "none",
             "trained_on": trained_on(request.data),
         }
-        save_bundle(folder / f"encoder-{sensor}", encoder.eval().cpu(), card)
+        save_bundle(folder / f"encoder-{sensor}", copy.deepcopy(encoder).eval().cpu(), card)
         outputs[f"encoder_{sensor}"] = f"encoder-{sensor}/card.json"
     return outputs
 

@@ -20,6 +20,7 @@ POSITIONAL = {
     "locate-index": ("reference",),
     "locate-search": ("index", "panorama"),
     "locate-evaluate": ("index", "panorama"),
+    "crossview-adapt": ("photos",),
 }
 """Parameters that stand without an option, by job."""
 WORDS = {
@@ -31,6 +32,7 @@ WORDS = {
     "locate-index": "locate index",
     "locate-search": "locate search",
     "locate-evaluate": "locate evaluate",
+    "crossview-adapt": "crossview adapt",
 }
 """Commands that are called otherwise than their job."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qgis.PyQt.QtCore import QObject, Qt, pyqtSignal
+from qgis.PyQt.QtWidgets import QDockWidget
 
 from ..engine_client.runs import RunRegistry
 from .engine_banner import EngineBanner
@@ -52,11 +53,26 @@ class Workspace(QObject):
             from .locate.viewer_dock import ViewerDock
 
             self.viewer = ViewerDock(self.iface)
-            self.iface.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.viewer)
+            self.dock_below(self.viewer)
         self.viewer.show()
         self.viewer.raise_()
         self.viewer.show_photo(photo, heading_deg, place)
         return self.viewer
+
+    def dock_below(self, dock: QDockWidget) -> None:
+        """Put a window of the plugin below the map, as a tab of another one that stands there."""
+        window, below = self.iface.mainWindow(), Qt.DockWidgetArea.BottomDockWidgetArea
+        there = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock
+            and other.objectName().startswith("SameScene")
+            and not other.isFloating()
+            and window.dockWidgetArea(other) == below
+        ]
+        self.iface.addDockWidget(below, dock)
+        if there:
+            window.tabifyDockWidget(there[0], dock)
 
     def shut_down(self) -> None:
         """Take the viewer away."""

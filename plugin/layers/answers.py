@@ -64,7 +64,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of a search, in the order of its photos; ``crs`` that of the candidates' points."""
+    """The answers of a search, in the order of its photos; ``crs`` that of the candidates' points; ``skipped`` one line
+    for each photo that could not be searched."""
 
     folder: str
     crs: QgsCoordinateReferenceSystem
@@ -72,6 +73,7 @@ class Answers:
     method: str
     cells: int
     answers: tuple[Answer, ...]
+    skipped: tuple[str, ...] = ()
 
     def of_photo(self, name_or_path: str) -> Answer | None:
         """The answer of a photo by its name in the result, or by its file."""
@@ -129,6 +131,7 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
         method=str(figures.get("method") or ""),
         cells=int(figures.get("cells") or 0),
         answers=tuple(answers),
+        skipped=tuple(str(one.get("why") or one.get("name") or one) for one in figures.get("skipped") or ()),
     )
 
 

@@ -34,8 +34,8 @@ TURNED = f'coalesce("heading_deg", 0) + {NORTH}'
 _SIZES = ((BEST, 7.0), (GOOD, 5.2), (FURTHER, 3.8))
 _HEAT = (
     (0, "#ffd43b", 0, "0"),
-    (2, "#ffd43b", 70, "2"),
-    (10, "#ff922b", 130, "10"),
+    (5, "#ffd43b", 65, "5"),
+    (15, "#ff922b", 130, "15"),
     (40, "#e03131", 175, "40"),
     (100, "#862e9c", 205, "100 (likeliest cell)"),
 )
@@ -134,7 +134,7 @@ def _groups(doubted: list[str], photos: int) -> list[tuple[str, str, str, float]
     if len(doubted) < photos or not photos:
         found = [
             ("First candidate", f'{believed}"rank" = 1', BEST, _SIZES[0][1]),
-            ("Rank 2 to 5", f'{believed}"rank" BETWEEN 2 AND 5', GOOD, _SIZES[1][1]),
+            ("Rank 2 to 5", f'{believed}"rank" > 1 AND "rank" <= 5', GOOD, _SIZES[1][1]),
             ("Rank 6 and behind", f'{believed}"rank" > 5', FURTHER, _SIZES[2][1]),
         ]
     if doubted:
@@ -156,7 +156,7 @@ def _label(layer: QgsVectorLayer, *, many: bool) -> None:
     who = "\"photo\" || ' · ' || " if many else ""
     text = f"{who}\"rank\" || ' · ' || round(100 * \"probability\") || ' %'"
     root = QgsRuleBasedLabeling.Rule(None)
-    for where, size, priority in (('"rank" = 1', 10, 10), ('"rank" BETWEEN 2 AND 5', 8, 5)):
+    for where, size, priority in (('"rank" = 1', 10, 10), ('"rank" > 1 AND "rank" <= 5', 8, 5)):
         settings: QgsPalLayerSettings = label_settings(text, size=size)
         settings.priority = priority
         settings.dist = 2.5  # beside the arrow (mm)

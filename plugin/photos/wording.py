@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qgis.PyQt.QtCore import QCoreApplication
 
-from ..layers.directions import compass
 from .facts import PANORAMA, STRIP, Photo
+from .sight import spoken_azimuth
 
 
 def tr(text: str) -> str:
@@ -26,7 +26,7 @@ def shows(photo: Photo) -> str:
 
 def looks(photo: Photo) -> str:
     """Where its middle looks: ``"128° SE"``; empty where the file does not tell."""
-    return "" if photo.heading_deg is None else compass(photo.heading_deg)
+    return "" if photo.heading_deg is None else spoken_azimuth(photo.heading_deg)
 
 
 def taken(photo: Photo) -> str:

@@ -194,6 +194,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         finally:
             if not done:
                 run.undone()
+            run.finished()
         from ..layers.results import write_styles
 
         for line in write_styles(result, run.params["out"]):

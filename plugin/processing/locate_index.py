@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..engine_client.settings import plugin_root
 from .engine_algorithm import EngineAlgorithm, made_files
-from .locate_index_checks import index_faults
+from .locate_index_checks import index_faults, unopened_reference
 from .locate_index_parameters import index_outputs, index_parameters
 from .locate_index_request import IndexPreparation, reference_as_address
-from .model_names import model_names
+from .model_names import crossview_methods
 from .texts import locate_index_help
 
 
@@ -40,13 +40,16 @@ class LocateIndexAlgorithm(EngineAlgorithm):
         return locate_index_help(self.tr)
 
     def definitions(self):
-        return index_parameters(self.tr, models=model_names(plugin_root(), "crossview"))
+        return index_parameters(self.tr, methods=crossview_methods(plugin_root()))
 
     def output_definitions(self):
         return index_outputs(self.tr)
 
     def understood(self, parameters):
         return reference_as_address(parameters)
+
+    def early_faults(self, parameters, context):
+        return unopened_reference(IndexPreparation(self, parameters, context))
 
     def faults(self, parameters, context):
         return index_faults(IndexPreparation(self, parameters, context))

@@ -12,8 +12,22 @@ from .preparation import is_address
 from .reference_source import DRAWN, FILE, TILES, is_tiles
 
 
+def unopened_reference(look: IndexPreparation) -> Iterator[str]:
+    """A reference that QGIS cannot open."""
+    value = look.parameters.get("REFERENCE")
+    if look.given("REFERENCE") and not is_address(value) and look.raster_layer("REFERENCE") is None:
+        yield f"Reference: '{value}' cannot be opened as a raster. Check that it exists and is not damaged."
+
+
 def index_faults(look: IndexPreparation) -> Iterator[str]:
     """The faults of the parameters, most telling first. Opens layers but reads no pixels and asks no server."""
+    yield from reference_faults(look)
+    yield from model_faults(look, "METHOD", title="Method", thing="method")
+    yield from _folder_faults(look)
+
+
+def reference_faults(look: IndexPreparation) -> Iterator[str]:
+    """The faults of imagery and region alone."""
     address = look.text("ADDRESS")
     if address and look.given("REFERENCE"):
         yield "Reference: both a layer and an address are given. Give one of them."
@@ -37,17 +51,15 @@ def index_faults(look: IndexPreparation) -> Iterator[str]:
     given = look.given("EXTENT") or look.given("REGION")
     whole = source.kind == FILE and not is_address(look.parameters.get("REFERENCE"))
     if not given and not whole:
-        yield "Region: none is given. Give an extent or polygons: this reference has no end of its own."
+        yield f"{look.what['EXTENT']}: none is given. Give an extent or polygons: this reference has no end of its own."
     yield from area_faults(look, None if source.kind == TILES else layer, called="the reference")
     yield from _empty_polygons(look)
-    yield from model_faults(look, "METHOD", title="Method", thing="method")
-    yield from _folder_faults(look)
 
 
 def _empty_polygons(look: IndexPreparation) -> Iterator[str]:
     layer = look.vector_layer("REGION") if look.given("REGION") else None
     if layer is not None and layer.featureCount() > 0 and layer.extent().isEmpty():
-        yield f"Region: the polygons of '{layer.name()}' have no area."
+        yield f"{look.what['REGION']}: the polygons of '{layer.name()}' have no area."
 
 
 def _folder_faults(look: IndexPreparation) -> Iterator[str]:

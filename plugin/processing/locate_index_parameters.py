@@ -31,16 +31,20 @@ from .definitions import (
 )
 
 PRECISIONS = ("float16", "float32")
-FIELDS = {
-    "reference": ("REFERENCE", "ADDRESS"),
-    "region": ("EXTENT", "REGION"),
-    "out": ("OUTPUT",),
+TILE_FIELDS = {
     "tms": ("TMS",),
     "max_zoom": ("MAX_ZOOM",),
     "tile_cache": ("TILE_CACHE",),
     "tile_cache_gb": ("TILE_CACHE_GB",),
     "connections": ("CONNECTIONS",),
     "per_second": ("PER_SECOND",),
+}
+TILE_OPTIONS = tuple(name for (name,) in TILE_FIELDS.values())
+FIELDS = {
+    **TILE_FIELDS,
+    "reference": ("REFERENCE", "ADDRESS"),
+    "region": ("EXTENT", "REGION"),
+    "out": ("OUTPUT",),
     "method": ("METHOD", "MODEL_FOLDER"),
     "cell": ("CELL",),
     "scales": ("SCALES",),
@@ -54,10 +58,9 @@ FIELDS = {
     "device": ("DEVICE",),
 }
 """The parameters that fill each field of the engine's LocateIndexRequest."""
-TILE_OPTIONS = ("TMS", "MAX_ZOOM", "TILE_CACHE", "TILE_CACHE_GB", "CONNECTIONS", "PER_SECOND")
 
 
-def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     """The parameters in the order of the dialog; each with help that serves as tooltip too."""
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     return [
@@ -81,7 +84,7 @@ def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         hinted(
             QgsProcessingParameterString("METHOD", tr("Method"), "auto"),
-            ["auto", "geometric", *models],
+            methods,
             tr("geometric needs no training; a model is usually better where it knows such places. auto takes both "
                "where the starter model is installed, else geometric."),
         ),

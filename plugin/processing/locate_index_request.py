@@ -87,7 +87,7 @@ class IndexPreparation(Preparation):
         if source.kind == DRAWN and layer is not None:
             picture = LayerPicture(layer, what=self.what["REFERENCE"], transforms=self.context.transformContext())
         params = tile_options(self, source.max_zoom)
-        params.update({"reference": self._reference(source, layer, picture), "region": self.region()})
+        params.update({"reference": self.reference_of(source, layer, picture), "region": self.region()})
         if self.model("METHOD"):
             params["method"] = self.model("METHOD")
         params.update(self.options("CELL", "SCALES", "PRECISION", "IMAGERY_DATE"))
@@ -102,9 +102,10 @@ class IndexPreparation(Preparation):
             return run
         if source.host:
             self.note("warning", licence_line(source.host, self.attribution()))
-        return replace(run, before=_Drawing(picture, params))
+        return replace(run, before=Drawing(picture, params))
 
-    def _reference(self, source: ReferenceSource, layer: QgsRasterLayer | None, picture: LayerPicture | None) -> str:
+    def reference_of(self, source: ReferenceSource, layer: QgsRasterLayer | None, picture: LayerPicture | None) -> str:
+        """The file or address that the engine is given; of a ``picture``, where it will be drawn. Raises LayerFault."""
         if source.kind == TILES:
             return source.address
         if picture is not None:
@@ -121,12 +122,13 @@ class IndexPreparation(Preparation):
         return str(kept)
 
 
-class _Drawing:
-    """Draws the imagery of a region before the index of ``params`` is made."""
+class Drawing:
+    """Draws the imagery of a region before the job of ``params`` uses it. ``scale_m``: metres a pixel of what is cut
+    from it; where none is given, those that the method of an index wants."""
 
-    def __init__(self, picture: LayerPicture, params: dict[str, Any]) -> None:
+    def __init__(self, picture: LayerPicture, params: dict[str, Any], *, scale_m: float | None = None) -> None:
         self._picture: LayerPicture | None = picture
-        self._params = params
+        self._params, self._scale_m = params, scale_m
 
     def __call__(self, engine: EngineProcess, watch: RunWatch) -> None:
         """Raises LayerFault, EngineFailure and EngineCancelled."""
@@ -135,6 +137,8 @@ class _Drawing:
         if picture is None:
             return
         wanted = {key: self._params[key] for key in ("region", "method", "cell", "scales") if key in self._params}
+        if self._scale_m is not None:
+            wanted |= {"method": "geometric", "scales": f"{self._scale_m:g}"}
         plan = engine.run_job("locate-plan", wanted, is_cancelled=watch.is_cancelled)
         region = QgsRectangle(*plan["region"])
         grid = store.kept_grid(index, picture.source, picture.crs) if self._params.get("update") else None

@@ -9,7 +9,7 @@ from typing import Any
 from .checks import folder_faults, model_faults
 from .locate_index_request import tile_options
 from .photo_files import SUFFIXES, named_photos, photos_in
-from .positions_table import write_positions
+from .positions_table import positions_file
 from .preparation import Preparation, PreparedRun, is_address
 from .reference_source import DRAWN, TILES, is_tiles, source_of, tiles_of
 
@@ -75,20 +75,10 @@ class EvaluatePreparation(PhotosPreparation):
         """Raises LayerFault when a layer cannot be handed over."""
         params = self._request()
         if self.given("POSITIONS"):
-            params["positions"] = self._positions()
+            params["positions"] = positions_file(self, "POSITIONS")
         params.update(self.options("SEED", "TOP"))
         params.update(self.destination())
         return PreparedRun(params, self.title("Test locating"), self.notes)
-
-    def _positions(self) -> str:
-        value, what = self.parameters["POSITIONS"], self.what["POSITIONS"]
-        if isinstance(value, str) and value.lower().endswith(".csv") and Path(value).is_file():
-            return str(Path(value).absolute())
-        source = self.algorithm.parameterAsSource(self.parameters, "POSITIONS", self.context)
-        path = self.temp("positions.csv")
-        count = write_positions(source, path, what=what, transforms=self.context.transformContext())
-        self.note("info", f"{what}: '{source.sourceName()}': the places of {count} photos are handed over as {path}.")
-        return path
 
 
 def photo_faults(look: PhotosPreparation) -> Iterator[str]:

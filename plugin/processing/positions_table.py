@@ -16,10 +16,26 @@ from qgis.core import (
 )
 
 from .layer_files import LayerFault
+from .preparation import Preparation
 
 _PHOTO = ("photo", "panorama", "filename", "path")
 _HEADING = ("heading_deg", "direction", "heading")
 _LON, _LAT = ("lon", "longitude"), ("lat", "latitude")
+
+
+def positions_file(look: Preparation, name: str) -> str:
+    """The table that the engine is given for a parameter: the file where it is one, else one that is written. Raises
+    LayerFault."""
+    value, what = look.parameters[name], look.what[name]
+    if isinstance(value, str) and value.lower().endswith(".csv") and Path(value).is_file():
+        return str(Path(value).absolute())
+    source = look.algorithm.parameterAsSource(look.parameters, name, look.context)
+    if source is None:
+        raise LayerFault(f"{what}: the layer or file cannot be opened. Choose a layer, or a CSV table.")
+    path = look.temp("positions.csv")
+    count = write_positions(source, path, what=what, transforms=look.context.transformContext())
+    look.note("info", f"{what}: '{source.sourceName()}': the places of {count} photos are handed over as {path}.")
+    return path
 
 
 def write_positions(

@@ -39,7 +39,7 @@ class PreparedRun:
 
     ``before(engine, watch)`` is done in the run's own thread before the job, for what takes long (a map server's
     pictures); it raises LayerFault, EngineFailure or EngineCancelled. ``undone()`` clears away what was made for a run
-    that did not end well.
+    that did not end well, ``finished()`` what only the run itself needed, however it ended.
     """
 
     params: dict[str, Any]
@@ -47,6 +47,7 @@ class PreparedRun:
     notes: list[tuple[str, str]] = field(default_factory=list)
     before: Callable[[EngineProcess, RunWatch], None] | None = None
     undone: Callable[[], None] = nothing
+    finished: Callable[[], None] = nothing
 
 
 def is_address(value: Any) -> bool:

@@ -39,6 +39,7 @@ class SameSceneProvider(QgsProcessingProvider):
         from .landcover_legend import LandcoverLegendAlgorithm
         from .locate_evaluate import LocateEvaluateAlgorithm
         from .locate_index import LocateIndexAlgorithm
+        from .locate_learn import LocateLearnAlgorithm
         from .locate_search import LocateSearchAlgorithm
         from .photo_place import PhotoPlaceAlgorithm
         from .photos import PhotosAlgorithm
@@ -58,5 +59,6 @@ class SameSceneProvider(QgsProcessingProvider):
             LocateEvaluateAlgorithm,
             PhotosAlgorithm,
             PhotoPlaceAlgorithm,
+            LocateLearnAlgorithm,
         ):
             self.addAlgorithm(kind(self._registry))

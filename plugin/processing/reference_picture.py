@@ -29,7 +29,9 @@ from qgis.core import (
 from ..compat import scoped
 from ..engine_client.failure import EngineCancelled
 from .layer_files import LayerFault
+from .reference_source import source_of
 from .reference_store import Box, PictureGrid
+from .server_errors import ServerErrors
 
 MOST_PIXELS = 250_000_000
 """The largest picture: about 4.7 km by 4.7 km at 0.3 m."""
@@ -51,6 +53,7 @@ class LayerPicture:
         self.name, self.what, self.crs = layer.name(), what, layer.crs()
         self.extent = layer.extent()
         self.source = hashlib.sha256(f"{layer.providerType()} {layer.source()}".encode()).hexdigest()
+        self._host, self._tiled = source_of(layer).host, bool(layer.dataProvider().nativeResolutions())
         self._transforms = transforms
         self._pipe = QgsRasterPipe()
         provider, renderer = layer.dataProvider().clone(), layer.renderer().clone()
@@ -154,11 +157,11 @@ class LayerPicture:
             if attempt:
                 _wait(PAUSE_S * attempt, is_cancelled)
             feedback = QgsRasterBlockFeedback()
-            with _cancelling(feedback, is_cancelled):
+            with ServerErrors(self._host, tiled=self._tiled) as answers, _cancelling(feedback, is_cancelled):
                 block = self._pipe.last().block(1, grid.extent(part), part.width, part.height, feedback)
             if is_cancelled():
                 raise EngineCancelled
-            errors = [" ".join(text.split()) for text in feedback.errors() if text.strip()]
+            errors = [*answers.errors, *(" ".join(text.split()) for text in feedback.errors() if text.strip())]
             if block is not None and block.isValid() and not block.isEmpty() and not errors:
                 return _colors(block)
             fault = errors[0] if errors else "it gave no picture"
@@ -197,7 +200,7 @@ def _colors(block) -> np.ndarray:
     values = np.frombuffer(bytes(block.data()), "<u4").reshape(block.height(), block.width())
     channels = [(values >> shift & 255).astype(np.uint16) for shift in (16, 8, 0, 24)]
     alpha = channels[3]
-    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")):
+    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")) and alpha.min() < 255:
         safe = np.maximum(alpha, 1)
         channels[:3] = [np.minimum(255, (channel * 255 + safe // 2) // safe) for channel in channels[:3]]
     return np.stack([channel.astype(np.uint8) for channel in channels], axis=-1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from qgis.core import QgsMapLayer, QgsProviderRegistry, QgsRasterLayer
 
@@ -13,6 +14,7 @@ from ..compat import scoped
 FILE, TILES, DRAWN = "file", "tiles", "drawn"
 _TILE_KEYS = {"type", "url", "path", "zmin", "zmax", "crs", "tilePixelRatio", "format", "styles", "layers", "referer"}
 """Parts of an XYZ layer's source without which the engine fetches the same tiles."""
+_ENCODED = re.compile(r"(https?|file)(%3A|%3a)(//|%2F%2F|%2f%2f)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def tiles_of(text: str) -> ReferenceSource:
     if "type=xyz" not in text:
         return ReferenceSource(TILES, text, None, host_of(text))
     parts = dict(QgsProviderRegistry.instance().decodeUri("wms", text))
-    address = str(parts.get("url") or parts.get("path") or "")
+    address = address_in(parts)
     return ReferenceSource(TILES, address, _zoom(parts.get("zmax")), host_of(address))
 
 
@@ -54,15 +56,21 @@ def source_of(layer: QgsRasterLayer) -> ReferenceSource:
         table = layer.bandCount() == 1 and renderer is not None and renderer.type() == "paletted"
         return ReferenceSource(DRAWN if table else FILE)
     parts = dict(QgsProviderRegistry.instance().decodeUri(kind, layer.source()))
-    address = str(parts.get("url") or parts.get("path") or "")
+    address = address_in(parts)
     if kind == "wms" and parts.get("type") == "xyz" and _plain_tiles(parts, address):
         return ReferenceSource(TILES, address, _zoom(parts.get("zmax")), host_of(address))
     return ReferenceSource(DRAWN, host=host_of(address))
 
 
+def address_in(parts: dict[str, Any]) -> str:
+    """The address or path in the parts of a layer's source; scripts write it in percent signs all through."""
+    address = str(parts.get("url") or parts.get("path") or "")
+    return unquote(address) if _ENCODED.match(address) else address
+
+
 def attribution_of(layer: QgsMapLayer) -> str:
     """Whom the layer says to name, in one line; empty where it says nothing."""
-    said = scoped((layer, "attribution"), (layer.serverProperties(), "attribution"))()  # the latter from QGIS 4 on
+    said = scoped((layer.serverProperties(), "attribution"), (layer, "attribution"))()  # the former from QGIS 3.38 on
     rights = " ".join(part.strip() for part in layer.metadata().rights() if part.strip())
     return " ".join((said or rights).split())
 

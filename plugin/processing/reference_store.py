@@ -127,9 +127,11 @@ def kept_text(index: str | Path, stem: str, text: str) -> Path:
 
 
 def remove_unused(index: str | Path) -> None:
-    """Remove the imagery where no index, finished or begun, has use for it."""
+    """Remove the imagery where no index, finished or begun, and no training that was stopped has use for it."""
     path = Path(index)
-    if (path / "card.json").is_file() or path.with_name(f".{path.name}.building").is_dir():
+    if (path / "card.json").is_file() or any(
+        path.with_name(f".{path.name}.{doing}").is_dir() for doing in ("building", "learning")
+    ):
         return
     folder = imagery_folder(path)
     for file in folder.glob("*") if folder.is_dir() else ():

@@ -182,5 +182,20 @@ def photo_place_help(tr: Callable[[str], str]) -> str:
     return _paragraphs(parts)
 
 
+def locate_learn_help(tr: Callable[[str], str]) -> str:
+    """Help of ``samescene:locate_learn`` (HTML)."""
+    parts = (
+        tr("Trains a cross-view model of an area from your own 360° photos and imagery, without any pair of photo and "
+           "place. Everything stays on this machine. At least 24 full panoramas are needed; hundreds are few."),
+        tr("<b>What to expect.</b> Without pairs a network learns slowly: with a few hundred photos it is mostly worse "
+           "than the geometric method, which needs no training. The report says which is better here."),
+        tr("<b>Measured.</b> Of photos of known position a part is kept apart. Before and after the training they are "
+           "searched for, as is done by chance and by the geometric method. Positions are never learned from."),
+        tr("<b>Result.</b> A folder with the model, its curves, <i>report.html</i> and <i>result.json</i>. The model "
+           "joins your own, and <i>Index of a region</i> offers it as a method. A run that was stopped goes on."),
+    )  # fmt: skip
+    return _paragraphs(parts)
+
+
 def _paragraphs(parts: Iterable[str]) -> str:
     return "".join(f"<p>{part}</p>" for part in parts)

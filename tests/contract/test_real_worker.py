@@ -213,6 +213,25 @@ def test_a_killed_qgis_leaves_no_orphan_and_no_partial_folder(tmp_path):
     assert left_in(tmp_path) == []
 
 
+def test_what_locating_refuses_comes_as_one_line(engine, tmp_path):
+    region = {"region": "14.99,53.98,15.01,53.99"}
+    plan = engine.process().run_job(
+        "locate-plan", {**region, "reference": str(tmp_path / "no.tif"), "method": "geometric"}
+    )
+    assert plan["cells"] > 10_000 and "no.tif" in plan["problems"][0]["message"]
+    refused = [
+        ("locate-plan", {"region": "15,53.98,15,53.99"}, "is not W,S,E,N"),
+        ("locate-plan", {**region, "method": "nosuch"}, "There is no model 'nosuch'"),
+        ("locate-index", {**region, "reference": str(tmp_path / "no.tif"), "out": str(tmp_path / "x")}, "no.tif"),
+        ("locate-search", {"index": str(tmp_path), "panorama": ["a.jpg"], "out": str(tmp_path / "x")}, "a.jpg"),
+    ]
+    for job, params, said in refused:
+        with pytest.raises(EngineFailure) as failure:
+            engine.process().run_job(job, params)
+        assert said in failure.value.line and "\n" not in failure.value.line
+    assert left_in(tmp_path) == []
+
+
 COMMAND = """
 import json, sys
 from engine.command_line import command_line

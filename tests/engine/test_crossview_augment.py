@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.errors import ParameterError
 from engine.panorama.birdseye import birds_eye
@@ -19,6 +21,7 @@ from engine.training.crossview.augment import (
     turned,
     varied,
 )
+from engine.training.crossview.objective import CrossViewObjective, Settings
 from engine.training.crossview.restyle.cyclegan import CycleGan, Generator
 from engine.training.crossview.restyle.transfer import colour_transfer, texture_transfer
 from tests.engine.crossview_worlds import CAMERA, GSD, SIDE, ground, panorama
@@ -148,3 +151,21 @@ def test_judges_get_no_gradient_from_the_generators_loss():
     (0.5 * ((right - 1).square().mean() + wrong.square().mean())).backward()
     for a, p in zip(grads, gan.is_tile.parameters(), strict=True):
         np.testing.assert_allclose(a.numpy(), p.grad.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@given(st.floats(0, 45), st.integers(0, 2**31 - 1))
+def test_known_headings_err_as_far_as_is_said_and_unknown_ones_go_anywhere(error, seed):
+    width = 256
+    objective = CrossViewObjective(
+        torch.nn.Identity(), torch.nn.Identity(), Settings(columns=width, heading_error=error)
+    )
+    unknown = torch.arange(64) % 2 == 0
+    turns = objective._turns(unknown, width, torch.Generator().manual_seed(seed))
+    known = turns[~unknown]
+    assert known.abs().max() <= round(error * width / 360)
+    assert error * width / 360 < 3 or known.min() < 0 < known.max(), "to either side"
+    assert turns[unknown].min() >= 0 and turns[unknown].max() > width / 4
+    # Without an error the draws of older runs are what they were.
+    plain = CrossViewObjective(torch.nn.Identity(), torch.nn.Identity(), Settings(columns=width))
+    again = plain._turns(unknown, width, torch.Generator().manual_seed(seed))
+    assert (again[~unknown] == 0).all() and (again[unknown] == turns[unknown]).all()

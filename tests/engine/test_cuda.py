@@ -20,6 +20,8 @@ from engine.raster.grid import Grid, Window
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 FloatArray = NDArray[np.float32]
+TF32 = 1e-2
+"""Most that probabilities may differ in float32: there convolutions multiply in TF32, as PyTorch does by itself."""
 
 
 class Scene:
@@ -31,7 +33,7 @@ class Scene:
         self.values = np.random.default_rng(0).normal(-15, 4, (2, height, width)).astype(np.float32)
         self.values[:, 200:420, 300:] = np.nan
         self.values[:, 600:610, 20:30] = np.nan
-        self.values[0, 650, 100] = np.nan
+        self.values[0, height - 50, 100] = np.nan
         self.grid = Grid(height, width, Affine.identity(), None)
 
     def read(self, window: Window) -> FloatArray:
@@ -73,7 +75,7 @@ def test_device_is_found_and_described() -> None:
         choose_device("cuda:99")
 
 
-@pytest.mark.parametrize(("precision", "limit"), [("float32", 2e-3), ("bfloat16", 0.06), ("float16", 0.02)])
+@pytest.mark.parametrize(("precision", "limit"), [("float32", TF32), ("bfloat16", 0.06), ("float16", 0.02)])
 def test_same_answer_as_the_processor(precision: str, limit: float) -> None:
     wanted, _ = run(network(), Device("cpu"), "float32")
     out, _ = run(network(), choose_device("cuda"), precision)
@@ -103,7 +105,7 @@ def test_the_same_twice_and_whatever_the_batch() -> None:
     first, _ = run(network(), choose_device("cuda"), "float32", batch=1)
     for batch in (1, 4, 16):
         out, _ = run(network(), choose_device("cuda"), "float32", batch=batch)
-        assert np.nanmax(np.abs(out - first)) < 2e-3
+        assert np.nanmax(np.abs(out - first)) < TF32
 
 
 def test_cancel_answers_within_a_second() -> None:

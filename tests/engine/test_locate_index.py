@@ -248,7 +248,7 @@ def test_a_tile_server_gives_the_same_index_as_a_file_and_its_holes_are_told(tmp
         i, j = np.where(inside, row, 0).astype(int), np.where(inside, col, 0).astype(int)
         return png(np.where(inside, values[:, i, j], 0).astype(np.uint8))
 
-    monkeypatch.setattr("engine.locate.reference.Manners", functools.partial(Manners, backoff_s=0.01))
+    monkeypatch.setattr("engine.crossview.reference.Manners", functools.partial(Manners, backoff_s=0.01))
     server = TileServer(picture)
     try:
         x, y = tile_at(17, world.LON, world.LAT)

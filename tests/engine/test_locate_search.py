@@ -3,6 +3,7 @@ sequence."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,15 +11,17 @@ import pyogrio
 import pytest
 import rasterio
 
+from engine.cli.locate_skipped import skipped_photos
 from engine.crossview.cells import CellLayout, distance_m
 from engine.crossview.describer import VectorQuery
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.photos import read_query
 from engine.crossview.search.calibration import Calibration
 from engine.crossview.search.exact import all_scores, top_cells
 from engine.crossview.search.ranking import Background, Places, Weights, distinct
 from engine.crossview.search.scoring import Scored, area_curve, brier, error_curve, not_here_auc, recall
 from engine.crossview.search.sequence import joint_scores, offsets_m
-from engine.errors import DamagedFileError, InputError, ModelError, ParameterError
+from engine.errors import DamagedFileError, EngineError, InputError, ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.locate import methods
@@ -266,6 +269,40 @@ def test_figures_of_an_evaluation():
     assert brier([scored(1, probability=1.0), scored(200, probability=0.0)], 50.0) == 0
 
 
+def test_a_photo_that_cannot_be_read_is_left_out_and_told(made, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    job = find_job("locate-search")
+    request = {"index": str(made / "index"), "verify": 0, "top": 1}
+    photos = [str(tmp_path / "broken.jpg"), str(made / "p1.png"), str(tmp_path / "absent.jpg")]
+    result = job.run(job.parse({**request, "panorama": photos, "out": str(tmp_path / "out")}), Reporter())
+    skipped = result["figures"]["skipped"]
+    assert [one["name"] for one in skipped] == [photos[0], photos[2]]
+    assert [photo["photo"] for photo in result["figures"]["photos"]] == ["p1"]
+    told = [line for line in result["warnings"] if line.endswith("It is left out.")]
+    assert told == [f"{one['why']} It is left out." for one in skipped]
+    assert "2 photos were skipped" in skipped_photos(result).message
+    alone = job.parse({**request, "panorama": photos[:1], "out": str(tmp_path / "none")})
+    with pytest.raises(EngineError, match=r"broken\.jpg"):
+        job.run(alone, Reporter())
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_heading_of_a_file_can_be_left_out(made, tmp_path, monkeypatch):
+    """A file that tells a wrong heading misleads the search; with --ignore-heading it is searched for."""
+    from engine.locate import search_job
+
+    def read(path, **options):
+        photo = read_query(path, **options)
+        view = dataclasses.replace(photo.image.view, heading_deg=80.0)
+        return dataclasses.replace(photo, image=dataclasses.replace(photo.image, view=view, heading_known=True))
+
+    monkeypatch.setattr(search_job, "read_query", read)
+    misled = search(made, tmp_path / "misled", ["p0.png"], verify=0)["figures"]["photos"][0]
+    free = search(made, tmp_path / "free", ["p0.png"], verify=0, ignore_heading=True)["figures"]["photos"][0]
+    assert misled["heading_known"] and not free["heading_known"]
+    assert misled["best"]["heading_deg"] == 80 and abs(free["best"]["heading_deg"] - PLACES[0][2]) < 16
+
+
 def test_evaluation_rolls_panoramas_and_tells_what_was_skipped(made, tmp_path):
     job = find_job("locate-evaluate")
     rows = ["panorama,lon,lat,heading_deg"]
@@ -285,7 +322,6 @@ def test_evaluation_rolls_panoramas_and_tells_what_was_skipped(made, tmp_path):
     assert [s["name"] for s in figures["skipped"]] == [str(tmp_path / "lost.png")]
     assert (tmp_path / "out" / "queries.csv").read_text().count("\n") == 5
     assert "recall@k" in (tmp_path / "out" / "report.html").read_text()
-    from engine.crossview.photos import read_query
     from engine.locate.evaluate_job import rolled
 
     photo = read_query(made / "p0.png")

@@ -18,6 +18,7 @@ from engine.jobs import find_job
 from engine.models.bundle import load_bundle
 from engine.simulate.job import run as simulate
 from engine.simulate.request import SceneRequest
+from engine.training import pretrain as pretraining
 from engine.training.data.dataset import PairDataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -256,3 +257,18 @@ def test_resampling_in_time_pairs_a_place_with_light_of_another_date(scenes, tmp
     assert seen == first, "the draws depend on the seed and the step alone"
     with pytest.raises(ParameterError, match="no place has a second Sentinel-2 image"):
         pretrain(scenes, tmp_path / "three", resample_days=2, **given)
+
+
+def test_encoders_are_saved_without_taking_them_off_the_device(scenes, tmp_path, monkeypatch):
+    """On CUDA an encoder that was moved to the processor to be saved left its head behind, and the report failed."""
+    reported = []
+
+    def moved(module: torch.nn.Module) -> torch.nn.Module:
+        module.was_moved = True
+        return module
+
+    monkeypatch.setattr(torch.nn.Module, "cpu", moved)
+    monkeypatch.setattr(pretraining, "pair_samples", lambda data, objective: reported.append(objective) or [])
+    pretrain(scenes, tmp_path / "run", method="multimodal")
+    assert reported[0] is not None
+    assert not [name for name, module in reported[0].named_modules() if hasattr(module, "was_moved")]

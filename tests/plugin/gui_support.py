@@ -43,6 +43,7 @@ class Iface(QObject):
 
     def addDockWidget(self, area, dock):
         self.window.addDockWidget(area, dock)
+        dock.show()  # as QGIS does
 
     def removeDockWidget(self, dock):
         self.window.removeDockWidget(dock)

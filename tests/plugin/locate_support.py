@@ -43,7 +43,9 @@ FOUND = {
 """photo → whether it matches, and x, y, probability and heading of its candidates by rank, in EPSG:32633."""
 
 
-def make_found(folder: Path, *, found: dict | None = None, index: str = "/data/index", heat: bool = True) -> Path:
+def make_found(
+    folder: Path, *, found: dict | None = None, index: str = "/data/index", heat: bool = True, skipped: tuple = ()
+) -> Path:
     """A result folder as ``engine locate search`` leaves it."""
     folder.mkdir(parents=True)
     found = FOUND if found is None else found
@@ -84,6 +86,7 @@ def make_found(folder: Path, *, found: dict | None = None, index: str = "/data/i
                    **{photo: {"path": f"/photos/{photo}.jpg", "sha256": None} for photo in found}},
         "parameters": {"index": index, "panorama": [f"/photos/{photo}.jpg" for photo in found]},
         "figures": {"method": "geometric", "cells": 876,
+                    "skipped": [{"name": name, "why": f"{name}: this is no picture."} for name in skipped],
                     "photos": [{"photo": photo, "match": match, "candidates": len(places), "panorama": True,
                                 "heading_known": False, "problems": ["No GPano metadata."]}
                                for photo, (match, places) in found.items()]},

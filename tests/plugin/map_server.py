@@ -1,4 +1,4 @@
-"""A WMS and an XYZ server on loopback that show a raster file; it can be told to fail, to be slow, and says who asked."""
+"""A WMS and an XYZ server on loopback that show a raster file; it can be told to fail or be slow."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ _CAPABILITIES = """<?xml version="1.0"?>
 <GetMap><Format>image/png</Format><DCPType><HTTP><Get><OnlineResource xlink:href="{address}?"/></Get></HTTP></DCPType>
 </GetMap></Request><Exception><Format>XML</Format></Exception>
 <Layer><Title>root</Title><CRS>{crs}</CRS><CRS>EPSG:4326</CRS>
+<Layer queryable="0"><Name>ortho</Name><Title>Orthophoto</Title><CRS>{crs}</CRS><CRS>EPSG:4326</CRS>
 <EX_GeographicBoundingBox><westBoundLongitude>{west}</westBoundLongitude><eastBoundLongitude>{east}</eastBoundLongitude>
 <southBoundLatitude>{south}</southBoundLatitude><northBoundLatitude>{north}</northBoundLatitude>
 </EX_GeographicBoundingBox>
-<Layer queryable="0"><Name>ortho</Name><Title>Orthophoto</Title>
+<BoundingBox CRS="EPSG:4326" minx="{south}" miny="{west}" maxx="{north}" maxy="{east}"/>
+<BoundingBox CRS="{crs}" minx="493400" miny="5972400" maxx="506600" maxy="5994700"/>
 <Attribution><Title>Test Survey</Title></Attribution></Layer></Layer></Capability></WMS_Capabilities>
 """
 
 
 class MapServer:
-    """``down``: a status that is answered instead of maps; ``delay``: seconds before a map; ``asked``: paths."""
+    """``down``: a status that is answered instead of maps (200: with an exception in XML); ``delay``: seconds before a
+    map; ``asked``: paths."""
 
     def __init__(self, raster: str) -> None:
         self.raster, self.down, self.delay, self.asked = raster, None, 0.0, []
@@ -79,6 +82,9 @@ class MapServer:
         if query.get("REQUEST") == "GetCapabilities":
             return 200, "text/xml", self._capabilities().encode()
         time.sleep(self.delay)
+        if self.down == 200:
+            text = "<ServiceExceptionReport><ServiceException>busy</ServiceException></ServiceExceptionReport>"
+            return 200, "text/xml", text.encode()
         if self.down is not None:
             return self.down, "text/plain", b"no"
         if query.get("REQUEST") == "GetMap":

@@ -32,12 +32,12 @@ from plugin.gui.locate.index_facts import BROKEN, GONE, READY, UNFINISHED, build
 from plugin.gui.locate.index_form import ADD, ANEW, IndexForm
 from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.library_panel import LibraryPanel
-from plugin.gui.locate.licence import host_of, licence_note
 from plugin.gui.locate.plan_text import plan_problem, plan_sentence, size_text
-from plugin.gui.locate.reference_picker import ADDRESS, is_address
+from plugin.gui.locate.reference_picker import ADDRESS, ReferencePicker
 from plugin.gui.locate.region_picker import CIRCLE, DRAWN, LAYER, RegionPicker
-from plugin.layers.directions import compass, distance_m, distance_text
+from plugin.layers.distances import distance_m, distance_text
 from plugin.photos.facts import PhotoSet
+from plugin.processing.reference_store import imagery_folder
 
 pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
 
@@ -72,8 +72,7 @@ def test_places_without_a_circle_are_refused(qgis_app):
     assert not both.isMultipart() and both.area() > circle(15, 40, 200).area()
 
 
-def test_directions_and_distances_in_words():
-    assert [compass(d) for d in (0, 359.7, 123, -90, 348.8)] == ["0° N", "0° N", "123° ESE", "270° W", "349° N"]
+def test_distances_in_words():
     assert [distance_text(m) for m in (0.2, 999.4, 999.6, 12_345, 2_345_678)] == [
         "0 m", "999 m", "1.0 km", "12.3 km", "2,346 km",
     ]  # fmt: skip
@@ -135,13 +134,28 @@ def test_a_place_is_clicked_and_the_map_gets_its_tool_back(iface):
     region.close_tool()
 
 
-def test_what_is_an_address_and_who_serves_it(iface):
-    assert is_address("https://a.b/{z}/{x}/{y}.png") and is_address("https://a.b/{q}") and is_address("/t/{z}/{x}/{-y}")
-    assert not is_address("https://a.b/map.png") and not is_address("")
-    assert host_of("https://user:key@a.b/{z}/{x}/{y}.png") == "a.b" and host_of("/tiles/{z}/{x}/{y}.png") == ""
-    layer = QgsRasterLayer("type=xyz&url=http%3A//127.0.0.1%3A9/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmax=3", "tiles", "wms")
-    assert "127.0.0.1" in licence_note(layer, "") and "terms" in licence_note(layer, "")
-    assert licence_note(None, "/tiles/{z}/{x}/{y}.png") == ""
+def test_whose_terms_apply_is_said_of_servers_and_of_licensed_files(iface, tmp_path):
+    picker = ReferencePicker()
+    assert picker.note.isHidden()
+    tiles = QgsRasterLayer("type=xyz&url=http://127.0.0.1:9/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmax=3", "tiles", "wms")
+    file = QgsRasterLayer(write_scene(tmp_path / "ortho.tif", names=("red", "green", "blue")), "Ortho")
+    QgsProject.instance().addMapLayers([tiles, file])
+    picker.layer.set_layer(tiles)
+    assert "127.0.0.1" in picker.note.text() and "terms" in picker.note.text() and not picker.note.isHidden()
+    picker.layer.set_layer(file)
+    assert picker.note.isHidden() and picker.attribution() == ""
+    metadata = file.metadata()
+    metadata.setLicenses(["CC BY 4.0"])
+    metadata.setRights(["The survey"])
+    file.setMetadata(metadata)
+    picker.layer.set_layer(tiles)
+    picker.layer.set_layer(file)
+    assert picker.note.text() == "Licence: CC BY 4.0." and picker.attribution() == "The survey"
+    picker.kind.setCurrentIndex(ADDRESS)
+    picker.address.setText("/tiles/{z}/{x}/{y}.png")
+    assert picker.note.isHidden() and picker.fault() == ""
+    picker.use(tiles.source())
+    assert picker.chosen_layer() is tiles
 
 
 def test_the_card_of_an_index_is_read_and_what_is_wrong_is_told(tmp_path):
@@ -184,7 +198,10 @@ def test_only_the_files_of_an_index_are_deleted(tmp_path):
     delete_index(tmp_path / "sly")
     assert (other / "card.json").is_file(), "a card names files of its own folder only"
     whole = make_index(tmp_path / "whole")
-    assert delete_index(whole) == "" and not whole.exists()
+    drawn = imagery_folder(whole)
+    drawn.mkdir()
+    (drawn / "reference_0123456789ab.vrt").touch()
+    assert delete_index(whole) == "" and not whole.exists() and not drawn.exists()
 
 
 def test_the_library_remembers_forgets_and_deletes(iface, tmp_path):

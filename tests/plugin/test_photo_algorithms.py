@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from osgeo import gdal
 from exif_photos import make_photo
+from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsExifTools,
@@ -152,7 +152,7 @@ def test_real_panoramas_are_read_as_qgis_reads_them(run, tmp_path):
 def test_the_layer_is_named_grouped_and_shows_where_photos_look(run, folder, tmp_path):
     run("photos", {"PHOTOS": [str(folder / "south.jpg")], "OUTPUT": str(tmp_path / "out")})
     layer = load_results(tmp_path / "out")[0]
-    assert layer.name() == "Photos – south.jpg"
+    assert layer.name() == "Photos – south"
     assert scene_name({"parameters": {"photos": ["/d/drive 1/a.jpg", "/d/drive 1/b.jpg"]}}) == "drive 1"
     layers = layer.renderer().symbol().symbolLayers()
     assert len(layers) == 2 and layer.displayExpression() == '"filename"'

@@ -106,6 +106,6 @@ def test_the_marks_are_named():
 def test_it_is_said_where_one_looks_and_what_the_photo_is():
     assert looking(123.2, known=True) == "Looking at 123° ESE"
     assert looking(-30, known=False) == "Looking 30° left of the middle"
-    assert looking(0.2, known=False) == "Looking at the photo's middle"
+    assert looking(0.2, known=False) == "Looking at the middle"
     assert spoken_kind(panorama("p", 10)) == ""
     assert spoken_kind(flat("f", 4, 3, 65.0)) == "photo of one lens, 65° wide"

@@ -22,7 +22,7 @@ from qgis.gui import QgsMapToolPan
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QMouseEvent
 from qgis.PyQt.QtTest import QTest
-from qgis.PyQt.QtWidgets import QApplication
+from qgis.PyQt.QtWidgets import QApplication, QDockWidget
 
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.locate.above_view import FARTHEST_M, NEAREST_M, AboveView, round_length
@@ -141,6 +141,15 @@ def test_the_scale_is_that_of_the_ground(canvas, crs, half, rotation):
 def test_a_place_without_a_crs_is_refused(canvas):
     with pytest.raises(QgsCsException):
         MapPlace(canvas, LYON, QgsCoordinateReferenceSystem())
+    with pytest.raises(QgsCsException):
+        MapPlace(canvas, QgsPointXY(float("inf"), 1), DEGREES)
+
+
+def test_on_a_map_without_a_crs_there_is_no_cone_and_no_scale(dock, canvas, city):
+    canvas.setDestinationCrs(QgsCoordinateReferenceSystem())
+    dock.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()))
+    settle(dock)
+    assert not dock.cone._item.isVisible() and not dock.above.at_map_scale
 
 
 def test_the_cone_is_turned_at_its_dot_and_its_rim_and_its_foot_stays_the_maps(canvas, cone):
@@ -351,5 +360,9 @@ def test_the_workspace_shows_photos_and_takes_the_viewer_away(iface, canvas, reg
     assert panel.workspace.viewer is None
     viewer = panel.workspace.show_photo(panorama(city, 1024, heading_deg=0.0, lon=LYON.x(), lat=LYON.y()))
     assert viewer.isVisible() and panel.workspace.show_photo(None) is viewer
+    other = QDockWidget("Another of the plugin's", iface.window)
+    other.setObjectName("SameSceneOther")
+    panel.workspace.dock_below(other)
+    assert iface.window.tabifiedDockWidgets(other) == [viewer], "they do not squeeze each other"
     panel.shut_down()
     assert panel.workspace.viewer is None and viewer.parent() is None

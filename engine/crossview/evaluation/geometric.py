@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.geometric.matcher import GeometricMatcher, Template, soft_best
+from engine.crossview.geometric.matcher import CHUNK, GeometricMatcher, Template, soft_best
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
@@ -42,6 +42,11 @@ class Geometric:
         image = pixels[None].float() / 255.0
         scales = ASSUMED_GSD_M if gsd_m is None else (gsd_m,)
         return torch.cat([self._matcher.codes(image, scale) for scale in scales])
+
+    def turns(self, query: Template, codes: Tensor) -> NDArray[np.float64]:
+        """(N, turns) score of the photo with each of ``codes`` (N, K) at headings 0°, 360/turns°, … of its centre."""
+        parts = [self._matcher.curves([query], part)[0] for part in torch.split(codes, CHUNK)]
+        return np.asarray(torch.cat(parts).double().cpu().numpy())
 
     def table(
         self, queries: Sequence[Template], entries: Sequence[Tensor]

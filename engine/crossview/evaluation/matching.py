@@ -36,20 +36,29 @@ class Matcher(Protocol):
 
 
 STARTER = "crossview"
-"""The starter model that ``auto`` and ``fused`` will take; without it ``auto`` is ``geometric``."""
+"""The starter model that ``auto`` and ``fused`` take."""
 
 
 def find_matcher(method: str, device: Device) -> Matcher:
-    """The method or model of that name; raises ModelError for one that is not known, damaged or of another task."""
-    from engine.crossview.evaluation.geometric import Geometric
+    """The method or model of that name; ``auto`` is fused where the starter model is installed, else geometric.
 
-    if method in ("auto", "geometric"):
+    Raises ModelError for one that is not known, damaged or of another task.
+    """
+    from engine.crossview.evaluation.geometric import Geometric
+    from engine.models.bundle import list_models
+
+    starter = any(model.name == STARTER for model in list_models()) if method in ("auto", "fused") else False
+    if method == "geometric" or (method == "auto" and not starter):
         return Geometric(device)
-    if method == "fused":
+    if method == "fused" and not starter:
         raise ModelError(
             f"The method fused joins the starter model {STARTER!r} with geometric, and no such model is installed.",
             remedy="Use geometric, or the name or folder of a model.",
         )
+    if method in ("auto", "fused"):
+        from engine.crossview.evaluation.fused import Fused
+
+        return Fused(STARTER, device)
     from engine.crossview.evaluation.learned import Learned
 
     return Learned(method, device)

@@ -38,7 +38,8 @@ WHO = ("ground_id", "overhead_id", "labelled", "also")
 @dataclass(frozen=True)
 class Settings:
     """``smoothing`` of intra and supervised, thrice that of cross, none with a ``dustbin``; ``columns`` of a panorama
-    that the network takes (a part where fewer than there are)."""
+    that the network takes (a part where fewer than there are). Known headings are wrong by up to ``heading_error``
+    degrees on purpose."""
 
     variation: Variation = field(default_factory=Variation)
     smoothing: float = 0.1
@@ -46,6 +47,7 @@ class Settings:
     dustbin: bool = True
     rehearse: float = 1.0
     columns: int = 512
+    heading_error: float = 0.0
 
 
 class CrossViewObjective(nn.Module):
@@ -156,9 +158,15 @@ class CrossViewObjective(nn.Module):
         return {"ground.a": self._seen(*ground, generator, narrow=True), name: self._seen(*above, generator)}
 
     def _turns(self, unknown: Tensor, width: int, generator: torch.Generator) -> Tensor:
-        """Columns to roll by: any number where the heading is not known or a part is drawn, else none."""
+        """Columns to roll by: any number where the heading is not known or a part is drawn, else those of an error."""
         drawn = torch.randint(width, (len(unknown),), generator=generator, device=generator.device)
-        return drawn * (unknown if self._settings.columns == width else torch.ones_like(unknown))
+        if self._settings.columns != width:
+            return drawn
+        most = round(self._settings.heading_error * width / 360)
+        if not most:
+            return drawn * unknown
+        wrong = torch.randint(-most, most + 1, (len(unknown),), generator=generator, device=generator.device)
+        return torch.where(unknown, drawn, wrong)
 
     def _seen(self, images: Tensor, mask: Tensor, generator: torch.Generator, *, narrow: bool = False) -> Tensor:
         how = self._settings.variation

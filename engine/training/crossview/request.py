@@ -51,6 +51,13 @@ class CrossViewTrainRequest(KeptRequest):
     heading: Literal["known", "unknown"] = Field(
         "known", description="unknown: panoramas are turned at random in training, and no heading is used."
     )
+    heading_error: float = Field(
+        0.0,
+        ge=0,
+        le=45,
+        description="Degrees by which known headings are made wrong, at most, so that the network bears it: a search "
+        "tries 16 headings, 22.5 apart, and compasses err.",
+    )
     extent: Positive | None = Field(
         None, description="Metres from edge to edge of an overhead image; default: by the data."
     )

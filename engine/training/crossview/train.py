@@ -157,6 +157,7 @@ def _settings(request: CrossViewTrainRequest) -> Settings:
         dustbin=request.dustbin,
         rehearse=request.rehearse,
         columns=request.ground_pixels[1],
+        heading_error=request.heading_error,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
@@ -9,6 +10,9 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...layers.answers import ROLE
 from ...layers.results import ROLE_PROPERTY, RUN_PROPERTY
+
+_OURS = re.compile(r"""^"photo" = '([^']|'')*'$""")
+"""A filter that was set here, maybe in an earlier session: projects are saved with it."""
 
 
 class AnswerLayers(QObject):
@@ -23,7 +27,6 @@ class AnswerLayers(QObject):
         super().__init__(parent)
         self._folder, self._id = "", ""
         self._quiet = False
-        self._filtered = ""
         project = QgsProject.instance()
         project.layersAdded.connect(self._added)
         project.layersWillBeRemoved.connect(self._removed)
@@ -54,11 +57,10 @@ class AnswerLayers(QObject):
         wanted = "\"photo\" = '{}'".format(photo.replace("'", "''")) if photo else ""
         if layer is None or layer.subsetString() == wanted or layer.isEditable():
             return
-        if layer.subsetString() not in ("", self._filtered):
+        if layer.subsetString() and not _OURS.match(layer.subsetString()):
             return  # a filter of the user's own is left alone
         self._quiet = True
         layer.setSubsetString(wanted)
-        self._filtered = wanted
         self._quiet = False
 
     def show_heat(self, photo: str) -> None:
@@ -97,9 +99,9 @@ class AnswerLayers(QObject):
         layer = self.layer()
         if layer is not None:
             layer.selectionChanged.disconnect(self._selected)
-            if self._filtered and layer.subsetString() == self._filtered:
+            if _OURS.match(layer.subsetString()) and not layer.isEditable():
                 layer.setSubsetString("")
-        self._id, self._filtered = "", ""
+        self._id = ""
 
     def _added(self, _layers) -> None:
         if self._folder and self.layer() is None:
@@ -107,7 +109,7 @@ class AnswerLayers(QObject):
 
     def _removed(self, ids) -> None:
         if self._id in ids:
-            self._id, self._filtered = "", ""
+            self._id = ""
             self.changed.emit()
 
     def _selected(self, chosen, *_) -> None:

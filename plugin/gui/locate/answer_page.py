@@ -177,7 +177,7 @@ class AnswerPage(QWidget):
         self.state.setText(text)
 
     def mark(self, photo: str, rank: int, state: str) -> None:
-        """Show that a candidate was accepted or rejected in the review; rank :data:`BY_HAND` for a place of one's own."""
+        """Show that a candidate was accepted or rejected; rank :data:`BY_HAND` is a place of one's own."""
         states = self._states.setdefault(photo, {})
         if state == ACCEPTED:  # a photo was taken in one place
             for other in [key for key, value in states.items() if value == ACCEPTED]:

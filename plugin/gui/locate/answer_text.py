@@ -5,7 +5,7 @@ from __future__ import annotations
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ...layers.answers import Answer, Answers
-from ...layers.directions import compass
+from ...photos.sight import spoken_azimuth
 
 
 def percent(probability: float) -> str:
@@ -20,7 +20,7 @@ def percent(probability: float) -> str:
 
 def heading_text(heading_deg: float | None) -> str:
     """``"199° SSW"``, or a dash."""
-    return compass(heading_deg) if heading_deg is not None else "–"
+    return spoken_azimuth(heading_deg) if heading_deg is not None else "–"
 
 
 def short_answer(answer: Answer) -> str:
@@ -37,9 +37,9 @@ def told_answer(answer: Answer, answers: Answers) -> str:
         return _tr("No match in this region: no place was found at all.")
     likely = _tr("{} within {:.0f} m").format(percent(best.probability), best.radius_m)
     if answer.match:
-        where = _tr("Likely found: the first place is right by {}").format(likely)
+        where = _tr("Likely found: {} of the first place").format(likely)
         if best.heading_deg is not None:
-            where += _tr(", looking {}").format(compass(best.heading_deg))
+            where += _tr(", looking {}").format(spoken_azimuth(best.heading_deg))
         return where + ". " + _tr("Review it beside the imagery before you rely on it.")
     return _tr(
         "No match in this region: none of its {:,} cells is like this photo beyond doubt (the likeliest: {}). It may "
@@ -53,10 +53,15 @@ def summary(answers: Answers) -> str:
     found = sum(1 for answer in answers.answers if answer.match)
     count = len(answers.answers)
     if count == 1:
-        return _tr("Found in this region.") if found else _tr("No match in this region.")
-    if not found:
-        return _tr("None of {} photos has a match in this region.").format(count)
-    return _tr("{} of {} photos have a match in this region.").format(found, count)
+        told = _tr("Found in this region.") if found else _tr("No match in this region.")
+    elif not found:
+        told = _tr("None of {} photos has a match in this region.").format(count)
+    else:
+        told = _tr("{} of {} photos have a match in this region.").format(found, count)
+    if answers.skipped:
+        more = _tr(" (and {} more)").format(len(answers.skipped) - 1) if len(answers.skipped) > 1 else ""
+        told += " " + _tr("Not searched: {}{}").format(answers.skipped[0], more)
+    return told
 
 
 def _tr(text: str) -> str:

@@ -6,7 +6,7 @@ from qgis.PyQt.QtCore import QSignalBlocker, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from ...layers.answers import Answer, Candidate
-from ...layers.directions import distance_m, distance_text
+from ...layers.distances import distance_m, distance_text
 from ..icons import theme_icon
 from .answer_list import ACCEPTED, REJECTED
 from .answer_text import heading_text, percent

@@ -21,7 +21,6 @@ PAUSE_MS = 800
 """A form that is still being changed is not estimated."""
 
 
-
 @dataclass(frozen=True)
 class Question:
     """``key``: equal for questions that have one answer; ``params``: makes those of ``locate-plan`` and may raise

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...processing.reference_store import imagery_folder, remove_unused
+
 CARD = "card.json"
 KIND = "samescene-cell-index"
 READY, UNFINISHED, GONE, BROKEN = "ready", "unfinished", "gone", "broken"
@@ -44,6 +46,11 @@ class IndexFacts:
     def name(self) -> str:
         """What it is called: the name of its folder."""
         return Path(self.folder).name
+
+    @property
+    def was_drawn(self) -> bool:
+        """Whether its imagery is a picture that QGIS drew of a map server's layer, kept beside the index."""
+        return bool(self.reference) and Path(self.reference).parent == imagery_folder(self.folder)
 
     @property
     def usable(self) -> bool:
@@ -105,7 +112,8 @@ def _facts(folder: Path, card: dict[str, Any]) -> IndexFacts:
 
 
 def delete_index(folder: str | Path) -> str:
-    """Delete the files of an index, and what is left of one that was not finished; what else lies in the folder stays.
+    """Delete the files of an index, what is left of one that was not finished, and the imagery that was drawn for it;
+    what else lies in the folder stays.
 
     The card goes first: an index that is half deleted is none. Returns one line on what could not be deleted, or the
     empty string.
@@ -118,6 +126,7 @@ def delete_index(folder: str | Path) -> str:
             path.unlink(missing_ok=True)
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
+        remove_unused(folder)
     except OSError as error:
         return f"{error.filename or folder}: it cannot be deleted ({error.strerror or error})."
     return ""

@@ -14,7 +14,6 @@ from ..form_parts import OutputFolder, add_row, hint, number, rows
 from .estimate import Estimate, Question
 from .index_facts import CARD, IndexFacts, building_folder
 from .library_panel import LibraryPanel
-from .licence import REMOTE
 from .method_choice import MethodChoice
 from .reference_picker import ReferencePicker
 from .region_picker import RegionPicker
@@ -115,7 +114,8 @@ class IndexForm(Form):
 
     def extend(self, facts: IndexFacts) -> None:
         """Fill in what an index was made from, so that cells can be added to it."""
-        self.reference.use(facts.reference)
+        if not facts.was_drawn:  # else only the layer that was drawn can show more ground
+            self.reference.use(facts.reference)
         self.method.set_value(facts.method)
         self.cell.setValue(facts.cell_m)
         self.date.setText(facts.imagery_date)
@@ -205,7 +205,7 @@ class IndexForm(Form):
     def _choose_first_raster(self) -> None:
         """The uppermost imagery that the map shows is the likeliest reference."""
         for layer in self._canvas.layers():
-            if isinstance(layer, QgsRasterLayer) and (layer.bandCount() >= 3 or layer.providerType() in REMOTE):
+            if isinstance(layer, QgsRasterLayer) and (layer.bandCount() >= 3 or layer.providerType() != "gdal"):
                 self.reference.layer.set_layer(layer)
                 return
 

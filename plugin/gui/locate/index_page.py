@@ -17,9 +17,11 @@ from .zoom import zoom_to
 
 
 class IndexPage(WorkPage):
-    """:attr:`index_chosen` carries the folder of an index that photos are to be searched in."""
+    """:attr:`index_chosen` carries the folder of an index that photos are to be searched in, :attr:`built` that of one
+    that was just made."""
 
     index_chosen = pyqtSignal(str)
+    built = pyqtSignal(str)
 
     def __init__(self, workspace: Workspace, photos, library: IndexLibrary, parent: QWidget | None = None) -> None:
         self._library = library
@@ -71,7 +73,7 @@ class IndexPage(WorkPage):
             if "locate-index" in PRODUCTS:
                 self._workspace.runs.load(folder)
             self.say(self.tr("The index is ready: search photos in it."), "mIconSuccess.svg")
-            self.index_chosen.emit(folder)
+            self.built.emit(folder)
         else:
             record = self._workspace.registry.newest_of(folder)
             if record is not None and record.error:
@@ -81,7 +83,10 @@ class IndexPage(WorkPage):
 
     def _extend(self, facts: IndexFacts) -> None:
         self.form.extend(facts)
-        self.say(self.tr("Choose the region to add to “{}”, then build.").format(facts.name), "mIconInfo.svg")
+        text = self.tr("Choose the region to add to “{}”, then build.").format(facts.name)
+        if facts.was_drawn:
+            text += " " + self.tr("Its imagery was drawn from a map server: choose that layer as reference.")
+        self.say(text, "mIconInfo.svg")
 
     def _show_index(self, facts: IndexFacts) -> None:
         if facts.extent is None:

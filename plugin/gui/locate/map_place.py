@@ -29,7 +29,7 @@ class MapPlace:
             raise QgsCsException("a CRS is missing")
         self._canvas = canvas
         to_degrees = QgsCoordinateTransform(crs, _degrees(), QgsProject.instance())
-        self._place = to_degrees.transform(point)
+        self._place = _checked(to_degrees.transform(point))
         bend = 1 - _E2 * math.sin(math.radians(self._place.y())) ** 2
         self._north_m = math.radians(1) * _A * (1 - _E2) / bend**1.5
         self._east_m = max(1e-6, math.radians(1) * _A / math.sqrt(bend) * math.cos(math.radians(self._place.y())))
@@ -62,7 +62,7 @@ class MapPlace:
         to_map, _ = settings.mapToPixel().transform().inverted()
         clicked = QgsPointXY(to_map.map(pixel))
         to_degrees = QgsCoordinateTransform(settings.destinationCrs(), _degrees(), QgsProject.instance())
-        there = to_degrees.transform(clicked)
+        there = _checked(to_degrees.transform(clicked))
         east = (there.x() - self._place.x() + 180) % 360 - 180
         north = there.y() - self._place.y()
         return math.degrees(math.atan2(east * self._east_m, north * self._north_m)) % 360.0
@@ -92,7 +92,16 @@ class MapPlace:
 
     def _on_map(self, degrees: QgsPointXY) -> QgsPointXY:
         canvas_crs = self._canvas.mapSettings().destinationCrs()
-        return QgsCoordinateTransform(_degrees(), canvas_crs, QgsProject.instance()).transform(degrees)
+        if not canvas_crs.isValid():
+            raise QgsCsException("the map has no CRS")
+        return _checked(QgsCoordinateTransform(_degrees(), canvas_crs, QgsProject.instance()).transform(degrees))
+
+
+def _checked(point: QgsPointXY) -> QgsPointXY:
+    """Some transforms give infinite coordinates for what they do not know."""
+    if not (math.isfinite(point.x()) and math.isfinite(point.y())):
+        raise QgsCsException("there is no such place")
+    return point
 
 
 def _degrees() -> QgsCoordinateReferenceSystem:

@@ -8,7 +8,7 @@ from qgis.PyQt.QtCore import QSignalBlocker, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QToolButton, QVBoxLayout, QWidget
 
-from ...layers.directions import compass
+from ...photos.sight import spoken_azimuth
 from ..form_parts import hint
 
 if TYPE_CHECKING:
@@ -137,5 +137,5 @@ def said_of(photo: Photo) -> str:
     kinds = {"panorama": "360°", "strip": f"panorama, {photo.hfov_deg:.0f}° across"}
     parts = [kinds.get(photo.kind, f"flat photo, {photo.hfov_deg:.0f}° across")]
     if photo.heading_deg is not None:
-        parts.append(f"heading {compass(photo.heading_deg)}")
+        parts.append(f"heading {spoken_azimuth(photo.heading_deg)}")
     return ", ".join(parts)

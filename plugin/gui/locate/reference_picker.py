@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayer, QgsSettings
+from qgis.core import QgsMapLayer, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
+from ...processing.reference_source import attribution_of, is_tiles, licence_line, source_of, tiles_of
 from ..form_parts import hint
 from ..icons import theme_icon
 from ..layer_picker import RASTER, LayerPicker
-from .licence import attribution_of, licence_note
 
 LAYER, ADDRESS = range(2)
 
@@ -69,7 +69,21 @@ class ReferencePicker(QWidget):
 
     def attribution(self) -> str:
         """Whom the layer's own metadata name; empty where they name nobody."""
-        return attribution_of(self.chosen_layer())
+        layer = self.chosen_layer()
+        return attribution_of(layer) if layer is not None else ""
+
+    def terms(self) -> str:
+        """Whose terms apply to the imagery, as far as it tells; empty where nothing is known of them."""
+        layer = self.chosen_layer()
+        if self.kind.currentIndex() == ADDRESS:
+            host = tiles_of(self.address.text().strip()).host
+        else:
+            host = source_of(layer).host if isinstance(layer, QgsRasterLayer) else ""
+        lines = [licence_line(host, self.attribution())] if host else []
+        licences = "; ".join(text for text in layer.metadata().licenses() if text) if layer is not None else ""
+        if licences:
+            lines.append(self.tr("Licence: {}.").format(licences))
+        return " ".join(lines)
 
     def fault(self) -> str:
         """What is missing, or the empty string."""
@@ -77,13 +91,13 @@ class ReferencePicker(QWidget):
             if self.kind.currentIndex() == ADDRESS:
                 return self.tr("Give the address of the map tiles, with {z}, {x} and {y}.")
             return self.tr("Choose the imagery that the photos are compared with: a layer or a file.")
-        if self.kind.currentIndex() == ADDRESS and not is_address(self.address.text()):
+        if self.kind.currentIndex() == ADDRESS and not is_tiles(self.address.text()):
             return self.tr("The address of map tiles needs {z}, {x} and {y} (or {-y}), or {q}.")
         return ""
 
     def use(self, source: str) -> None:
         """Choose what :meth:`source` gave: an address, or a layer or file that still exists."""
-        if is_address(source) and not source.startswith("type="):
+        if is_tiles(source) and "type=xyz" not in source:
             self.address.setText(source)
             self.kind.setCurrentIndex(ADDRESS)
             return
@@ -103,16 +117,7 @@ class ReferencePicker(QWidget):
         self._changed()
 
     def _changed(self) -> None:
-        if self.kind.currentIndex() == ADDRESS:
-            text = licence_note(None, self.address.text().strip())
-        else:
-            text = licence_note(self.layer.layer(), "")
+        text = self.terms()
         self.note.setText(text)
         self.note.setVisible(bool(text))
         self.changed.emit()
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is the address of map tiles."""
-    plain = text.replace("%7B", "{").replace("%7D", "}").lower()
-    return "{q}" in plain or ("{z}" in plain and "{x}" in plain and ("{y}" in plain or "{-y}" in plain))

@@ -12,9 +12,12 @@ from ..paged_tab import PagedTab
 from ..workspace import Workspace
 from .answer_list import ACCEPTED, REJECTED
 from .answer_page import AnswerPage
+from .evaluate_page import EvaluatePage
 from .index_library import IndexLibrary
 from .index_page import IndexPage
+from .learn_page import LearnPage
 from .photo_facts import PhotoFinder
+from .photos_page import PhotosPage
 from .review_dock import ReviewDock
 from .search_page import SearchPage
 
@@ -32,13 +35,26 @@ class LocateTab(PagedTab):
         self.photo_set = PhotoSet(self)
         self.library = IndexLibrary(self)
         self._finder = PhotoFinder(self.photo_set, self)
+        self.photos = PhotosPage(workspace, self.photo_set)
         self.region = IndexPage(workspace, self.photo_set, self.library)
         self.search = SearchPage(workspace, self.photo_set, self.library)
         self.answer = AnswerPage(workspace, self.photo_set)
+        self.add_page("photos", tr("Photos"), self.photos, tr("Add photos and see what each is"))
         self.add_page("region", tr("Region"), self.region, tr("Where to search, and the imagery of it"))
         self.add_page("search", tr("Search"), self.search, tr("Search the photos in the region"))
         self.add_page("answer", tr("Answer"), self.answer, tr("What was found, and review"))
+        self.photos.look_asked.connect(workspace.show_photo)
+        self.search.form.photos.add_asked.connect(lambda: self.turn_to("photos"))
+        self.learn = LearnPage(workspace, self.photo_set)
+        self.test = EvaluatePage(workspace, self.photo_set, self.library)
+        self.add_page("learn", tr("Learn"), self.learn, tr("Train a model on your own photos of an area"))
+        self.add_page("test", tr("Test"), self.test, tr("How far off the search is, on photos of known position"))
         self.region.index_chosen.connect(self._index_chosen)
+        self.region.built.connect(self._index_built)
+        self.learn.index_asked.connect(self._index_with)
+        self.learn.learned.connect(self._refresh_models)
+        for page in (self.learn, self.test):
+            page.add_asked.connect(lambda: self.turn_to("photos"))
         self.search.found.connect(self._found)
         self.answer.photo_asked.connect(self._look)
         self.answer.review_asked.connect(self._review_candidate)
@@ -46,11 +62,15 @@ class LocateTab(PagedTab):
         self.library.refresh()
 
     def fill(self, given: dict[str, Any]) -> None:
-        """Take over an index (``index``) or a result (``result``) from another tab."""
+        """Take over photos (``photos``, files or folders), an index (``index``) or a result (``result``)."""
+        if given.get("photos"):
+            self.photos.add([str(path) for path in given["photos"]])
+            self.turn_to("photos")
         if given.get("index"):
             self._index_chosen(str(given["index"]))
         if given.get("result"):
-            self._found(str(given["result"]))
+            self.answer.use(str(given["result"]))
+            self.turn_to("answer")
 
     @property
     def review(self) -> ReviewDock:
@@ -72,12 +92,32 @@ class LocateTab(PagedTab):
         self.library.shut_down()
 
     def _index_chosen(self, folder: str) -> None:
-        self.search.form.use_index(folder)
+        self._use_index(folder)
         self.turn_to("search")
+
+    def _index_built(self, folder: str) -> None:
+        self._use_index(folder)
+        if self.current == "region":  # who went on meanwhile is not called back
+            self.turn_to("search")
+
+    def _use_index(self, folder: str) -> None:
+        self.search.form.index.use(folder)
+        self.test.form.index.use(folder)
+
+    def _index_with(self, model: str) -> None:
+        """Make an index with a model that was learned: on the page of regions."""
+        self._refresh_models()
+        self.region.form.method.set_value(model)
+        self.turn_to("region")
+
+    def _refresh_models(self, *_) -> None:
+        for form in (self.region.form, self.search.form, self.test.form):
+            form.method.refresh()
 
     def _found(self, folder: str) -> None:
         self.answer.use(folder)
-        self.turn_to("answer")
+        if self.current == "search":
+            self.turn_to("answer")
 
     def _review_candidate(self, photo: str, rank: int) -> None:
         page = self.answer

@@ -68,7 +68,7 @@ def looking(azimuth_deg: float, *, known: bool) -> str:
         return tr("Looking at {}").format(spoken_azimuth(azimuth_deg))
     degrees = round(azimuth_deg)
     if degrees == 0:
-        return tr("Looking at the photo's middle")
+        return tr("Looking at the middle")
     side = tr("right") if degrees > 0 else tr("left")
     return tr("Looking {}° {} of the middle").format(abs(degrees), side)
 

@@ -43,7 +43,6 @@ class ViewerDock(QgsDockWidget):
         self.above_button = self._switch("from-above", self.tr("Show the photo from above, north up"), _ABOVE)
         self.heading = self._heading_box()
         self.heading_reset = self._button(theme_icon("mActionUndo.svg"), self.tr("Back to the heading it came with"))
-        self.camera_label = QLabel(self.tr("Camera"))
         self.camera = self._camera_box()
         self._build()
         self._soon = QTimer(self)  # the map tells several changes at once
@@ -104,27 +103,21 @@ class ViewerDock(QgsDockWidget):
         home.clicked.connect(lambda: self.viewer.look_home())
         for button in (zoom_in, zoom_out, home, self.cone_button, self.above_button):
             top.addWidget(button)
-        bottom = QHBoxLayout()
-        bottom.setSpacing(4)
         heading_label = QLabel(self.tr("Heading"))
         heading_label.setBuddy(self.heading)
-        self.camera_label.setBuddy(self.camera)
-        for widget in (heading_label, self.heading, self.heading_reset):
-            bottom.addWidget(widget)
-        bottom.addStretch(1)
-        bottom.addWidget(self.camera_label)
-        bottom.addWidget(self.camera)
+        camera_label = QLabel(self.tr("Camera"))
+        camera_label.setBuddy(self.camera)
+        self._above_pane = _pane(self.above, camera_label, self.camera)
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.setChildrenCollapsible(False)
-        self.split.addWidget(self.viewer)
-        self.split.addWidget(self.above)
+        self.split.addWidget(_pane(self.viewer, heading_label, self.heading, self.heading_reset))
+        self.split.addWidget(self._above_pane)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 4, 6, 6)
         column.setSpacing(4)
         column.addLayout(top)
         column.addWidget(self.split, 1)
-        column.addLayout(bottom)
         self.setWidget(content)
         self.setMinimumWidth(300)
 
@@ -194,8 +187,7 @@ class ViewerDock(QgsDockWidget):
         self._show_cone()
 
     def _show_above(self, on: bool) -> None:
-        for widget in (self.above, self.camera, self.camera_label):
-            widget.setVisible(on)
+        self._above_pane.setVisible(on)
 
     def _follow_map(self) -> None:
         """The photo from above is as large as the map at the photo's place, or in the map's middle."""
@@ -237,3 +229,19 @@ class ViewerDock(QgsDockWidget):
         super().resizeEvent(event)
         flat = self.width() > 1.3 * self.height()
         self.split.setOrientation(Qt.Orientation.Horizontal if flat else Qt.Orientation.Vertical)
+
+
+def _pane(view: QWidget, *below: QWidget) -> QWidget:
+    """A view with a row of widgets below it."""
+    pane = QWidget()
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget in below:
+        row.addWidget(widget)
+    row.addStretch(1)
+    column = QVBoxLayout(pane)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(4)
+    column.addWidget(view, 1)
+    column.addLayout(row)
+    return pane

@@ -1,17 +1,10 @@
-"""Directions and distances in words."""
+"""How far places are apart, in metres and in words."""
 
 from __future__ import annotations
 
 import math
 
-POINTS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
 EARTH_M = 6_371_008.8
-
-
-def compass(degrees: float) -> str:
-    """``"123° ESE"``: degrees clockwise from true north and the nearest of sixteen points."""
-    whole = round(degrees) % 360
-    return f"{whole}° {POINTS[round(degrees / 22.5) % 16]}"
 
 
 def distance_m(lon: float, lat: float, other_lon: float, other_lat: float) -> float:

@@ -12,9 +12,9 @@ import shapely
 from engine.crossview.cells import METRES_PER_DEGREE
 from engine.crossview.imagery import Imagery, Stretch
 from engine.crossview.index.card import ImageryFacts
+from engine.crossview.tile_options import TileOptions
 from engine.errors import ParameterError, RegionError
 from engine.events import Reporter
-from engine.locate.requests import _Tiles
 from engine.provenance import fingerprint
 from engine.raster.crs import WGS84, Transformation, crs_name
 from engine.raster.gdal import shown
@@ -46,7 +46,7 @@ def read_region(text: str) -> tuple[Any, str]:
 
 def open_reference(
     path: str,
-    tiles: _Tiles,
+    tiles: TileOptions,
     *,
     finest_m: float,
     place: tuple[float, float],

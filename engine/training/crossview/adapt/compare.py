@@ -1,0 +1,92 @@
+"""Before and after: the photos of known position, searched by every method that can be had without more training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.crossview.cells import CellLayout
+from engine.crossview.crops import Cropper
+from engine.crossview.describer import Describer
+from engine.crossview.geometric_describer import GeometricDescriber
+from engine.crossview.learned_describer import LearnedDescriber
+from engine.crossview.reference import Reference
+from engine.crossview.resolution import COARSER
+from engine.device import Device
+from engine.events import Reporter
+from engine.training.crossview.adapt import measure
+from engine.training.crossview.adapt.photos import OwnPhoto
+from engine.training.crossview.adapt.plan import Plan
+from engine.training.crossview.adapt.tiles import Tiles, inside
+from engine.training.crossview.adapt.words import verdict
+
+GEOMETRIC_CELL_M = 10.0
+"""Metres between the places of the geometric method, as its index has them: its views fit only near their place."""
+MOST_GEOMETRIC = 4000
+"""In a region of more places the geometric method is not compared: it would take longer than the training."""
+
+
+def compared(
+    trained: Path,
+    plan: Plan,
+    learned: Sequence[OwnPhoto],
+    apart: Sequence[OwnPhoto],
+    opened: Reference,
+    geometry: Any,
+    tiles: Tiles,
+    layout: CellLayout,
+    *,
+    device: Device,
+    seed: int,
+    reporter: Reporter,
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Group → method → figures, and group → sentences; groups "apart" and "learned", each where it has enough photos
+    of known position in the region. Methods: "chance", "geometric", "before" (where a model was started from), "after".
+    Raises what reading and describing raise."""
+    near = {name: inside(group, tiles, layout.size_m) for name, group in (("apart", apart), ("learned", learned))}
+    groups = {name: measure.drawn(group, seed) for name, group in near.items() if len(group) >= measure.FEWEST}
+    if not groups:
+        return {}, {}
+    after = LearnedDescriber.load(str(trained), device=device, precision="float32")
+    methods: dict[str, tuple[Describer, np.ndarray[Any, Any], np.ndarray[Any, Any], float]] = {}
+    lon, lat = _fine_places(geometry)
+    plain = GeometricDescriber(device)
+    gsd = Cropper(opened.imagery, side=8).gsd_m(float(tiles.lon[0]), float(tiles.lat[0]))
+    scales = [scale for scale in plain.scales_m if gsd <= scale * COARSER]
+    if len(lon) <= MOST_GEOMETRIC and scales:
+        methods["geometric"] = (plain, lon, lat, scales[0])
+    if plan.model is not None:
+        before = LearnedDescriber(plan.model, device, precision="float32")
+        methods["before"] = (before, tiles.lon, tiles.lat, plan.gsd_m)
+    methods["after"] = (after, tiles.lon, tiles.lat, plan.gsd_m)
+    away: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    for number, (name, (describer, east, north, scale)) in enumerate(methods.items()):
+        part = reporter.part(number / len(methods), (number + 1) / len(methods))
+        cropper = Cropper(opened.imagery, side=describer.side)
+        found = measure.gallery(describer, cropper, east, north, scale, part.part(0, 0.5))
+        for group, photos in groups.items():
+            share = part.part(0.5, 0.75) if group == "apart" else part.part(0.75, 1)
+            away[group][name] = measure.distances(found, photos, seed=seed, reporter=share)
+    figures = {
+        group: {
+            "chance": measure.by_chance(tiles.lon, tiles.lat, groups[group]),
+            **{name: measure.figures_of(table) for name, table in found.items()},
+        }
+        for group, found in away.items()
+    }
+    return figures, {group: verdict(found, start=plan.start) for group, found in away.items()}
+
+
+def _fine_places(geometry: Any) -> tuple[Any, Any]:
+    """The places of the geometric method in a region; one more than :data:`MOST_GEOMETRIC` at most."""
+    layout = CellLayout(GEOMETRIC_CELL_M)
+    parts, count = [], 0
+    for ids in layout.in_region(geometry):
+        parts.append(ids)
+        count += len(ids)
+        if count > MOST_GEOMETRIC:
+            break
+    return layout.centres(np.concatenate(parts))

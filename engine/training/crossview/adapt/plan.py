@@ -1,0 +1,165 @@
+"""Which network an adaptation trains, from where it starts, and with what options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engine.crossview.resolution import served_scales
+from engine.errors import ParameterError
+from engine.models.bundle import list_models
+from engine.models.crossview_bundle import CrossViewModel, load_crossview
+from engine.training.crossview.adapt.photos import OwnPhoto
+from engine.training.crossview.adapt.request import CrossviewAdaptRequest
+from engine.training.crossview.request import CrossViewTrainRequest
+
+AUTO, RANDOM, STARTER = "auto", "random", "crossview"
+EXTENT_M = 64.0
+"""Of a tile: from 2.5 m above it the ground is seen about so far around."""
+MOST_PITCH_DEG = 65.45
+"""Of a network that starts at random, as CVUSA's strips: above is sky, below the carrier of the camera."""
+LEAST_STEPS = 400
+_PASSES = {"intra": 8.0, "cross": 32.0, "curriculum": 40.0}
+"""Over the photos, by stage. The cold start has twice its usual share: what comes after it stands on it
+(docs/studies/cross-view.md)."""
+_HEADINGS = 0.8
+_ENOUGH_TO_CHOOSE = 400
+"""From so many photos on a tenth is held out and the weights are chosen by it; agreement among fewer is one photo more
+or less, and the last weights are kept."""
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {
+        "encoder": "resnet18", "width": 0.25, "encoder_stages": 3, "ground_size": "64x256", "overhead_size": 128,
+        "batch": 32,
+    },
+    "medium": {
+        "encoder": "resnet18", "width": 0.5, "encoder_stages": 4, "ground_size": "96x384", "overhead_size": 160,
+        "batch": 64,
+    },
+    "large": {
+        "encoder": "convnext_tiny", "width": 1.0, "encoder_stages": 4, "ground_size": "128x512", "overhead_size": 256,
+        "batch": 64,
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``model``: what is started from, None for random weights. ``side`` pixels and ``extent_m`` metres of a tile."""
+
+    model: CrossViewModel | None
+    side: int
+    extent_m: float
+    network: dict[str, Any]
+
+    @property
+    def gsd_m(self) -> float:
+        """Metres a pixel of a tile."""
+        return round(self.extent_m / self.side, 6)
+
+    @property
+    def start(self) -> str:
+        """What the weights start from, in words."""
+        return "random weights" if self.model is None else f"the model {self.model.card.name}"
+
+
+def network_plan(request: CrossviewAdaptRequest) -> Plan:
+    """The network of a run: that of the model to start from, or one of the request's size. Raises ModelError for an
+    unknown or foreign model, ParameterError for options that a model leaves no choice of."""
+    name = request.start
+    if name == AUTO:
+        name = STARTER if any(model.name == STARTER for model in list_models()) else RANDOM
+    if name == RANDOM:
+        chosen = dict(SIZES[request.size])
+        chosen |= {k: v for k, v in (("encoder", request.encoder), ("width", request.width)) if v is not None}
+        side = int(chosen["overhead_size"])
+        return Plan(None, side, request.extent or EXTENT_M, {**chosen, "lr": 1.5e-3})
+    model = load_crossview(name)
+    card, inputs = model.card, model.inputs
+    extent = inputs.overhead.extent_m
+    given = [k for k in ("encoder", "width") if getattr(request, k) is not None]
+    if request.extent is not None and extent is not None and abs(request.extent - extent) > 1e-6:
+        given.append("extent")
+    if given:
+        raise ParameterError(
+            f"--{given[0]} cannot be chosen when the training starts from the model {card.name}: it has its own.",
+            remedy="Leave the option out, or start with --start random.",
+        )
+    rows, columns = inputs.ground.size
+    return Plan(
+        model,
+        inputs.overhead.size[0],
+        extent or request.extent or EXTENT_M,
+        {
+            "encoder": card.network.encoder,
+            "width": card.network.width,
+            "depth": card.network.depth,
+            "encoder_stages": card.network.stages,
+            "maps": card.network.maps,
+            "ground_size": f"{rows}x{columns}",
+            "overhead_size": inputs.overhead.size[0],
+            "hfov": inputs.ground.hfov_deg,
+            "vfov": inputs.ground.vfov_deg,
+            "batch": 32 if card.network.encoder == "resnet18" else 64,
+            "lr": 3e-4,
+            "start": str(model.folder),
+        },
+    )
+
+
+def check_resolution(plan: Plan, gsd_m: float, *, name: str) -> None:
+    """Raise GridError, with the resolution that is needed, for imagery that is too coarse for the network's tiles."""
+    served_scales(gsd_m, (plan.gsd_m,), name=name)
+
+
+def headings_known(request: CrossviewAdaptRequest, photos: Sequence[OwnPhoto]) -> bool:
+    """Whether the photos' headings are believed."""
+    if request.heading != "auto":
+        return request.heading == "known"
+    return sum(photo.heading_known for photo in photos) >= _HEADINGS * len(photos)
+
+
+def training_request(
+    request: CrossviewAdaptRequest, plan: Plan, photos: Sequence[OwnPhoto], *, data: Path, out: Path
+) -> CrossViewTrainRequest:
+    """What 'crossview train' is asked: the pairs.csv in ``data``, no labels; the run's folder is ``out``.
+
+    Without headings a photo is compared with its own bird's-eye view alone, both as the camera stood: which tile it
+    chooses would depend on a heading that is not known. What is learned is a network that wants north ahead, and the
+    search tries headings.
+    """
+    options = dict(plan.network)
+    count = len(photos)
+    any_heading = plan.model is not None and plan.model.inputs.ground.heading == "any"
+    by_tiles = any_heading or headings_known(request, photos)
+    stages = [*(["intra"] if plan.model is None else []), "cross", *(["curriculum"] if by_tiles else [])]
+    batch = min(request.batch or int(options["batch"]), max(4, count // 2))
+    steps = request.steps or max(LEAST_STEPS, round(sum(_PASSES.values()) * count / batch))
+    if "vfov" not in options:
+        pitch = abs(median(photo.view.pitch_center_deg for photo in photos))
+        least = min(photo.view.vfov_deg for photo in photos)
+        options["vfov"] = min(MOST_PITCH_DEG, least, 2 * (90 - pitch))
+    return CrossViewTrainRequest.model_validate(
+        {
+            **options,
+            "batch": batch,
+            "steps": steps,
+            "data": (str(data),),
+            "out": str(out),
+            "labels": 0.0,
+            "extent": plan.extent_m,
+            "stages": ",".join(stages),
+            "intra_epochs": _PASSES["intra"],
+            "cross_epochs": _PASSES["cross"],
+            "heading": "unknown" if any_heading else "known",
+            "camera_height": request.camera_height,
+            **({} if by_tiles and count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
+            "seed": request.seed,
+            "device": request.device,
+            "log_every": max(1, steps // 200),
+            "checkpoint_every": 100,
+            "cache_gb": 1.0,
+        }
+    )

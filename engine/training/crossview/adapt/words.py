@@ -1,0 +1,75 @@
+"""What an adaptation may be expected to be worth, and what it was worth, in plain sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.metrics.bootstrap import pooled_estimate
+
+FEW, MANY = 200, 2000
+NAMES = {
+    "chance": "by chance",
+    "geometric": "geometric method, not trained",
+    "before": "before the training",
+    "after": "after the training",
+}
+FIRST = "recall@1<50m"
+_FIRST_M = 50.0
+
+
+def expectation(photos: int, *, from_model: bool) -> list[str]:
+    """What to expect of so many photos, before anything is trained."""
+    lines = [
+        "No pair of photo and place is used: the network learns from what photos and imagery show by themselves, which "
+        "is worth far less than pairs."
+    ]
+    if photos < FEW:
+        lines.append(
+            f"{photos} photos are few: a network of them knows these streets a little and no others. Compare it with "
+            "the geometric method, which needs no training, before you rely on it."
+        )
+    elif photos < MANY and not from_model:
+        lines.append(
+            f"{photos} photos carry a small network; published results without pairs come from tens of thousands."
+        )
+    lines.append("The figures on photos kept apart decide; without photos of known position nothing is measured.")
+    return lines
+
+
+def verdict(away: dict[str, NDArray[np.float64]], *, start: str) -> list[str]:
+    """What the photos of a group say: ``away`` method → (n, K) metres to the candidates, of the same photos."""
+    after = _hits(away["after"])
+    lines = []
+    for name in ("before", "geometric"):
+        if name not in away:
+            continue
+        other = _hits(away[name])
+        table = np.column_stack([after - other, np.ones(len(after))])
+        gain = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1])
+        what = f"{start} before the training" if name == "before" else "the geometric method"
+        lines.append(_compared(gain.value or 0.0, gain.low or 0.0, gain.high or 0.0, what))
+    return lines
+
+
+def _compared(value: float, low: float, high: float, what: str) -> str:
+    range_ = f"{100 * value:+.0f} points, interval {100 * low:+.0f} to {100 * high:+.0f}"
+    if low > 0:
+        return f"The first guess is within 50 m more often than with {what} ({range_})."
+    if high < 0:
+        return f"The first guess is within 50 m less often than with {what} ({range_}): search with that instead."
+    return f"The first guess cannot be told apart from that of {what} ({range_})."
+
+
+def _hits(away: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (away[:, 0] < _FIRST_M).astype(np.float64)
+
+
+def summary_line(group: str, measured: dict[str, Any]) -> str:
+    """One line of a group's figures: the share whose first guess is within 50 m, method by method."""
+    n = next(iter(measured.values()))["n"]
+    parts = [f"{100 * one['pooled'][FIRST]['value']:.0f} % {NAMES[name]}" for name, one in measured.items()]
+    whose = "kept apart" if group == "apart" else "learned from (their positions were not)"
+    return f"Of {n} photos {whose}, the first guess is within 50 m for: {', '.join(parts)}."

@@ -1,0 +1,276 @@
+"""Learning an area from own photos and imagery: end to end on a flat world, stopped and gone on with, and refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.crossview.cells import distance_m
+from engine.errors import Cancelled, GridError, InputError, OutputError, ParameterError, RegionError
+from engine.events import CancelToken, Reporter
+from engine.jobs import find_job
+from engine.models.crossview_bundle import load_crossview
+from engine.models.library import user_models_folder
+from engine.panorama.view import PanoramaView
+from engine.training.crossview.adapt import compare, measure
+from engine.training.crossview.adapt.measure import by_chance, figures_of
+from engine.training.crossview.adapt.photos import OwnPhoto, find_photos, pair_rows
+from engine.training.crossview.adapt.plan import network_plan, training_request
+from engine.training.crossview.adapt.request import CrossviewAdaptRequest
+from engine.training.crossview.adapt.words import expectation, summary_line, verdict
+from engine.training.crossview.adapt.workspace import workspace_folder
+from tests.engine import locate_world as world
+
+TINY = {"width": 0.0625, "steps": 10, "batch": 8, "device": "cpu", "start": "random", "cell": 25, "apart": 0.2}
+
+
+@pytest.fixture(scope="module")
+def area(tmp_path_factory) -> Path:
+    """A folder with ``ortho.tif``, ``photos/`` (32 panoramas and one that is none) and ``places.csv`` of 25 of them."""
+    folder = tmp_path_factory.mktemp("area")
+    world.write_reference(folder / "ortho.tif")
+    values, draw = world.ground(), np.random.default_rng(8)
+    (folder / "photos" / "deeper").mkdir(parents=True)
+    rows = []
+    for k in range(32):
+        east, north = draw.uniform(-90, 90, 2)
+        where = folder / "photos" / ("deeper" if k % 2 else "") / f"p{k:02d}.png"
+        world.write_panorama(where, world.panorama(values, *world.at(east, north), 11.0 * k, rows=64))
+        lon, lat = world.at(east, north)
+        rows.append({"photo": where.name, "lon": lon, "lat": lat, "heading_deg": 11.0 * k})
+    (folder / "photos" / "broken.jpg").write_bytes(b"no picture")
+    with (folder / "places.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows[:25])
+    return folder
+
+
+def learn(area: Path, out: Path, reporter: Reporter | None = None, **changes) -> dict:
+    job = find_job("crossview-adapt")
+    given = {
+        "photos": [str(area / "photos")], "reference": str(area / "ortho.tif"), "region": world.BOX, "out": str(out),
+        **TINY, **changes,
+    }  # fmt: skip
+    return job.run(job.parse(given), reporter or Reporter())
+
+
+def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    out = tmp_path / "learned"
+    result = learn(area, out, positions=str(area / "places.csv"), register_as="my-town", attribution="© Nobody")
+    figures = result["figures"]
+    assert figures["photos"] == 27 and figures["apart"] == 5 and len(figures["left_out"]) == 1
+    assert "broken.jpg" in figures["left_out"][0]
+    assert len(result["warnings"]) == 1 and "broken.jpg" in result["warnings"][0], "imagery of one's own has no terms"
+    assert figures["steps"] == 10 and figures["start"] == "random weights" and figures["heading"] == "unknown"
+    groups = figures["measured"]
+    assert set(groups) == {"apart", "learned"} and set(groups["apart"]) == {"chance", "geometric", "after"}
+    assert groups["apart"]["after"]["n"] == 5 and groups["learned"]["after"]["n"] == 20
+    assert figures["said"]["apart"] and "5 photos kept apart" in figures["summary"][0]
+    names = {path.name for path in out.iterdir()}
+    assert names == {"model", "metrics.jsonl", "training.html", "report.html", "result.json"}
+    assert not workspace_folder(out).exists(), "copies of photos and tiles are not left behind"
+    assert json.loads((out / "result.json").read_text())["figures"]["photos"] == 27
+    page = (out / "report.html").read_text()
+    assert "Photos kept apart: 5" in page and "by chance" in page and "broken.jpg" in page
+    model = load_crossview(out / "model")
+    card = model.card
+    assert card.name == "my-town" and model.inputs.overhead.extent_m == 64 and model.inputs.ground.heading == "north"
+    assert card.trained_on[-1].attribution == "© Nobody" and card.trained_on[-1].name == "imagery: ortho.tif"
+    assert str(area) not in card.model_dump_json() and "p00" not in card.model_dump_json()
+    assert {one.n for one in card.figures} == {5} and card.figures[0].data == "own photos kept apart"
+    assert load_crossview("my-town").card.weights_sha256 == card.weights_sha256
+    assert result["registered"]["folder"] == str(user_models_folder() / "my-town")
+    with pytest.raises(OutputError, match="not empty"):
+        learn(area, out)
+    with pytest.raises(ParameterError, match="already"):
+        learn(area, tmp_path / "again", register_as="my-town")
+
+    monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)  # told above; it takes longer than all the rest
+    more = learn(area, tmp_path / "more", start="my-town", width=None, positions=str(area / "places.csv"))
+    told = more["figures"]
+    assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["cross"]
+    assert set(told["measured"]["apart"]) == {"chance", "before", "after"}
+    before = told["measured"]["apart"]["before"]["pooled"]
+    assert before == groups["apart"]["after"]["pooled"], "the same photos, places and weights"
+    assert len(load_crossview(tmp_path / "more" / "model").card.trained_on) == 4
+    with pytest.raises(ParameterError, match="--extent cannot be chosen"):
+        learn(area, tmp_path / "other", start="my-town", width=None, extent=30)
+
+
+@pytest.fixture(scope="module")
+def whole(area, tmp_path_factory) -> dict:
+    """The result of a run that nobody stopped, with nothing measured."""
+    return learn(area, tmp_path_factory.mktemp("whole") / "learned", apart=0)
+
+
+def test_the_index_takes_the_model_by_its_folder(area, tmp_path, whole):
+    """What was learned is a method of 'locate index' like any other."""
+    job = find_job("locate-index")
+    made = job.run(
+        job.parse(
+            {
+                "reference": str(area / "ortho.tif"),
+                "region": world.BOX,
+                "out": str(tmp_path / "index"),
+                "method": str(Path(whole["out"]) / "model"),
+            }
+        ),
+        Reporter(),
+    )
+    assert made["figures"]["method"] == "my-area" and made["figures"]["cells"] > 20
+
+
+class _StopAt(Reporter):
+    """Cancels once the training is under way."""
+
+    def __init__(self, stage: str, after: float) -> None:
+        super().__init__(token=CancelToken())
+        self._stop, self._after = stage, after
+
+    def progress(self, fraction, stage, message=""):
+        super().progress(fraction, stage, message)
+        if fraction >= self._after:
+            self.token.cancel()
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(area, tmp_path, whole):
+    out = tmp_path / "stopped"
+    with pytest.raises(Cancelled):
+        learn(area, out, _StopAt("train", 0.5), apart=0)
+    assert not out.exists(), "nothing is visible under the name of the results"
+    hidden = workspace_folder(out)
+    assert (hidden / "training" / "metrics.jsonl").is_file()
+    lines: list[str] = []
+    reporter = Reporter(lambda event: lines.append(getattr(event, "message", "")))
+    again = learn(area, out, reporter, apart=0)
+    assert any("Going on" in line for line in lines)
+    assert again["model"]["sha256"] == whole["model"]["sha256"]
+    assert not hidden.exists()
+
+
+def test_a_stop_before_the_training_leaves_nothing(area, tmp_path):
+    with pytest.raises(Cancelled):
+        learn(area, tmp_path / "out", _StopAt("photos", 0.05))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_positions_are_never_learned_from(area, tmp_path, monkeypatch, whole):
+    """The same photos learned from, whatever is said of where they were taken: the same weights."""
+    monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("photo,lon,lat\n" + "".join(f"p{k:02d}.png,{world.LON},{world.LAT}\n" for k in range(32)))
+    told = learn(area, tmp_path / "told", apart=0, positions=str(wrong))
+    assert whole["model"]["sha256"] == told["model"]["sha256"]
+    assert whole["figures"]["measured"] == {}
+    assert "Nothing was measured" in (Path(whole["out"]) / "report.html").read_text()
+    assert told["figures"]["apart"] == 0 and set(told["figures"]["measured"]) == {"learned"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "text"),
+    [
+        ({"photos": ["nowhere"]}, InputError, "no such photo or folder"),
+        ({"region": "9.17,48.77,9.1702,48.7702"}, ParameterError, "expected at least 24 to tell apart"),
+        ({"region": "9.3,48.9,9.31,48.91"}, RegionError, "outside of the reference"),
+        ({"most_tiles": 24}, ParameterError, "more than 24 tiles"),
+        ({"extent": 20}, GridError, "at most 0.18 m"),
+        ({"start": "nonesuch"}, Exception, "nonesuch"),
+        ({"name": "geometric"}, ParameterError, "choose another name"),
+        ({"positions": "nowhere.csv"}, InputError, "positions cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_one_line_and_leaves_nothing(area, tmp_path, changes, kind, text):
+    with pytest.raises(kind) as caught:
+        learn(area, tmp_path / "out", **changes)
+    assert text in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_few_photos_are_refused_and_photos_of_one_lens_are_no_panoramas(area, tmp_path):
+    few = [str(path) for path in find_photos([str(area / "photos")])[:20]]
+    with pytest.raises(ParameterError, match="20 photos to learn from; expected at least 24"):
+        learn(area, tmp_path / "out", photos=few)
+    narrow = tmp_path / "narrow"
+    narrow.mkdir()
+    for k in range(24):
+        world.write_panorama(narrow / f"{k}.png", np.full((3, 40, 60), 90, np.uint8))
+    with pytest.raises(ParameterError, match=r"0 photos.*24 were left out, the first: .*one lens, 65° wide"):
+        learn(area, tmp_path / "out", photos=[str(narrow)])
+
+
+def own(position) -> OwnPhoto:
+    return OwnPhoto("p", "p", Path("p"), None, False, position)  # type: ignore[arg-type]
+
+
+def panoramas(count: int, *, headings: int, vfov: float = 180.0) -> list[OwnPhoto]:
+    view = PanoramaView(heading_deg=10, vfov_deg=vfov)
+    return [OwnPhoto(str(k), str(k), Path("p"), view, k < headings, None) for k in range(count)]
+
+
+def planned(photos: list[OwnPhoto], **changes):
+    request = CrossviewAdaptRequest(
+        photos=["p"], reference="r", region="0,0,1,1", out="o", start="random", **changes
+    )  # fmt: skip
+    return training_request(request, network_plan(request), photos, data=Path("d"), out=Path("t"))
+
+
+def test_the_training_is_planned_by_the_photos():
+    """Photos without headings choose no tile; few photos choose no weights; strips are taken as high as they are."""
+    known = planned(panoramas(100, headings=80))
+    assert known.stage_names == ("intra", "cross", "curriculum") and known.heading == "known" and known.vfov == 65.45
+    assert (known.labels, known.batch, known.steps, known.choose, known.validation_share) == (0, 32, 400, "last", 0)
+    assert known.cross_epochs == 32 and known.extent == 64 and known.overhead_size == 128
+    many = planned(panoramas(2000, headings=2000, vfov=50.0))
+    assert many.steps == 5000 and many.choose == "auto" and many.validation_share == 0.1 and many.vfov == 50
+    for blind in (planned(panoramas(2000, headings=1500)), planned(panoramas(100, headings=100), heading="unknown")):
+        assert blind.stage_names == ("intra", "cross") and blind.heading == "known" and blind.choose == "last"
+    assert planned(panoramas(24, headings=0), heading="known").stage_names[-1] == "curriculum"
+    assert planned(panoramas(24, headings=0)).batch == 12 and planned(panoramas(24, headings=0), steps=90).steps == 90
+    large = planned(panoramas(500, headings=500), size="large", width=0.5)
+    assert large.encoder == "convnext_tiny" and large.width == 0.5 and large.overhead_size == 256
+
+
+def test_photos_without_headings_are_listed_with_their_middle_as_north(tmp_path):
+    photos = [replace(photo, copy=tmp_path / "p.jpg") for photo in panoramas(2, headings=1)]
+    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=True)] == [10, ""]
+    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=False)] == [0, 0]
+    assert not {"lon", "lat", "position"} & set(pair_rows(photos, tmp_path, headings=True)[0])
+
+
+def test_figures_by_chance_are_those_of_many_random_orders():
+    draw = np.random.default_rng(3)
+    lon, lat = np.array([world.at(*draw.uniform(-150, 150, 2)) for _ in range(60)]).T
+    photos = [own(world.at(*draw.uniform(-120, 120, 2))) for _ in range(4)]
+    expected = by_chance(lon, lat, photos)["pooled"]
+    away = np.stack([distance_m(lon, lat, *photo.position) for photo in photos])
+    for radius in (25.0, 50.0, 100.0):
+        for k in (1, 5, 20):
+            tries = [(draw.permuted(away, axis=1)[:, :k] < radius).any(axis=1).mean() for _ in range(3000)]
+            assert expected[f"recall@{k}<{radius:.0f}m"]["value"] == pytest.approx(np.mean(tries), abs=0.02)
+
+
+def test_figures_and_sentences_say_which_method_is_better():
+    near, far = np.full((12, 20), 10.0), np.full((12, 20), 400.0)
+    assert figures_of(near)["pooled"]["recall@1<25m"]["value"] == 1 and figures_of(far)["median_error_m"] == 400
+    assert "more often than with the geometric method" in verdict({"geometric": far, "after": near}, start="x")[0]
+    worse = verdict({"geometric": near, "before": far, "after": far}, start="the model x")
+    assert "the model x before the training" in worse[0] and "cannot be told apart" in worse[0]
+    assert "less often than with the geometric method" in worse[1] and "search with that instead" in worse[1]
+    line = summary_line("apart", {"after": figures_of(near), "geometric": figures_of(far)})
+    assert "12 photos kept apart" in line and "100 % after the training" in line
+    assert any("are few" in one for one in expectation(60, from_model=False))
+    assert not any("are few" in one for one in expectation(5000, from_model=True))
+
+
+def test_at_most_a_hundred_photos_of_a_group_are_searched_for():
+    photos = [OwnPhoto(str(k), str(k), Path("p"), None, False, (0.0, 0.0)) for k in range(250)]  # type: ignore[arg-type]
+    chosen = measure.drawn(photos, 0)
+    assert len(chosen) == measure.MOST and chosen == measure.drawn(photos, 0) != measure.drawn(photos, 1)
+    assert measure.drawn(photos[:7], 0) == photos[:7]

@@ -1,0 +1,470 @@
+"""Learning an area and testing the search, in the dock and as an algorithm; the engine is real in two tests."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gui_support import spin
+from locate_support import make_index, panorama
+from osgeo import gdal, osr
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsPointXY,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+
+from plugin.engine_client.command_line import engine_command
+from plugin.engine_client.locate import CHECKOUT, EngineLocation
+from plugin.engine_client.settings import environment_python, user_models_folder
+from plugin.gui.dock import SameSceneDock
+from plugin.gui.engine_setup import EngineSetup
+from plugin.gui.locate.error_curve import ErrorCurve
+from plugin.gui.locate.evaluate_form import EvaluateForm
+from plugin.gui.locate.index_library import IndexLibrary
+from plugin.gui.locate.learn_form import LearnForm
+from plugin.gui.locate.learning_view import LearningView, training_folder
+from plugin.gui.locate.photo_source import FOLDER
+from plugin.gui.locate.position_source import LAYER
+from plugin.photos.facts import PhotoSet
+from plugin.processing.definitions import DIALOG_ONLY
+from plugin.processing.locate_learn_parameters import FIELDS
+from plugin.processing.model_names import model_names
+from plugin.processing.reference_store import imagery_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = environment_python(ROOT / ".venv-engine")
+pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
+real_engine = pytest.mark.skipif(not PYTHON.exists(), reason=f"no engine environment: {PYTHON} (scripts/setup_engine)")
+gdal.UseExceptions()
+SIDE, GSD, LEFT, TOP = 480, 0.5, 500_000.0, 5_400_000.0
+
+
+@pytest.fixture
+def algorithm(provider):
+    return QgsApplication.processingRegistry().createAlgorithmById("samescene:locate_learn")
+
+
+@pytest.fixture
+def context():
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    return context
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory) -> Path:
+    """A folder with ``ortho.tif`` (240 m of noise), ``photos/`` (26 panoramas of it) and ``places.csv``."""
+    folder = tmp_path_factory.mktemp("town ü")
+    draw = np.random.default_rng(2)
+    noise = np.kron(draw.integers(0, 255, (3, SIDE // 8, SIDE // 8)), np.ones((8, 8))).astype(np.uint8)
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32632)
+    made = gdal.GetDriverByName("GTiff").Create(str(folder / "ortho.tif"), SIDE, SIDE, 3)
+    made.SetGeoTransform((LEFT, GSD, 0, TOP, 0, -GSD))
+    made.SetProjection(reference.ExportToWkt())
+    made.WriteArray(noise)
+    made = None
+    degrees = osr.SpatialReference()
+    degrees.ImportFromEPSG(4326)
+    degrees.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    turn = osr.CoordinateTransformation(reference, degrees)
+    (folder / "photos").mkdir()
+    pitch = np.radians(90 - (np.arange(64) + 0.5) * 180 / 64)[:, None]
+    azimuth = np.radians((np.arange(128) + 0.5) * 360 / 128 - 180)[None]
+    far = np.where(pitch < 0, 2.5 / np.tan(np.maximum(-pitch, 1e-3)), 1e6)
+    rows = []
+    for k in range(26):
+        x, y = draw.uniform(60, 180, 2)
+        column = np.clip((x + far * np.sin(azimuth)) / GSD, 0, SIDE - 1).astype(int)
+        row = np.clip((y - far * np.cos(azimuth)) / GSD, 0, SIDE - 1).astype(int)
+        pixels = np.where(pitch < 0, noise[:, row, column], 200).astype(np.uint8)
+        made = gdal.GetDriverByName("MEM").Create("", 128, 64, 3)
+        made.WriteArray(pixels)
+        gdal.GetDriverByName("PNG").CreateCopy(str(folder / "photos" / f"p{k:02d}.png"), made)
+        made = None
+        lon, lat, _ = turn.TransformPoint(LEFT + x, TOP - y)
+        rows.append({"photo": f"p{k:02d}.png", "lon": lon, "lat": lat})
+    for stray in (folder / "photos").glob("*.aux.xml"):
+        stray.unlink()
+    with (folder / "places.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture
+def ortho(town) -> QgsRasterLayer:
+    layer = QgsRasterLayer(str(town / "ortho.tif"), "Orthophoto")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer
+    QgsProject.instance().clear()
+
+
+def points(town: Path) -> QgsVectorLayer:
+    """The photos' places as a layer in the imagery's CRS, as QGIS's own import makes it."""
+    layer = QgsVectorLayer("Point?crs=EPSG:4326&field=filename:string", "places", "memory")
+    with (town / "places.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([row["photo"]])
+        feature.setGeometry(QgsGeometry.fromPointXY(QgsPointXY(float(row["lon"]), float(row["lat"]))))
+        layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+@real_engine
+def test_every_field_of_the_request_has_a_parameter_with_the_engines_default(algorithm):
+    code = (
+        "import json; from engine.training.crossview.adapt.request import CrossviewAdaptRequest as R;"
+        "print(json.dumps(R.model_json_schema()['properties']))"
+    )
+    answer = subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    fields = json.loads(answer.stdout)
+    assert list(FIELDS) == [name for name in fields if name not in ("encoder", "width")], "the size stands for these"
+    names = {definition.name() for definition in algorithm.parameterDefinitions()}
+    assert {name for group in FIELDS.values() for name in group} == names
+    for field, (name, *_) in FIELDS.items():
+        definition = algorithm.parameterDefinition(name)
+        if "default" in fields[field] and field not in ("register_as", "tile_cache"):
+            assert definition.defaultValue() == fields[field]["default"], field
+    for definition in algorithm.parameterDefinitions():
+        assert definition.description() and definition.help(), definition.name()
+    assert "never learned from" in algorithm.shortHelpString() and not algorithm.icon().isNull()
+
+
+def prepared(algorithm, context, values):
+    return algorithm.create().prepared(values, context)
+
+
+def test_the_request_is_what_the_command_takes(algorithm, context, town, ortho, tmp_path):
+    given = {
+        "PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": ortho.id(),
+        "EXTENT": "500020,500220,5399780,5399980 [EPSG:32632]",
+        "POSITIONS": points(town).id(), "MODEL_NAME": "town-1", "STEPS": 50, "TILE_EXTENT": 40, "HEADING": "unknown",
+        "APART": 0.25, "OUTPUT": str(tmp_path / "learned"),
+    }  # fmt: skip
+    run = prepared(algorithm, context, given)
+    params = run.params
+    assert list(params) == [name for name in FIELDS if name in params and name != "out"] + ["out"]
+    assert params["photos"] == [str(town / "photos")] and params["reference"] == str(town / "ortho.tif")
+    assert params["register_as"] == params["name"] == "town-1" and params["extent"] == 40 and params["apart"] == 0.25
+    with Path(params["positions"]).open() as stream:
+        table = list(csv.DictReader(stream))
+    assert len(table) == 26 and table[0]["photo"] == "p00.png" and float(table[0]["lon"]) == pytest.approx(9, abs=0.1)
+    assert engine_command("crossview-adapt", params, windows=False).startswith("engine crossview adapt '/")
+    files = [str(path) for path in sorted((town / "photos").iterdir())]
+    run = prepared(algorithm, context, {**given, "PHOTOS_FOLDER": "", "PHOTOS": files, "REGISTER": False})
+    assert run.params["photos"] == files and "register_as" not in run.params
+
+
+class _Watch:
+    def log(self, level, line): ...
+
+    def progress(self, fraction, stage, message): ...
+
+    def part(self, low, high): ...
+
+    def is_cancelled(self):
+        return False
+
+
+@real_engine
+def test_imagery_that_qgis_must_draw_is_drawn_fine_enough_and_goes_again(algorithm, context, town, tmp_path):
+    colors = gdal.ColorTable()
+    for value in range(256):
+        colors.SetColorEntry(value, (value, 255 - value, 90, 255))
+    source = gdal.Open(str(town / "ortho.tif"))
+    made = gdal.GetDriverByName("GTiff").Create(str(tmp_path / "painted.tif"), SIDE, SIDE, 1)
+    made.SetGeoTransform(source.GetGeoTransform())
+    made.SetProjection(source.GetProjection())
+    made.GetRasterBand(1).SetColorTable(colors)
+    made.GetRasterBand(1).WriteArray(source.GetRasterBand(1).ReadAsArray())
+    made = None
+    given = {
+        "PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": str(tmp_path / "painted.tif"), "START": "random",
+        "EXTENT": "500060,500180,5399820,5399940 [EPSG:32632]", "OUTPUT": str(tmp_path / "learned"),
+    }  # fmt: skip
+    run = prepared(algorithm, context, given)
+    run.before(EngineLocation(PYTHON, ROOT, CHECKOUT).process(), _Watch())
+    drawn = gdal.Open(run.params["reference"])
+    assert drawn.RasterCount == 4 and 0.4 < drawn.GetGeoTransform()[1] <= 0.575, "tiles of 64 m have 128 pixels"
+    red, green, _, alpha = drawn.ReadAsArray().astype(int)
+    assert (alpha == 255).mean() > 0.9
+    assert np.abs(red + green - 255)[alpha == 255].max() <= 2, "the colours that the layer is shown in"
+    drawn = None
+    run.finished()
+    assert not imagery_folder(tmp_path / "learned").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"PHOTOS_FOLDER": ""}, "Photos: none is chosen"),
+        ({"PHOTOS_FOLDER": "/nowhere"}, "/nowhere does not exist"),
+        ({"PHOTOS_FOLDER": "", "PHOTOS": "one"}, "1 are too few to learn from; at least 24"),
+        ({"REFERENCE": None}, "Reference: no imagery is given"),
+        ({"EXTENT": "0,10,0,10 [EPSG:32632]"}, "lies outside the reference"),
+        ({"MODEL_NAME": "My Town"}, "'My Town' is no name"),
+        ({"MODEL_NAME": "fused"}, "means something else"),
+        ({"START": "random", "START_FOLDER": "/x"}, "both 'random' and a folder"),
+        ({"START_FOLDER": "/nowhere"}, "is no model bundle"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_run(algorithm, context, town, ortho, tmp_path, monkeypatch, changes, text):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    changes = {k: str(town / "photos" / "p00.png") if v == "one" else v for k, v in changes.items()}
+    given = {"PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": ortho.id(), "OUTPUT": str(tmp_path / "out"), **changes}
+    faults = list(algorithm.create().faults(given, context))
+    assert faults and text in faults[0], faults
+    assert all("\n" not in fault for fault in faults)
+
+
+def test_a_name_that_is_taken_is_replaced_only_when_asked(algorithm, context, town, ortho, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (user_models_folder() / "my-area").mkdir(parents=True)
+    given = {"PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": ortho.id(), "OUTPUT": str(tmp_path / "out")}
+    assert "there is a model 'my-area' among your own already" in next(algorithm.create().faults(given, context))
+    assert list(algorithm.create().faults({**given, "OVERWRITE": True}, context)) == []
+    assert list(algorithm.create().faults({**given, "REGISTER": False}, context)) == []
+
+
+@real_engine
+def test_an_area_is_learned_by_the_algorithm(algorithm, context, town, ortho, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAMESCENE_ENGINE_PYTHON", str(PYTHON))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a machine with other work threads only wait for each other
+    given = {
+        "PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": ortho.id(), "POSITIONS": str(town / "places.csv"),
+        "EXTENT": "500060,500180,5399820,5399940 [EPSG:32632]", "MODEL_NAME": "town-1", "START": "random",
+        "STEPS": 10, "BATCH": 4, "CELL": 20, "DEVICE": "cpu",
+        "OUTPUT": str(tmp_path / "learned"),
+    }  # fmt: skip
+    feedback = QgsProcessingFeedback()
+    outputs, good = algorithm.create().run(given, context, feedback)
+    assert good, feedback.textLog()
+    assert outputs["MODEL"] == "town-1" and Path(outputs["REPORT"]).is_file()
+    assert outputs["GEOMETRIC_1_50M"] is None, "two of 26 photos could be kept apart: too few to say anything"
+    assert model_names(ROOT, "crossview") == ["town-1"], "the lists of methods offer it"
+    assert "photos learned from" in feedback.textLog()
+    view = LearningView(_NoRuns())
+    view.follow(str(tmp_path / "learned"))
+    view.finish(True, outputs)
+    assert "town-1" in view.title.text() and "26 photos that were learned from" in view.said.text()
+    assert view.apart.rowCount() == 3 and view.apart.item(2, 0).text() == "This model"
+    assert view.model == "town-1" and not view.results.isHidden()
+
+
+class _Record:
+    error, fraction, message, stage, is_finished, state, report = "", 0.4, "Step 3", "train", False, "running", ""
+
+
+class _NoRuns:
+    """A workspace whose runs are all alike."""
+
+    class registry:  # noqa: N801 - an attribute of the workspace
+        record = None
+
+        @classmethod
+        def newest_of(cls, folder):
+            return cls.record
+
+
+def session(count: int, *, located: int) -> PhotoSet:
+    photos = PhotoSet()
+    photos.add(panorama(f"/photos/{k}.jpg", lon=9.0 if k < located else None, lat=48.7 if k < located else None)
+               for k in range(count))  # fmt: skip
+    return photos
+
+
+def test_the_form_says_what_to_expect_and_what_is_missing(iface, ortho, tmp_path):
+    photos = session(10, located=0)
+    form = LearnForm(iface.canvas, photos)
+    assert "10 photos are ticked; at least 24" in form.fault()[0] and "at least 24" in form.expect.text().lower()
+    assert "nothing will be measured" in form.measured.text()
+    photos.add(session(60, located=30).photos())
+    assert "60 photos are few" in form.expect.text() and "30 photos tell one; 6 of these" in form.measured.text()
+    form.options.apart.setValue(10)
+    assert "too few to keep some apart" in form.measured.text()
+    photos.hide_positions = True
+    assert "hidden" in form.measured.text().lower() and form.parameters()["IGNORE_POSITIONS"] is True
+    photos.hide_positions = False
+    assert form.fault()[1] is form.reference
+    form.reference.layer.set_layer(ortho)
+    iface.canvas.setExtent(QgsRectangle(500_000, 5_399_800, 500_200, 5_400_000))
+    form.out.setFilePath(str(tmp_path / "learned"))
+    assert form.fault() == ("", None)
+    for name in ("My Town", "geometric"):
+        form.name.setText(name)
+        assert form.fault()[1] is form.name
+    form.photos.kind.setCurrentIndex(FOLDER)
+    assert "Choose the folder" in form.fault()[0]
+    form.photos.folder.setFilePath(str(tmp_path))
+    form.name.setText("town")
+    assert form.fault() == ("", None) and form.parameters()["PHOTOS_FOLDER"] == str(tmp_path)
+    form.shut_down()
+
+
+def test_the_form_fills_the_algorithm_with_its_own_defaults(iface, algorithm, ortho, tmp_path):
+    form = LearnForm(iface.canvas, session(30, located=30))
+    form.reference.layer.set_layer(ortho)
+    form.out.setFilePath(str(tmp_path / "learned"))
+    given = form.parameters()
+    known = {definition.name(): definition.defaultValue() for definition in algorithm.parameterDefinitions()}
+    assert set(given) <= set(known)
+    for name in (
+        "START",
+        "SIZE",
+        "HEADING",
+        "CELL",
+        "APART",
+        "CAMERA_HEIGHT",
+        "SEED",
+        "DEVICE",
+        "REGISTER",
+        "OVERWRITE",
+    ):
+        assert given[name] == known[name], name
+    assert len(given["PHOTOS"]) == 30 and given["REFERENCE"] == ortho.id()
+    form.options.start.setCurrentText(str(tmp_path))
+    assert form.parameters()["START_FOLDER"] == str(tmp_path) and form.parameters()["START"] == "auto"
+    form.name.setText("other")
+    form.save()
+    again = LearnForm(iface.canvas, session(0, located=0))
+    again.restore()
+    assert again.name.text() == "other" and again.reference.value() == ortho.id()
+    form.shut_down()
+    again.shut_down()
+
+
+def test_the_curve_follows_the_training_before_there_are_results(qgis_app, tmp_path):
+    out = tmp_path / "learned"
+    folder = training_folder(str(out))
+    folder.mkdir(parents=True)
+    assert folder.parent.name == ".learned.learning"
+    rows = [{"step": k, "loss": 3.0 - k / 10, "top1_ground": k / 10, "labels_share": 0.2} for k in range(5)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    workspace = _NoRuns()
+    workspace.registry.record = _Record()
+    view = LearningView(workspace)
+    view.follow(str(out))
+    view._look()
+    assert "loss 2.600" in view.loss.toolTip() and "photos told apart 0.400" in view.shares.toolTip()
+    assert view.title.text() == "Step 3" and view.bar.value() == 400 and not view.cancel.isHidden()
+    workspace.registry.record = None
+    view.finish(False, {})
+    assert "goes on where it was" in view.title.text() and view.cancel.isHidden() and not view.index.isEnabled()
+    view.shut_down()
+
+
+def test_the_form_of_a_test_fills_the_algorithm(iface, provider, town, tmp_path):
+    library = IndexLibrary()
+    photos = session(3, located=0)
+    form = EvaluateForm(photos, library)
+    assert "Choose the index" in form.fault()[0]
+    form.index.use(str(make_index(tmp_path / "index")))
+    spin(lambda: not library.looking)
+    assert form.index.folder() == str(tmp_path / "index") and "geometric, 12 cells" in form.index.note.text()
+    assert "None of the ticked photos' files tells a position" in form.fault()[0]
+    form.positions.kind.setCurrentIndex(LAYER)
+    assert "layer or table" in form.fault()[0]
+    layer = points(town)
+    form.positions.layer.set_layer(layer)
+    form.out.setFilePath(str(tmp_path / "tested"))
+    assert form.fault() == ("", None)
+    given = form.parameters()
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:locate_evaluate")
+    assert set(given) <= {definition.name() for definition in algorithm.parameterDefinitions()} - {*DIALOG_ONLY}
+    assert given["POSITIONS"] == layer.id() and given["INDEX"] == str(tmp_path / "index") and "METHOD" not in given
+    photos.hide_positions = True
+    form.positions.kind.setCurrentIndex(0)
+    assert "score only" in form.told.text() and form.fault() == ("", None)
+    form.shut_down()
+    library.shut_down()
+    QgsProject.instance().clear()
+
+
+RESULT = {
+    "job": "locate-evaluate", "outputs": {"queries": "queries.csv", "report": "report.html", "result": "result.json"},
+    "figures": {
+        "method": "geometric", "cells": 3400, "photos": 5, "inside": 4, "outside": 1, "median_error_m": 31.2,
+        "pooled": {
+            f"recall@{k}<{r}m": {"value": 0.25 * (1 + (k > 1)), "low": 0.0, "high": 0.75, "n": 4}
+            for k in (1, 5, 10, 20, 100) for r in (25, 50, 100)
+        },
+        "heading_within_10deg_at_rank_1": 0.5, "heading_n": 2, "not_here_auc": 0.5,
+        "error_curve": [[10.0, 0.25], [25.0, 0.25], [50.0, 0.5], [100.0, 0.5], [1000.0, 1.0]],
+        "told_not_here": {"inside": 0.25, "outside": 1.0},
+        "skipped": [{"name": "x.jpg", "why": "its position is not known"}],
+    },
+}  # fmt: skip
+
+
+def test_the_results_of_a_test_are_shown_worst_first(iface, registry, provider, tmp_path):
+    folder = tmp_path / "tested"
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(RESULT))
+    (folder / "queries.csv").write_text(
+        "photo,inside,error_m,rank_within_50m\na,True,12.0,1\nb,True,433.4,7\nc,False,90.0,\nd,True,31.0,2\n"
+    )
+    dock = SameSceneDock(iface, registry, EngineSetup(iface))
+    page = dock.tabs.page("locate").test
+    view = page.view
+    view.show_result(str(folder))
+    spin(lambda: not view.reading)
+    assert "25 % of 4 photos are within 50 m at the first guess" in view.title.text()
+    assert view.table.item(0, 0).text() == "first" and view.table.item(1, 2).text() == "50 %"
+    assert "95 % interval, 4 photos" in view.table.item(0, 1).toolTip()
+    assert [view.photos.item(row, 0).text() for row in range(4)] == ["b", "c", "d", "a"]
+    assert view.photos.item(1, 0).toolTip() == "Taken outside of the region" and view.photos.item(0, 2).text() == "7"
+    assert "50 % within 50 m" in view.curve.toolTip() and "median error 31 m" in view.facts.text()
+    assert "said rightly: 100 % of 1" in view.facts.text() and "1 photos skipped" in view.facts.text()
+    view.show_result(str(tmp_path / "gone"))
+    spin(lambda: not view.reading)
+    assert "cannot be read" in view.title.text()
+    dock.shut_down()
+
+
+def test_a_curve_without_points_says_so_and_any_curve_can_be_drawn(qgis_app):
+    curve = ErrorCurve()
+    curve.resize(320, 190)
+    empty = curve.grab().toImage()
+    for points_ in ([[50.0, 0.5]], [[10.0, 0.0], [1000.0, 1.0]], RESULT["figures"]["error_curve"]):
+        curve.show_points(points_)
+        assert curve.grab().toImage() != empty
+    curve.show_points([])
+    assert curve.grab().toImage() == empty
+
+
+def test_the_tab_hands_a_learned_model_over_to_an_index(iface, registry, provider, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    dock = SameSceneDock(iface, registry, EngineSetup(iface))
+    tab = dock.tabs.page("locate")
+    model = user_models_folder() / "town-1"
+    model.mkdir(parents=True)
+    (model / "card.json").write_text(json.dumps({"task": "crossview"}))
+    tab.turn_to("learn")
+    tab.learn.form.photos.choice.add.click()
+    assert tab.current == "photos"
+    tab.learn.learned.emit("town-1")
+    for form in (tab.region.form, tab.search.form, tab.test.form):
+        assert form.method.findText("town-1") >= 0
+    tab.learn.view.model = "town-1"
+    tab.learn.view.index.setEnabled(True)
+    tab.learn.view.index.click()
+    assert tab.current == "region" and tab.region.form.method.value() == "town-1"
+    dock.shut_down()
