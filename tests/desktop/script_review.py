@@ -135,6 +135,7 @@ def steps(w):
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map was drawn")
     phase()
     beats.stop()
+    yield 1.5
     w.picture("review-done")
     iface.mainWindow().resizeDocks([window], [200], Qt.Orientation.Vertical)
     window.setFloating(True)
