@@ -1,4 +1,4 @@
-"""How accepted places of photos look: candidates in green, an arrow in the photo's direction, a dot where it is not known, with its name."""
+"""How accepted places of photos look: green arrows in the photo's direction, dots where it is not known, with names."""
 
 from __future__ import annotations
 
