@@ -221,7 +221,12 @@ def left(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "west"), [(503, "it answers 503 ", 14.9992), (200, "it answers with a message instead", 14.9991)]
+    ("status", "said", "west"),
+    [
+        (503, "failed 3 times: it answers 503 Service Unavailable.", 14.9992),
+        (200, "failed 3 times: it answers with a message instead of a picture", 14.9991),
+        (403, "refuses: it answers 403 Forbidden. Check the layer's login", 14.9990),
+    ],
 )
 def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, status, said, west):
     monkeypatch.setattr(reference_picture, "PAUSE_S", 0.01)
@@ -232,7 +237,8 @@ def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, statu
     line = run("locate_index", given, fails=True)
     record = registry.runs()[0]
     assert record.state == FAILED and "\n" not in record.error and record.error in line
-    assert record.error.startswith(f"Reference: the server of 'Survey' failed 3 times: {said}")
+    assert record.error.startswith(f"Reference: the server of 'Survey' {said}")
+    assert sum("GetMap" in path for path in server.asked) == (1 if status == 403 else 3)
     assert left(city, "failed") == []
 
 
