@@ -174,6 +174,22 @@ def test_an_index_says_what_it_was_made_of(indexed, city, registry):
     assert record.command == json.loads(Path(indexed["RESULT"]).read_text())["command"]
 
 
+def test_the_area_of_an_index_is_an_outline(indexed, city):
+    area = QgsVectorLayer(indexed["AREA"], "area", "ogr")
+    (feature,) = area.getFeatures()
+    assert area.crs().authid() == "EPSG:4326" and feature["cells"] == indexed["CELLS"]
+    assert feature["attribution"] == "© Simulated" and feature.geometry().boundingBox().xMinimum() == 14.9989
+    try:
+        (layer,) = load_results(city / "index")
+        assert layer.name() == "Indexed area – index" and layer.metadata().rights() == ["© Simulated"]
+        assert layer.renderer().symbol().symbolLayerCount() == 2
+        assert QgsVectorLayer(indexed["AREA"], "alone", "ogr").renderer().symbol().symbolLayerCount() == 2, "its style"
+        (group,) = QgsProject.instance().layerTreeRoot().findGroups()
+        assert group.name() == "SameScene – Index index"
+    finally:
+        QgsProject.instance().clear()
+
+
 def test_a_map_server_is_drawn_once_and_kept(run, city, server, indexed):
     layer = QgsRasterLayer(server.wms, "Survey", "wms")
     given = {"REFERENCE": layer, "EXTENT": EXTENT, "METHOD": "geometric", "OUTPUT": str(city / "drawn")}
