@@ -18,8 +18,8 @@ _GEOMETRIC = (
 # cN: engine simulate city --seed N --size 700 --panoramas 30 --samples 1 --overhead-gsd 0.3
 # iN: engine locate index cN/overhead.tif --region (the bounds of the file) --method fused
 _LEARNED = (
-    "fitted for the starter model on 2 simulated cities, 20 panoramas of each in its own city and 20 of the other; few, "
-    "so they are rough, and half of the photos were taken elsewhere"
+    "fitted for the starter model on 2 simulated cities, 20 panoramas of each in its own city and 20 of the other; "
+    "few, so they are rough, and half of the photos were taken elsewhere"
 )
 NOT_FITTED = "not fitted for this model: its scores are taken for those of the starter model"
 TABLES = {
