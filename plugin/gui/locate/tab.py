@@ -101,7 +101,7 @@ class LocateTab(PagedTab):
             self.turn_to("search")
 
     def _use_index(self, folder: str) -> None:
-        self.search.form.use_index(folder)
+        self.search.form.index.use(folder)
         self.test.form.index.use(folder)
 
     def _index_with(self, model: str) -> None:
