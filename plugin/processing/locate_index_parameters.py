@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessingOutputFile,
     QgsProcessingOutputFolder,
     QgsProcessingOutputNumber,
+    QgsProcessingOutputVectorLayer,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterExtent,
@@ -23,6 +24,7 @@ from .definitions import (
     device_parameter,
     helped,
     hinted,
+    load_parameter,
     model_folder_parameter,
     number,
     output_parameter,
@@ -85,12 +87,12 @@ def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParamet
         hinted(
             QgsProcessingParameterString("METHOD", tr("Method"), "auto"),
             methods,
-            tr("geometric needs no training; a model is usually better where it knows such places. auto takes both "
-               "where the starter model is installed, else geometric."),
+            tr("geometric needs no training; a model may be better where it knows such places; fused is both. auto is "
+               "fused where the starter model is installed, else geometric."),
         ),
         helped(
             number("CELL", tr("Metres between cells"), None, low=5, high=1000),
-            tr("Empty: 30, and 10 for the geometric method. Smaller cells are more exact and take longer."),
+            tr("Empty: 30; 20 for the starter model and fused, 10 for geometric. Smaller cells are more exact and slower."),
         ),
         helped(
             QgsProcessingParameterString("IMAGERY_DATE", tr("Date of the imagery"), None, False, True),
@@ -104,6 +106,7 @@ def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParamet
             QgsProcessingParameterBoolean("UPDATE", tr("Add to the index in the folder"), False),
             tr("Describes only the cells of the region that the index does not have yet, or that had no imagery."),
         ),
+        load_parameter(tr),
         model_folder_parameter(
             tr, tr("A cross-view model (a folder with card.json and model.safetensors) instead of a method by name.")
         ),
@@ -167,6 +170,7 @@ def index_outputs(tr: Tr) -> list[QgsProcessingOutputDefinition]:
     """What a run gives besides the folder."""
     return [
         QgsProcessingOutputFolder("INDEX", tr("Index")),
+        QgsProcessingOutputVectorLayer("AREA", tr("Indexed area"), QgsProcessing.SourceType.TypeVectorPolygon),
         QgsProcessingOutputNumber("CELLS", tr("Cells")),
         QgsProcessingOutputNumber("ADDED", tr("Cells that were added")),
         QgsProcessingOutputNumber("GAPS", tr("Cells without imagery")),

@@ -164,9 +164,14 @@ class LayerPicture:
             errors = [*answers.errors, *(" ".join(text.split()) for text in feedback.errors() if text.strip())]
             if block is not None and block.isValid() and not block.isEmpty() and not errors:
                 return _colors(block)
-            fault = errors[0] if errors else "it gave no picture"
+            fault = (errors[0] if errors else "it gave no picture")[:300].rstrip(".")
+            if answers.refused:
+                raise LayerFault(
+                    f"{self.what}: the server of '{self.name}' refuses: {fault}. Check the layer's login, and whether "
+                    "its provider allows this use."
+                )
         raise LayerFault(
-            f"{self.what}: the server of '{self.name}' failed {TRIES} times: {fault[:300].rstrip('.')}. Nothing was "
+            f"{self.what}: the server of '{self.name}' failed {TRIES} times: {fault}. Nothing was "
             "written; try again later, or choose other imagery."
         )
 

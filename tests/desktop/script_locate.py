@@ -38,48 +38,60 @@ def steps(w):
     yield w.until(lambda: dock.banner.engine_ready, 60, "the engine")
     w.result["pages"], w.result["cut_off"] = list(tab.names), {}
     beats = Beats(w)
-    yield from photos(w, dock, tab)
+    yield from photos(w, dock, tab, beats)
     beats.took("photos")
     yield from region(w, dock, tab, beats)
-    yield from search(w, dock, tab)
+    yield from search(w, dock, tab, beats)
     beats.took("search")
-    yield from answer(w, dock, tab)
+    yield from answer(w, dock, tab, beats)
     beats.took("answer")
-    yield from review(w, dock, tab)
+    yield from review(w, dock, tab, beats)
     beats.took("review")
     w.result["blocked"] = beats.told
 
 
 class Beats:
-    """How long the window was blocked, part by part."""
+    """How long the window was blocked, part by part; the time that a screenshot takes is not counted."""
 
     def __init__(self, w):
-        self._beat, self.told = w.heartbeat(), {}
+        self._w, self._beat, self.told = w, w.heartbeat(), {}
+        self._held = [0.0, 0.0, []]
+
+    def _hold(self):
+        worst, busiest, gaps = self._held
+        beat = self._beat
+        self._held = [max(worst, beat.worst_ms), max(busiest, beat.busiest_ms), gaps + beat.gaps]
+
+    def picture(self, *given, **options):
+        self._hold()
+        self._w.picture(*given, **options)
+        self._beat.reset()
 
     def took(self, part):
-        self.told[part] = [self._beat.worst_ms, self._beat.busiest_ms, self._beat.gaps]
+        self._hold()
+        self.told[part], self._held = self._held, [0.0, 0.0, []]
         self._beat.reset()
 
 
-def looked_at(w, dock, tab, name):
+def looked_at(w, dock, tab, name, beats):
     """The page wide and narrow, and what of it cannot be read."""
-    w.picture(f"qgis-locate-{name}", small=True)
+    beats.picture(f"qgis-locate-{name}", small=True)
     narrow(dock, NARROW)
     yield 0.3
     w.result["cut_off"][name] = cut_off(tab)
-    w.picture(f"narrow-locate-{name}", dock)
+    beats.picture(f"narrow-locate-{name}", dock)
     narrow(dock, WIDE)
     yield 0.2
 
 
-def photos(w, dock, tab):
+def photos(w, dock, tab, beats):
     tab.turn_to("photos")
     tab.photos.add(w.arguments["photos"])
     count = len(w.arguments["photos"])
     yield w.until(lambda: len(tab.photo_set.photos()) == count, 60, "the photos were read")
     yield 0.3
     w.result["faults"] = [photo.fault for photo in tab.photo_set.photos()]
-    yield from looked_at(w, dock, tab, "photos")
+    yield from looked_at(w, dock, tab, "photos", beats)
 
 
 def region(w, dock, tab, beats):
@@ -91,7 +103,7 @@ def region(w, dock, tab, beats):
     w.result["suggested"] = form.out.folder()
     form.out.setFilePath("/data/town/town_index")  # what the guide's picture shows
     yield 0.3
-    yield from looked_at(w, dock, tab, "region")
+    yield from looked_at(w, dock, tab, "region", beats)
     form.out.setFilePath(str(out))
     ended = []
     page.ended.connect(lambda run, ok, outputs: ended.append(ok))
@@ -111,7 +123,7 @@ def region(w, dock, tab, beats):
         "listed": [[facts.name, facts.state] for facts in tab.library.indexes()],
         "out": form.out.folder(),
     }
-    w.picture("locate-stopped", dock)
+    beats.picture("locate-stopped", dock)
     beats.took("cancel")
     click(page.run_button)
     yield w.until(lambda: len(ended) == 2, 240, "the index")
@@ -121,11 +133,11 @@ def region(w, dock, tab, beats):
     w.result["library"] = [[facts.name, facts.state, facts.cells] for facts in tab.library.indexes()]
 
 
-def search(w, dock, tab):
+def search(w, dock, tab, beats):
     page = tab.turn_to("search")
     page.form.out.setFilePath("/data/town/photos_located")
     yield 0.3
-    yield from looked_at(w, dock, tab, "search")
+    yield from looked_at(w, dock, tab, "search", beats)
     page.form.out.setFilePath(str(Path(w.arguments["out"]) / "found"))
     ended = []
     page.ended.connect(lambda run, ok, outputs: ended.append(ok))
@@ -136,7 +148,7 @@ def search(w, dock, tab):
     yield w.until(lambda: tab.answer.layers.layer() is not None, 20, "the layer of candidates")
 
 
-def answer(w, dock, tab):
+def answer(w, dock, tab, beats):
     page, canvas = tab.answer, iface.mapCanvas()
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map")
     w.result["found"] = {
@@ -160,23 +172,23 @@ def answer(w, dock, tab):
     layer.selectByIds([first.best.fid])
     iface.messageBar().clearWidgets()
     yield 0.5
-    yield from looked_at(w, dock, tab, "answer")
+    yield from looked_at(w, dock, tab, "answer", beats)
     click(page.photo)
     yield 1.5
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map")
-    w.picture("locate-photo")
+    beats.picture("locate-photo")
     w.result["viewer"] = [dock.workspace.viewer.viewer.heading_deg, first.best.heading_deg]
     dock.workspace.viewer.close()
 
 
-def review(w, dock, tab):
+def review(w, dock, tab, beats):
     page = tab.answer
     click(page.review)
     panel, window = tab.review.panel, tab.review
     iface.mainWindow().resizeDocks([window], [430], Qt.Orientation.Vertical)
     yield w.until(lambda: panel.walk is not None, 20, "the review")
     yield 4.0
-    w.picture("qgis-locate-review", small=True)
+    beats.picture("qgis-locate-review", small=True)
     w.result["reviewed"] = [panel.walk.answer.photo, panel.walk.candidate.rank]
     QTest.keyClick(panel, Qt.Key.Key_A)
     yield w.until(
@@ -185,7 +197,7 @@ def review(w, dock, tab):
     yield 0.5
     w.result["marks"] = [page.list.topLevelItem(row).text(2) for row in range(page.list.topLevelItemCount())]
     w.result["located"] = [layer.source() for layer in w.layers().values() if "located" in layer.source()]
-    w.picture("locate-accepted")
+    beats.picture("locate-accepted")
 
 
 play(steps)

@@ -174,6 +174,22 @@ def test_an_index_says_what_it_was_made_of(indexed, city, registry):
     assert record.command == json.loads(Path(indexed["RESULT"]).read_text())["command"]
 
 
+def test_the_area_of_an_index_is_an_outline(indexed, city):
+    area = QgsVectorLayer(indexed["AREA"], "area", "ogr")
+    (feature,) = area.getFeatures()
+    assert area.crs().authid() == "EPSG:4326" and feature["cells"] == indexed["CELLS"]
+    assert feature["attribution"] == "© Simulated" and feature.geometry().boundingBox().xMinimum() == 14.9989
+    try:
+        (layer,) = load_results(city / "index")
+        assert layer.name() == "Indexed area – index" and layer.metadata().rights() == ["© Simulated"]
+        assert layer.renderer().symbol().symbolLayerCount() == 2
+        assert QgsVectorLayer(indexed["AREA"], "alone", "ogr").renderer().symbol().symbolLayerCount() == 2, "its style"
+        (group,) = QgsProject.instance().layerTreeRoot().findGroups()
+        assert group.name() == "SameScene – Index index"
+    finally:
+        QgsProject.instance().clear()
+
+
 def test_a_map_server_is_drawn_once_and_kept(run, city, server, indexed):
     layer = QgsRasterLayer(server.wms, "Survey", "wms")
     given = {"REFERENCE": layer, "EXTENT": EXTENT, "METHOD": "geometric", "OUTPUT": str(city / "drawn")}
@@ -221,7 +237,12 @@ def left(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "west"), [(503, "it answers 503 ", 14.9992), (200, "it answers with a message instead", 14.9991)]
+    ("status", "said", "west"),
+    [
+        (503, "failed 3 times: it answers 503 Service Unavailable.", 14.9992),
+        (200, "failed 3 times: it answers with a message instead of a picture", 14.9991),
+        (403, "refuses: it answers 403 Forbidden. Check the layer's login", 14.9990),
+    ],
 )
 def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, status, said, west):
     monkeypatch.setattr(reference_picture, "PAUSE_S", 0.01)
@@ -232,7 +253,8 @@ def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, statu
     line = run("locate_index", given, fails=True)
     record = registry.runs()[0]
     assert record.state == FAILED and "\n" not in record.error and record.error in line
-    assert record.error.startswith(f"Reference: the server of 'Survey' failed 3 times: {said}")
+    assert record.error.startswith(f"Reference: the server of 'Survey' {said}")
+    assert sum("GetMap" in path for path in server.asked) == (1 if status == 403 else 3)
     assert left(city, "failed") == []
 
 
