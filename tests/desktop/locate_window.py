@@ -117,7 +117,7 @@ class Locating:
         began = time.monotonic()
         click(page.run_button)
         yield from self.begun(out)
-        yield self.w.until(lambda: not page.running, 240, f"{what}: the end of the run")
+        yield self.w.until(lambda: not page.running, 400, f"{what}: the end of the run")
         yield 0.5
         yield from self.still()
         self.measured(what, beats)
@@ -128,23 +128,27 @@ class Locating:
         """Until the run that writes to a folder is on the list."""
         yield self.w.until(lambda: self.registry.newest_of(str(out)) is not None, 30, "the run in the list")
 
+    def so_far(self, out: Path) -> float:
+        """How far the run that writes to a folder is; 1 where it is over."""
+        record = self.registry.newest_of(str(out))
+        return 1.0 if record.is_finished else record.fraction
+
     def cancel(self, page, out: Path, what: str, fraction: float):
         """Begin, cancel by the button of the strip once it is so far, and see what is left."""
         page.form.out.setFilePath(str(out))
         yield 0.2
         click(page.run_button)
         yield from self.begun(out)
-        record = self.registry.newest_of(str(out))
-        yield self.w.until(lambda: record.fraction > fraction or record.is_finished, 120, f"{what}: progress")
+        yield self.w.until(lambda: self.so_far(out) > fraction, 120, f"{what}: progress")
         began = time.monotonic()
         click(page.strip.cancel)
-        yield self.w.until(lambda: record.is_finished, 10, f"{what}: its end")
+        yield self.w.until(lambda: self.registry.newest_of(str(out)).is_finished, 10, f"{what}: its end")
         seconds = round(time.monotonic() - began, 2)
         yield self.w.until(lambda: not page.running, 10, f"{what}: the page is free")
         yield 0.3
         yield self.w.until(lambda: not self.tab.library.looking, 10, "the list of indexes")
         self.w.result.setdefault("cancelled", {})[what] = {
-            "state": record.state,
+            "state": self.registry.newest_of(str(out)).state,
             "seconds": seconds,
             "seen": out.exists(),
             "children": engine_children(),
