@@ -13,8 +13,9 @@ from engine.models.card import Card
 
 AUTO, GEOMETRIC, FUSED = "auto", "geometric", "fused"
 STARTER = "crossview"
-CELL_M = {GEOMETRIC: 10.0}
-"""Metres between cells where none are asked for; 30 for all others: a view that is turned fits only near its place."""
+CELL_M = {GEOMETRIC: 10.0, FUSED: 20.0, STARTER: 20.0}
+"""Metres between cells where none are asked for; 30 for all others. A view that is turned fits only near its place, and
+the starter model was trained with cameras up to 10 m off the middle of their tiles."""
 DEFAULT_CELL_M = 30.0
 GEOMETRIC_SCALES_M = (0.3, 0.5, 0.8)
 LEARNED_SCALES_M = (0.2, 0.4, 0.8, 1.6)

@@ -19,6 +19,7 @@ from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
 from engine.crossview.describer import layer_facts
 from engine.crossview.imagery import Stretch
+from engine.crossview.index.area import AREA, area_of, area_text
 from engine.crossview.index.build import build, swath_m
 from engine.crossview.index.card import CARD, CELL_DTYPE, IndexCard, LayerFacts, ShardFacts
 from engine.crossview.index.reader import CellIndex
@@ -132,7 +133,9 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
             reporter.progress(0.97, "write", "Checksums")
             card = _card(method, writer, layout, layers, facts, region, existing)
             result = _result(request, card, writer, reporter, started, device=str(device))
-            writer.commit(card, extra={RESULT: json.dumps(result, indent=2, allow_nan=False)})
+            earlier = area_of(existing.folder, existing.card) if existing is not None else None
+            area = area_text(geometry, card, earlier=earlier)
+            writer.commit(card, extra={AREA: area, RESULT: json.dumps(result, indent=2, allow_nan=False)})
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(target)}
 
@@ -229,7 +232,7 @@ def _result(
         "locate-index",
         request,
         command=command_line("locate index", request, positional=("reference",)),
-        outputs={"card": CARD, "result": RESULT},
+        outputs={"card": CARD, "area": AREA, "result": RESULT},
         inputs={
             "reference": {"path": imagery.path, "sha256": imagery.sha256},
             "region": fingerprint(request.region, reporter),

@@ -8,12 +8,25 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from engine.errors import DamagedFileError, MissingFileError
+from engine.panorama.photo_metadata import read_orientation
 
 MOST_PIXELS = 179_000_000
 """What is larger is refused before it is decoded, as Pillow does by itself; panoramas of 18,900 columns still pass."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What stands an image upright, by EXIF's orientation. Not ImageOps.exif_transpose: it writes the whole EXIF anew, and
+fails on what is damaged in it."""
 
 
 def open_photo(path: str | os.PathLike[str]) -> Image.Image:
@@ -53,17 +66,20 @@ def decoded(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            turn = _TURNS.get(read_orientation(image))  # before the image is another, without its metadata
             if width is not None and image.size[0] > width:
                 height = max(1, round(image.size[1] * width / image.size[0]))
                 image.draft("RGB", (width, height))  # JPEG: decoded at a half, a quarter or an eighth
                 small = image.resize((width, height), Image.Resampling.BOX) if image.mode == "RGB" else None
                 image = small or _rgb(image).resize((width, height), Image.Resampling.BOX)
-            if upright:
-                image = ImageOps.exif_transpose(image)
+            if upright and turn is not None:
+                image = image.transpose(turn)
             values = np.asarray(_rgb(image), np.uint8)
     except Image.DecompressionBombError as error:
         raise _too_large(os.fspath(path), str(error)) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises almost anything on damaged files
         raise DamagedFileError(
             f"{os.fspath(path)}: the photo is damaged: {error}.", remedy="Copy or export it again."
         ) from error

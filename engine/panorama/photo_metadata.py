@@ -23,7 +23,7 @@ T = TypeVar("T")
 class ExifFacts:
     """Of EXIF, None where absent or unusable. ``position`` (longitude, latitude) in degrees; ``direction_deg`` compass
     direction of the image centre; ``focal_35mm`` the equivalent focal length in millimetres; ``altitude_m`` above sea
-    level; ``orientation`` 1 to 8 as EXIF has it, 1 where it has none; ``camera`` its make and model, may be empty."""
+    level; ``orientation`` as :func:`read_orientation` has it; ``camera`` its make and model, may be empty."""
 
     position: tuple[float, float] | None = None
     direction_deg: float | None = None
@@ -73,7 +73,7 @@ def read_exif(image: Image.Image, problems: list[str]) -> ExifFacts:
         taken_at=_taken_at(gps, more),
         focal_35mm=_positive(more.get(ExifTags.Base.FocalLengthIn35mmFilm)),
         altitude_m=_altitude(gps),
-        orientation=_orientation(exif.get(ExifTags.Base.Orientation)),
+        orientation=_orientation(image, exif),
         camera=_camera(_text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))),
     )
 
@@ -165,8 +165,15 @@ def _altitude(gps: Mapping[int, Any]) -> float | None:
     return found if found is None or not below else -abs(found)
 
 
-def _orientation(value: Any) -> int:
-    found = _number(value)
+def read_orientation(image: Image.Image) -> int:
+    """How an open image must be turned to stand upright, 1 to 8 as EXIF has it; 1 where that is not known or damaged,
+    and for TIFF, which Pillow turns itself."""
+    exif = _attempt(image.getexif, "EXIF", [])
+    return 1 if exif is None else _orientation(image, exif)
+
+
+def _orientation(image: Image.Image, exif: Image.Exif) -> int:
+    found = _number(exif.get(ExifTags.Base.Orientation)) if image.format != "TIFF" else None
     return int(found) if found is not None and 1 <= found <= 8 else 1
 
 

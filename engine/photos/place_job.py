@@ -25,13 +25,13 @@ def run(request: PhotoPlaceRequest, reporter: Reporter) -> dict[str, Any]:
     and Cancelled.
     """
     started = time.monotonic()
-    reporter.progress(0.0, "read", "Reading the table")
+    reporter.progress(0.0, "read", "Looking at what is wanted")
     wanted = _wanted(request)
     out = Path(request.out).expanduser().absolute()
     _refuse_results(out)
     names = copy_names([photo for photo, _ in wanted])
-    for (photo, _), name in zip(wanted, names, strict=True):
-        _refuse_target(out / name, [original for original, _ in wanted], photo, overwrite=request.overwrite)
+    for name in names:
+        _refuse_target(out / name, [original for original, _ in wanted], overwrite=request.overwrite)
     written: list[dict[str, Any]] = []
     skipped: list[dict[str, str]] = []
     failures: list[EngineError] = []
@@ -101,7 +101,7 @@ def _refuse_results(out: Path) -> None:
         )
 
 
-def _refuse_target(target: Path, originals: list[Path], photo: Path, *, overwrite: bool) -> None:
+def _refuse_target(target: Path, originals: list[Path], *, overwrite: bool) -> None:
     if not target.exists():
         return
     for original in originals:
@@ -112,7 +112,7 @@ def _refuse_target(target: Path, originals: list[Path], photo: Path, *, overwrit
             )
     if not overwrite:
         raise OutputError(
-            f"{target}: a file of the name of {photo} is there already.",
+            f"{target}: there is a file of that name already.",
             remedy="Choose another folder, or replace copies with --overwrite.",
         )
 

@@ -14,6 +14,8 @@ def headline(job: str, figures: dict[str, Any]) -> str:
         "assess-sample": _sample,
         "assess-report": _accuracy,
         "finetune": _accuracy,
+        "locate-index": _index,
+        "locate-search": search_headline,
     }.get(job)
     return tell(figures) if tell is not None else ""
 
@@ -49,6 +51,21 @@ def change_headline(figures: dict[str, Any]) -> str:
         return "nothing could be compared: either map is unknown or not observed everywhere."
     share = f" ({percent:.1f} % of what could be compared)" if percent is not None else ""
     return f"{changed / 1e6:.2f} km² changed{share}."
+
+
+def search_headline(figures: dict[str, Any]) -> str:
+    """How many photos have a match; "no match" is an answer too."""
+    photos = [photo for photo in figures.get("photos") or () if isinstance(photo, dict)]
+    if not photos:
+        return ""
+    found = sum(bool(photo.get("match")) for photo in photos)
+    if not found:
+        return "no match in this region."
+    return f"{found} of {len(photos)} photos have a match in this region." if len(photos) > 1 else "found."
+
+
+def _index(figures: dict[str, Any]) -> str:
+    return f"{figures['cells']:,} cells are described." if isinstance(figures.get("cells"), int) else ""
 
 
 def _sample(figures: dict[str, Any]) -> str:

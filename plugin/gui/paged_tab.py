@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import (
-    QButtonGroup,
-    QHBoxLayout,
-    QSizePolicy,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qgis.PyQt.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from .page_switch import PageSwitch
 
 
 class PagedTab(QWidget):
@@ -23,31 +17,24 @@ class PagedTab(QWidget):
         super().__init__(parent)
         self._names: list[str] = []
         self._stack = QStackedWidget()
-        self._group = QButtonGroup(self)
-        self._group.setExclusive(True)
-        self._bar = QHBoxLayout()
-        self._bar.setContentsMargins(9, 6, 9, 0)
-        self._bar.setSpacing(0)
+        self._switch = PageSwitch()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addLayout(self._bar)
+        column.addWidget(self._switch)
         column.addWidget(self._stack, 1)
-        self._group.buttonClicked.connect(self._clicked)
+        self._switch.chosen.connect(lambda number: self.turn_to(self._names[number]))
 
     def add_page(self, name: str, title: str, page: QWidget, tip: str = "") -> None:
         """Another page, behind a button of the switch."""
-        button = QToolButton()
-        button.setText(title)
-        button.setToolTip(tip or title)
-        button.setCheckable(True)
-        button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._group.addButton(button, len(self._names))
-        self._bar.addWidget(button)
+        self._switch.add(title, tip or title)
         self._stack.addWidget(page)
         self._names.append(name)
-        if len(self._names) == 1:
-            button.setChecked(True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the pages, from the left."""
+        return tuple(self._names)
 
     @property
     def current(self) -> str:
@@ -57,7 +44,7 @@ class PagedTab(QWidget):
     def turn_to(self, name: str) -> QWidget:
         """Bring a page to the front; the page."""
         index = self._names.index(name)
-        self._group.button(index).setChecked(True)
+        self._switch.button(index).setChecked(True)
         if index != self._stack.currentIndex():
             self._stack.setCurrentIndex(index)
             self.turned.emit(name)
@@ -69,7 +56,7 @@ class PagedTab(QWidget):
 
     def enable_page(self, name: str, on: bool, tip: str = "") -> None:
         """Whether a page can be turned to, and why not."""
-        button = self._group.button(self._names.index(name))
+        button = self._switch.button(self._names.index(name))
         button.setEnabled(on)
         if tip:
             button.setToolTip(tip)
@@ -79,6 +66,3 @@ class PagedTab(QWidget):
         for page in self.pages():
             if hasattr(page, "shut_down"):
                 page.shut_down()
-
-    def _clicked(self, button) -> None:
-        self.turn_to(self._names[self._group.id(button)])

@@ -30,7 +30,7 @@ from .result_loader import ResultLoader
 from .runs_list import RECORD_ROLE, RunDelegate, RunsModel
 from .threshold_bar import ThresholdBar
 
-_MAIN_ROLES = ("flood", "landcover", "change", "sample")
+_MAIN_ROLES = ("flood", "landcover", "change", "sample", "candidates")
 """The layer of a result that becomes the current one."""
 
 
@@ -157,9 +157,10 @@ class RunsPanel(QWidget):
             self._iface.layerTreeView().setCurrentLayer(main)
         self.threshold.set_folder(loader.folder)
         if loader.announce:
-            self._announce(loader.folder)
+            self.announce(loader.folder)
 
-    def _announce(self, folder: str) -> None:
+    def announce(self, folder: str) -> None:
+        """Tell in the message bar what the newest run of a folder found."""
         record = self._registry.newest_of(folder)
         title = record.title if record is not None else folder
         figures = (record.result or {}).get("figures") or {} if record is not None else {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QSize, Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+_ICON_TAB = 46  # about the width of a tab without a title
 _AROUND = 48  # what a tab has around its text: icon, gap, margins
 
 
@@ -66,6 +67,13 @@ class DockTabs(QTabWidget):
         self.setCurrentIndex(self._names.index(name))
         return page
 
+    def minimumSizeHint(self) -> QSize:
+        """With the title of one tab and the icons of the others: a dock keeps the minimum that it was told first."""
+        hint = super().minimumSizeHint()
+        bar = max(map(self._advance, self._titles), default=0) + _ICON_TAB * (len(self._titles) - 1)
+        pages = max((self.widget(index).minimumSizeHint().width() for index in range(self.count())), default=0)
+        return QSize(min(hint.width(), max(bar, pages)), hint.height())
+
     def resizeEvent(self, event):
         super().resizeEvent(event)
         self._fit()
@@ -83,10 +91,12 @@ class DockTabs(QTabWidget):
         self._fit()
 
     def _fit(self) -> None:
-        metrics = self.fontMetrics()
-        needed = sum(metrics.horizontalAdvance(title) + _AROUND for title in self._titles)
-        roomy = needed <= self.width()
+        roomy = sum(map(self._advance, self._titles)) <= self.width()
         for index, title in enumerate(self._titles):
             text = title if roomy or index == self.currentIndex() else ""
             if self.tabText(index) != text:
                 self.setTabText(index, text)
+
+    def _advance(self, title: str) -> int:
+        """About the width of a tab with its title."""
+        return self.fontMetrics().horizontalAdvance(title) + _AROUND

@@ -1,8 +1,8 @@
-"""The layers of a search for photos: candidates as arrows, and one heat map a photo."""
+"""The layers of locating photos: the area of an index; candidates as arrows, and one heat map a photo."""
 
 from __future__ import annotations
 
-from .locate_styles import photo_rows, style_candidates, style_heatmap
+from .locate_styles import photo_rows, style_area, style_candidates, style_heatmap
 from .product import Product, Result, Role
 
 
@@ -25,6 +25,24 @@ def heatmap_roles(result: Result) -> tuple[Role, ...]:
         if f"heatmap_{name}" in made
     )
 
+
+INDEX_PRODUCT = Product(
+    job="locate-index",
+    title="Index",
+    topic="location",
+    keywords=("geolocation", "index"),
+    attributed=False,
+    roles=(
+        Role(
+            "area",
+            "area.geojson",
+            "Indexed area",
+            "Where photos can be located with the index: the regions that it was made of.",
+            style_area,
+            table="area",
+        ),
+    ),
+)
 
 LOCATE_PRODUCT = Product(
     job="locate-search",

@@ -15,12 +15,14 @@ from qgis.core import (
     QgsRuleBasedLabeling,
     QgsRuleBasedRenderer,
     QgsSingleBandPseudoColorRenderer,
+    QgsSingleSymbolRenderer,
     QgsSymbol,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor
 
-from .palette import label_settings, quoted, set_aliases
+from .palette import cased_outline, label_settings, quoted, set_aliases
 from .product import Result
 
 BEST, GOOD, FURTHER, DOUBTED = "#e8590c", "#1f4e9e", "#7b8794", "#ffffff"
@@ -51,6 +53,16 @@ _ALIASES = {
     "probability_100m": "Probability within 100 m",
     "lon": "Longitude",
     "lat": "Latitude",
+}
+
+_AREA_ALIASES = {
+    "method": "Method",
+    "cell_m": "Metres between cells",
+    "cells": "Cells",
+    "gaps": "Cells without imagery",
+    "imagery_date": "Date of the imagery",
+    "attribution": "Attribution",
+    "updated": "Made or added to at",
 }
 
 
@@ -102,6 +114,15 @@ def style_heatmap(layer: QgsRasterLayer, result: Result) -> None:
     renderer.setClassificationMin(0)
     renderer.setClassificationMax(100)
     layer.setRenderer(renderer)
+
+
+def style_area(layer: QgsVectorLayer, result: Result) -> None:
+    """A dashed outline: what lies in it stays readable."""
+    symbol = cased_outline(GOOD)
+    symbol.symbolLayer(1).setStrokeStyle(Qt.PenStyle.DashLine)
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+    set_aliases(layer, _AREA_ALIASES)
+    layer.setDisplayExpression('"cells" || \' cells, \' || "method"')
 
 
 def marker(color: str, size: float, *, arrow: bool) -> QgsSymbol:

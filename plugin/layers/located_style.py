@@ -1,16 +1,10 @@
-"""How accepted places of photos look: an arrow in the photo's direction, a dot where it is not known, with its name."""
+"""How accepted places of photos look: green arrows in the photo's direction, dots where it is not known, with names."""
 
 from __future__ import annotations
 
-from qgis.core import (
-    QgsMarkerSymbol,
-    QgsProperty,
-    QgsRuleBasedRenderer,
-    QgsSymbolLayer,
-    QgsVectorLayer,
-)
+from qgis.core import QgsRuleBasedRenderer, QgsVectorLayer
 
-from ..compat import scoped
+from .locate_styles import marker
 from .palette import label_settings, set_aliases, set_labels
 
 _ALIASES = {
@@ -34,22 +28,15 @@ _ALIASES = {
     "decided_at": "Accepted at",
     "note": "Note",
 }
-_ANGLE = scoped((QgsSymbolLayer, "Property.PropertyAngle"), (QgsSymbolLayer, "Property.Angle"))
-_INK, _FILL = "#0b3d2e", "#12b886"
+_COLOR = "#0ca678"
 
 
 def style_located(layer: QgsVectorLayer) -> None:
     """Dress the layer; nothing of the project is touched."""
-    arrow = QgsMarkerSymbol.createSimple(
-        {"name": "arrow", "size": "6", "color": _FILL, "outline_color": _INK, "outline_width": "0.4"}
-    )
-    arrow.symbolLayer(0).setDataDefinedProperty(_ANGLE, QgsProperty.fromField("heading_deg"))
-    dot = QgsMarkerSymbol.createSimple(
-        {"name": "circle", "size": "3.4", "color": _FILL, "outline_color": _INK, "outline_width": "0.4"}
-    )
     root = QgsRuleBasedRenderer.Rule(None)
-    root.appendChild(QgsRuleBasedRenderer.Rule(arrow, 0, 0, '"heading_deg" IS NOT NULL', "Located, with its heading"))
-    root.appendChild(QgsRuleBasedRenderer.Rule(dot, 0, 0, '"heading_deg" IS NULL', "Located, heading unknown"))
+    for known, title in ((True, "Located"), (False, "Located, heading unknown")):
+        test = f'"heading_deg" IS {"NOT NULL" if known else "NULL"}'
+        root.appendChild(QgsRuleBasedRenderer.Rule(marker(_COLOR, 5.5, arrow=known), 0, 0, test, title))
     layer.setRenderer(QgsRuleBasedRenderer(root))
     name = label_settings('"photo"', size=8)
     name.dist = 2.2  # beside the arrow (mm), not on it

@@ -73,7 +73,7 @@ def layer_metadata(
     metadata.setCrs(layer.crs())
     if product is not None and product.attributed and not simulated:
         metadata.setRights([ATTRIBUTION + (f" {when.begin().date().year()}" if when else "")])
-    attribution = result.get("figures", {}).get("attribution")
+    attribution = result.get("figures", {}).get("attribution") or result.get("parameters", {}).get("attribution")
     if attribution:  # of imagery that a job read from elsewhere
         metadata.setRights([str(attribution)])
     metadata.setHistory(history(result))

@@ -59,6 +59,8 @@ def scene_name(result: dict[str, Any]) -> str:
     Files that are named by a product (``landcover.tif``, ``MTD_MSIL2A.xml``) are called by their folder. Photos are
     called by the first of them.
     """
+    if result.get("job") == "locate-index":
+        return PurePath(str(result.get("out") or result.get("parameters", {}).get("out") or "index")).name
     if result.get("job") == "locate-search":
         photos = [str(photo.get("photo")) for photo in result.get("figures", {}).get("photos") or []]
         return f"{photos[0]} and {len(photos) - 1} more" if len(photos) > 1 else "".join(photos) or "photos"

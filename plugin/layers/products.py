@@ -5,7 +5,7 @@ from __future__ import annotations
 from .change_product import CHANGE_PRODUCT
 from .flood_product import FLOOD_PRODUCT
 from .landcover_product import LANDCOVER_PRODUCT, LEGEND_PRODUCT
-from .locate_product import LOCATE_PRODUCT
+from .locate_product import INDEX_PRODUCT, LOCATE_PRODUCT
 from .photo_product import PHOTO_PRODUCT
 from .product import Product, Result
 from .sample_product import SAMPLE_PRODUCT
@@ -18,6 +18,7 @@ PRODUCTS = {
         LEGEND_PRODUCT,
         CHANGE_PRODUCT,
         SAMPLE_PRODUCT,
+        INDEX_PRODUCT,
         LOCATE_PRODUCT,
         PHOTO_PRODUCT,
     )

@@ -34,10 +34,10 @@ def save_default_styles(items: list[LayerToLoad], result: Result) -> list[str]:
             faults.append(f"{item.source}: it cannot be opened to save its style.")
             continue
         style_layer(layer, item.role, result)
-        if item.vector:
+        if item.vector and ".gpkg" in item.source:
             fault = layer.saveStyleToDatabase("default", "SameScene", True, "")
         else:
-            message, saved = layer.saveNamedStyle(str(Path(item.source).with_suffix(".qml")))
+            message, saved = layer.saveNamedStyle(str(Path(item.source.split("|")[0]).with_suffix(".qml")))
             fault = "" if saved else message
         if fault:
             faults.append(f"{item.source}: its default style cannot be saved ({' '.join(fault.split())}).")

@@ -9,7 +9,7 @@ from .engine_algorithm import EngineAlgorithm, made_files
 from .locate_index_request import reference_as_address
 from .locate_search_parameters import evaluate_outputs, evaluate_parameters
 from .locate_search_request import EvaluatePreparation, photo_faults
-from .model_names import model_names
+from .model_names import crossview_methods
 from .texts import locate_evaluate_help
 
 
@@ -41,7 +41,7 @@ class LocateEvaluateAlgorithm(EngineAlgorithm):
         return locate_evaluate_help(self.tr)
 
     def definitions(self):
-        return evaluate_parameters(self.tr, models=model_names(plugin_root(), "crossview"))
+        return evaluate_parameters(self.tr, methods=crossview_methods(plugin_root()))
 
     def output_definitions(self):
         return evaluate_outputs(self.tr)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..engine_client.settings import plugin_root
-from .engine_algorithm import EngineAlgorithm, made_files
+from .engine_algorithm import EngineAlgorithm, made_files, made_tables
 from .locate_index_checks import index_faults, unopened_reference
 from .locate_index_parameters import index_outputs, index_parameters
 from .locate_index_request import IndexPreparation, reference_as_address
-from .model_names import model_names
+from .model_names import crossview_methods
 from .texts import locate_index_help
 
 
@@ -16,6 +16,7 @@ class LocateIndexAlgorithm(EngineAlgorithm):
 
     job = "locate-index"
     icon_name = "locate-index"
+    layer_outputs = {"area": "AREA"}  # noqa: RUF012 - read only
     cancelled = "Cancelled. What was described is kept: the same run goes on where it was."
 
     def name(self):
@@ -40,7 +41,7 @@ class LocateIndexAlgorithm(EngineAlgorithm):
         return locate_index_help(self.tr)
 
     def definitions(self):
-        return index_parameters(self.tr, models=model_names(plugin_root(), "crossview"))
+        return index_parameters(self.tr, methods=crossview_methods(plugin_root()))
 
     def output_definitions(self):
         return index_outputs(self.tr)
@@ -67,6 +68,7 @@ class LocateIndexAlgorithm(EngineAlgorithm):
         return {
             "INDEX": out,
             **made_files(result, out, {"RESULT": "result.json"}),
+            **made_tables(result, out, {"AREA": "area.geojson|layername=area"}),
             "CELLS": figures.get("cells"),
             "ADDED": figures.get("added"),
             "GAPS": figures.get("gaps"),

@@ -8,6 +8,7 @@ from qgis.core import (
     QgsProcessingOutputFile,
     QgsProcessingOutputFolder,
     QgsProcessingOutputNumber,
+    QgsProcessingOutputVectorLayer,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterExtent,
@@ -23,6 +24,7 @@ from .definitions import (
     device_parameter,
     helped,
     hinted,
+    load_parameter,
     model_folder_parameter,
     number,
     output_parameter,
@@ -60,7 +62,7 @@ FIELDS = {
 """The parameters that fill each field of the engine's LocateIndexRequest."""
 
 
-def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     """The parameters in the order of the dialog; each with help that serves as tooltip too."""
     polygons = [QgsProcessing.SourceType.TypeVectorPolygon]
     return [
@@ -84,7 +86,7 @@ def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         hinted(
             QgsProcessingParameterString("METHOD", tr("Method"), "auto"),
-            ["auto", "geometric", *models],
+            methods,
             tr("geometric needs no training; a model is usually better where it knows such places. auto takes both "
                "where the starter model is installed, else geometric."),
         ),
@@ -104,6 +106,7 @@ def index_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
             QgsProcessingParameterBoolean("UPDATE", tr("Add to the index in the folder"), False),
             tr("Describes only the cells of the region that the index does not have yet, or that had no imagery."),
         ),
+        load_parameter(tr),
         model_folder_parameter(
             tr, tr("A cross-view model (a folder with card.json and model.safetensors) instead of a method by name.")
         ),
@@ -167,6 +170,7 @@ def index_outputs(tr: Tr) -> list[QgsProcessingOutputDefinition]:
     """What a run gives besides the folder."""
     return [
         QgsProcessingOutputFolder("INDEX", tr("Index")),
+        QgsProcessingOutputVectorLayer("AREA", tr("Indexed area"), QgsProcessing.SourceType.TypeVectorPolygon),
         QgsProcessingOutputNumber("CELLS", tr("Cells")),
         QgsProcessingOutputNumber("ADDED", tr("Cells that were added")),
         QgsProcessingOutputNumber("GAPS", tr("Cells without imagery")),

@@ -9,7 +9,7 @@ from .engine_algorithm import EngineAlgorithm, made_files, made_tables
 from .locate_index_request import reference_as_address
 from .locate_search_parameters import search_outputs, search_parameters
 from .locate_search_request import SearchPreparation, photo_faults
-from .model_names import model_names
+from .model_names import crossview_methods
 from .texts import locate_search_help
 
 
@@ -52,7 +52,7 @@ class LocateSearchAlgorithm(EngineAlgorithm):
         return locate_search_help(self.tr)
 
     def definitions(self):
-        return search_parameters(self.tr, models=model_names(plugin_root(), "crossview"))
+        return search_parameters(self.tr, methods=crossview_methods(plugin_root()))
 
     def output_definitions(self):
         return search_outputs(self.tr)

@@ -70,7 +70,7 @@ EVALUATE_FIELDS = {
 """The parameters that fill each field of the engine's requests."""
 
 
-def search_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def search_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     """The parameters in the order of the dialog; each with help that serves as tooltip too."""
     file = QgsProcessingParameterFile.Behavior.File
     return [
@@ -89,7 +89,7 @@ def search_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamet
             tr("How many places are given, the likeliest first."),
         ),
         load_parameter(tr),
-        *_method_parameters(tr, models),
+        *_method_parameters(tr, methods),
         advanced(
             number("HEADING_TOLERANCE", tr("Heading may be wrong by (degrees)"), 15.0, low=0.001, high=180),
             tr("Compasses in cars and phones are off by 10° and more."),
@@ -111,7 +111,7 @@ def search_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamet
     ]  # fmt: skip
 
 
-def evaluate_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def evaluate_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     """As :func:`search_parameters`, of the evaluation."""
     return [
         *_photo_parameters(tr),
@@ -126,7 +126,7 @@ def evaluate_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParam
             number("TOP", tr("Candidates of each photo"), 100, low=1, high=10_000, whole=True),
             tr("How many places are scored."),
         ),
-        *_method_parameters(tr, models),
+        *_method_parameters(tr, methods),
         advanced(
             number("SEED", tr("Seed"), 0, low=0, high=2**31 - 1, whole=True),
             tr("Every 360° panorama is first turned by an angle drawn from it: no heading gives anything away."),
@@ -181,10 +181,10 @@ def _photo_parameters(tr: Tr) -> list[QgsProcessingParameterDefinition]:
     ]
 
 
-def _method_parameters(tr: Tr, models: list[str]) -> list[QgsProcessingParameterDefinition]:
+def _method_parameters(tr: Tr, methods: list[str]) -> list[QgsProcessingParameterDefinition]:
     return [
         advanced(
-            hinted(QgsProcessingParameterString("METHOD", tr("Method"), "auto"), ["auto", "geometric", *models], ""),
+            hinted(QgsProcessingParameterString("METHOD", tr("Method"), "auto"), methods, ""),
             tr("auto: what the index was made with."),
         ),
         model_folder_parameter(tr, tr("The folder of the model that made the index, where it is not in the list.")),

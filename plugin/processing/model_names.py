@@ -15,6 +15,13 @@ def model_folders(root: Path) -> list[Path]:
     return [*given, user_models_folder(), root / "resources" / "models"]
 
 
+def crossview_methods(root: Path) -> list[str]:
+    """What describes cells or compares them with photos: auto, geometric, fused where the model that it needs is
+    installed, and the cross-view models by name."""
+    models = model_names(root, "crossview")
+    return ["auto", "geometric", *(["fused"] if "crossview" in models else []), *models]
+
+
 def model_names(root: Path, task: str) -> list[str]:
     """Names of the models of ``task`` (flood, landcover), from their cards; broken bundles are left out."""
     names = []

@@ -164,9 +164,14 @@ class LayerPicture:
             errors = [*answers.errors, *(" ".join(text.split()) for text in feedback.errors() if text.strip())]
             if block is not None and block.isValid() and not block.isEmpty() and not errors:
                 return _colors(block)
-            fault = errors[0] if errors else "it gave no picture"
+            fault = (errors[0] if errors else "it gave no picture")[:300].rstrip(".")
+            if answers.refused:
+                raise LayerFault(
+                    f"{self.what}: the server of '{self.name}' refuses: {fault}. Check the layer's login, and whether "
+                    "its provider allows this use."
+                )
         raise LayerFault(
-            f"{self.what}: the server of '{self.name}' failed {TRIES} times: {fault[:300].rstrip('.')}. Nothing was "
+            f"{self.what}: the server of '{self.name}' failed {TRIES} times: {fault}. Nothing was "
             "written; try again later, or choose other imagery."
         )
 
@@ -200,7 +205,7 @@ def _colors(block) -> np.ndarray:
     values = np.frombuffer(bytes(block.data()), "<u4").reshape(block.height(), block.width())
     channels = [(values >> shift & 255).astype(np.uint16) for shift in (16, 8, 0, 24)]
     alpha = channels[3]
-    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")):
+    if block.dataType() == scoped((Qgis, "DataType.ARGB32_Premultiplied")) and alpha.min() < 255:
         safe = np.maximum(alpha, 1)
         channels[:3] = [np.minimum(255, (channel * 255 + safe // 2) // safe) for channel in channels[:3]]
     return np.stack([channel.astype(np.uint8) for channel in channels], axis=-1)

@@ -9,16 +9,19 @@ from qgis.core import QgsNetworkAccessManager
 from qgis.PyQt.QtNetwork import QNetworkAccessManager, QNetworkReply, QNetworkRequest
 
 _MISSING = (204, 404)
+_REFUSED = (401, 403, 407)
 
 
 class ServerErrors:
-    """While it is entered: ``errors`` are the failed requests of this thread to ``host``, one line each.
+    """While it is entered: ``errors`` are the failed requests of this thread to ``host``, one line each; ``refused``:
+    the server wants a login, or does not serve this user.
 
     ``tiled``: a tile that is missing (404) is no failure. Where nothing fails the list stays empty, and of files too.
     """
 
     def __init__(self, host: str, *, tiled: bool) -> None:
         self.errors: list[str] = []
+        self.refused = False
         self._host, self._tiled = host, tiled
         manager = QgsNetworkAccessManager.instance()  # one a thread
         # QGIS's own signal of that name hides Qt's, which alone is of this thread.
@@ -37,6 +40,8 @@ class ServerErrors:
         if reply.url().host() != self._host:
             return
         line = failure(reply, tiled=self._tiled)
+        status = reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute)
+        self.refused = self.refused or status in _REFUSED
         if line:
             self.errors.append(line)
 

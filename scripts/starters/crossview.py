@@ -1,9 +1,10 @@
 """Train the starter model crossview from simulated cities, and measure it on others.
 
-  train_starter_models --model crossview -o FOLDER [--install resources/models] [--markdown FILE] [--jobs N]
+  train_starter_models --model crossview -o FOLDER [--pairs REAL] [--install resources/models] [--markdown FILE] …
 
-FOLDER keeps every city and run: a second call goes on where the first was stopped. Nothing but simulated cities is seen
-(engine simulate city; the extra "cities"), so any real pair is a test.
+FOLDER keeps every city, run and score: a second call goes on where the first was stopped. Nothing but simulated cities
+is seen (engine simulate city; the extra "cities"), so any real pair is a test; REAL is a set of them whose figures
+go to table and card, after everything is chosen.
 
 Two runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose cameras
 stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from it on
@@ -117,13 +118,18 @@ def halved(bundle: Bundle, folder: Path, **changes: Any) -> Bundle:
     return save_crossview(folder, network, card, half=True)
 
 
-def scored(places: Iterable[str], matcher: Matcher) -> dict[str, Any]:
-    """The pooled figures of ``engine evaluate crossview`` for each city."""
+def scored(places: Iterable[str], matcher: Matcher, keep: Path) -> dict[str, Any]:
+    """The pooled figures of ``engine evaluate crossview`` for each set, kept in the folder ``keep``."""
     found = {}
     for place in places:
-        request = EvaluateCrossviewRequest(path=place)
-        result = evaluate(request, find_set(place), (), matcher, Reporter(), time.monotonic())
-        found[Path(place).name] = result["pooled"]
+        name = Path(place).name
+        kept = keep / f"{name}.json"
+        if not kept.exists():
+            request = EvaluateCrossviewRequest(path=place)
+            result = evaluate(request, find_set(place), (), matcher, Reporter(), time.monotonic())
+            keep.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(result["pooled"], indent=2) + "\n", encoding="utf-8")
+        found[name] = json.loads(kept.read_text(encoding="utf-8"))
     return found
 
 
@@ -148,6 +154,7 @@ def main(given: Sequence[str]) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the cities and runs")
+    parser.add_argument("--pairs", help="real pairs (a folder with pairs.csv) to test on")
     parser.add_argument("--install", type=Path, help="folder of models into which crossview is put")
     parser.add_argument("--markdown", type=Path, help="write the tables here")
     parser.add_argument("--jobs", type=int, default=2, help="cities that are made at a time")
@@ -162,17 +169,18 @@ def main(given: Sequence[str]) -> int:
     robust = trained(out / "robust", data=both, start=str(centred.folder), **ROBUST, **common)
     shipped = halved(robust, out / "half", name=NAME)
     device = choose_device(args.device)
-    chosen = {
-        weight: mean_of(scored(sets["choose"], Fused(str(shipped.folder), device, weight=weight)), "r@1")
-        for weight in WEIGHTS
-    }
+    scores, folder = out / "scores", str(shipped.folder)
+    chosen = {}
+    for weight in WEIGHTS:
+        found = scored(sets["choose"], Fused(folder, device, weight=weight), scores / f"fused-{weight:g}")
+        chosen[weight] = mean_of(found, "r@1")
     weight = max(chosen, key=lambda one: chosen[one])
     print("R@1 by weight of geometric in fused:", {one: round(value, 3) for one, value in chosen.items()}, flush=True)
-    tests = (*sets["test-suburb"], *sets["test-town"])
+    tests = (*sets["test-suburb"], *sets["test-town"], *([args.pairs] if args.pairs else []))
     methods = {
-        "geometric": scored(tests, Geometric(device)),
-        "crossview": scored(tests, Learned(str(shipped.folder), device)),
-        "fused": scored(tests, Fused(str(shipped.folder), device, weight=weight)),
+        "geometric": scored(tests, Geometric(device), scores / "geometric"),
+        "crossview": scored(tests, Learned(folder, device), scores / "crossview"),
+        "fused": scored(tests, Fused(folder, device, weight=weight), scores / "fused"),
     }
     study = {"weights": chosen, "weight": weight, "methods": methods}
     (out / "study.json").write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
@@ -181,10 +189,11 @@ def main(given: Sequence[str]) -> int:
     if args.markdown:
         args.markdown.write_text(text, encoding="utf-8")
     if args.install:
+        real = Path(args.pairs).name if args.pairs else None
         figures = [
             {"metric": metric, **{k: one[metric][k] for k in ("value", "low", "high", "n")},
-             "data": f"simulated city {city}, held out, panoramas rolled at random"}
-            for city, one in methods["crossview"].items()
+             "data": f"{'real pairs' if place == real else f'simulated city {place}, held out'}, rolled at random"}
+            for place, one in methods["crossview"].items()
             for metric in METRICS
         ]  # fmt: skip
         done = halved(

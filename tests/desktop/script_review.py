@@ -49,7 +49,21 @@ def steps(w):
     tab = w.dock().show_tab("locate")
     tab.fill({"result": w.arguments["found"]})
     yield w.until(lambda: tab.answer.answers is not None, 30, "the answers were read")
+    QTest.mouseClick(tab.answer.load, LEFT)
+    yield w.until(lambda: any("andidates" in name for name in w.layers()), 60, "the candidates were loaded")
+    tab = w.dock().show_tab("locate")
+    yield w.until(lambda: not canvas.isDrawing(), 60, "the map was drawn")
+    yield 1.0
     beats = w.heartbeat()
+    w.result.update(busy_ms=[], gaps_ms=[], gaps=[])
+
+    def phase():
+        """How long the window was blocked since the last time."""
+        w.result["busy_ms"].append(beats.busiest_ms)
+        w.result["gaps_ms"].append(beats.worst_ms)
+        w.result["gaps"].append(beats.gaps)
+        beats.reset()
+
     tab.answer.choose(w.arguments["photos"][0], 1)
     QTest.mouseClick(tab.answer.review, LEFT)
     window = tab.review
@@ -64,6 +78,7 @@ def steps(w):
     yield 1.0
     w.picture("review-photo")
     w.result["cut_off"] = cut_off(panel)
+    phase()
     QTest.keyClick(panel, Qt.Key.Key_N)
     w.result["next"] = [panel.walk.candidate.rank, tab.answer.table.rank]
     QTest.keyClick(canvas, Qt.Key.Key_P)
@@ -72,6 +87,7 @@ def steps(w):
     yield w.until(drawn, 30, "photo and map were drawn again")
     yield 0.8
 
+    phase()
     crop, found = panel.panes.crop, panel.heading
     middle = crop.square().center().toPoint()
     yield from pull(crop, middle + QPoint(0, -90), middle + QPoint(90, 0))
@@ -79,6 +95,7 @@ def steps(w):
     QTest.mouseClick(panel.controls.back, LEFT)
     w.result["heading_again"] = panel.heading - found
 
+    phase()
     # A place is proposed on the map: six metres from the true one.
     lon, lat = w.arguments["truth"][0][:2]
     degrees = QgsCoordinateReferenceSystem("EPSG:4326")
@@ -92,26 +109,34 @@ def steps(w):
     yield 0.8
     w.result["told"] = panel.proposal.told
     w.result["text"] = panel.controls.score.text()
+    phase()
     w.picture("qgis-review", small=True)
+    w.picture("qgis-review")
     w.picture("review-panel", panel)
+    beats.reset()
 
     QTest.keyClick(panel, Qt.Key.Key_R)  # the proposal is dropped, the candidate is in front again
     w.result["dropped"] = panel.proposal is None
     for _ in w.arguments["photos"]:
         QTest.keyClick(panel, Qt.Key.Key_A)
-        yield 0.5
+        yield 1.0
+    yield w.until(lambda: not panel.strip.keeper.busy, 30, "the places were written")
+    yield 0.3
     w.result["accepted"] = dict(panel.walk.accepted)
     w.result["located"] = [[one.photo, one.lon, one.lat, one.heading_deg, one.how, one.sha256, one.reviewer]
                            for one in panel.strip.located.places()]  # fmt: skip
     w.result["layer"] = "Located photos" in w.layers()
+    phase()
     panel.strip.write_copies_to(w.arguments["copies"])
     yield w.until(lambda: not panel.strip.write_back.running, 120, "the copies were written")
     yield 0.5
     w.result["told_copies"] = panel.strip.told.text()
     canvas.setExtent(layer.extent())
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map was drawn")
+    phase()
+    beats.stop()
+    yield 1.5
     w.picture("review-done")
-    w.result["worst_ms"], w.result["busy_ms"], w.result["gaps"] = beats.stop(), beats.busiest_ms, beats.gaps
     iface.mainWindow().resizeDocks([window], [200], Qt.Orientation.Vertical)
     window.setFloating(True)
     window.resize(390, 800)

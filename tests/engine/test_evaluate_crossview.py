@@ -17,8 +17,10 @@ from engine.cli.main import root
 from engine.crossview.data.find import find_set
 from engine.crossview.evaluation import job
 from engine.crossview.evaluation.job import evaluate, without_marks
+from engine.crossview.evaluation.matching import find_matcher
 from engine.crossview.evaluation.request import EvaluateCrossviewRequest
 from engine.crossview.evaluation.rolling import draw, rolled
+from engine.device import choose_device
 from engine.errors import DamagedFileError, MissingFileError, ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
@@ -240,11 +242,17 @@ def test_a_model_is_scored_too_and_one_that_was_not_trained_is_near_chance(pairs
     assert result["pooled"]["heading_within_10deg"]["n"] == (6 if heading == "north" else 0)
 
 
+def test_auto_is_fused_with_the_starter_model_and_geometric_without(pairs, monkeypatch):
+    assert find_matcher("auto", choose_device("cpu")).name == "fused", "the starter model ships"
+    monkeypatch.setattr("engine.models.bundle.list_models", list)
+    assert find_matcher("auto", choose_device("cpu")).name == "geometric"
+    with pytest.raises(ModelError, match="fused joins"):
+        run(pairs, method="fused")
+
+
 def test_options_that_cannot_be_are_one_clear_line(pairs, tmp_path):
     with pytest.raises(ModelError, match="nothing"):
         run(pairs, method="nothing")
-    with pytest.raises(ModelError, match="fused joins"):
-        run(pairs, method="fused")
     with pytest.raises(MissingFileError):
         run(tmp_path / "absent")
     with pytest.raises(ParameterError):

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Imagery
+from engine.crossview.index.area import area_of
 from engine.crossview.index.reader import CellIndex
 from engine.errors import DamagedFileError, GridError, MissingFileError, OutputError, ParameterError, RegionError
 from engine.events import CancelToken, Reporter
@@ -99,6 +101,11 @@ def test_adding_a_region_gives_what_one_run_over_both_gives(reference, tmp_path)
     apart = np.abs(whole.take("learned", a).astype(np.float32) - parts.take("learned", b).astype(np.float32))
     assert apart.max() < 2e-3
     before = data_of(tmp_path / "parts")
+    area = json.loads((tmp_path / "parts" / "area.geojson").read_text())["features"][0]
+    assert shapely.equals(shapely.from_geojson(json.dumps(area["geometry"])), world_region()), "both regions as one"
+    (tmp_path / "parts" / "area.geojson").write_text("damaged")
+    assert shapely.equals(area_of(tmp_path / "parts", parts.card), world_region()), "then by the card's boxes"
+    assert area["properties"]["cells"] == json.loads((tmp_path / "parts" / "card.json").read_text())["cells"]
     again = make(reference, tmp_path / "parts", region=east, update=True)
     assert again["figures"]["added"] == 0 and data_of(tmp_path / "parts") == before
     with pytest.raises(ParameterError, match="made otherwise"):

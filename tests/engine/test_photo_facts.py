@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyogrio
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from engine.errors import Cancelled, MissingFileError, ParameterError
 from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
-from engine.panorama.photo import read_photo
+from engine.panorama.photo import read_photo, read_pixels
 from engine.photos.facts import facts_of
 from engine.photos.listing import photo_files
 
@@ -83,6 +83,43 @@ def test_small_pictures_stand_upright(tmp_path, orientation, red):
     middle = {"top": (2, columns // 2), "bottom": (-3, columns // 2),
               "left": (rows // 2, 2), "right": (rows // 2, -3)}[red]  # fmt: skip
     assert small[middle][0] > 150 and max(small.shape) == 48
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_all_kinds_of_files_stand_upright_alike(tmp_path, ending):
+    """Pillow turns TIFF by itself, and the others not."""
+    path = photo(tmp_path / f"p.{ending}", (120, 90), orientation=6)
+    found, read = facts_of(path, thumbnails=tmp_path, size=60), read_photo(path)
+    assert (found["width"], found["height"]) == (90, 120) == tuple(read.pixels.shape[:0:-1])
+    assert found["vfov_deg"] > found["hfov_deg"] == read.view.hfov_deg
+    assert np.asarray(Image.open(found["thumbnail"]))[30, -3, 0] > 150, "the red half is on the right"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_as_pillow_turns_them(tmp_path, orientation):
+    path = photo(tmp_path / "p.png", (12, 9), orientation=orientation)
+    values = np.random.default_rng(0).integers(0, 255, (9, 12, 3), np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(values).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_pixels(path).numpy().transpose(1, 2, 0), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged metadata
+def test_whatever_the_damage_it_is_a_line_and_no_crash(tmp_path):
+    """Bytes at random in what stands before the pixels: an orientation in damaged EXIF was a crash once."""
+    dice = np.random.default_rng(3)
+    whole = Path(photo(tmp_path / "p.jpg", (60, 45), orientation=6, gps=GPS, Make="GoPro")).read_bytes()
+    head = whole.index(b"\xff\xda")
+    for number in range(200):
+        data = bytearray(whole)
+        for place in dice.integers(2, head, 1 + number % 6):
+            data[place] = dice.integers(256)
+        (tmp_path / "q.jpg").write_bytes(data)
+        found = facts_of(str(tmp_path / "q.jpg"))
+        assert "\n" not in found["fault"] and (found["fault"] == "") == (found["width"] > 0)
 
 
 def test_a_panorama_is_never_turned(tmp_path):

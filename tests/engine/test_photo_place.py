@@ -254,7 +254,7 @@ def test_one_photo_becomes_a_copy_and_the_original_stays(tmp_path):
     written = result["figures"]["written"][0]
     assert (written["copy"], written["heading_deg"]) == (str(copy), 270.0)
     assert facts_of(str(copy))["heading_deg"] == 270.0 and "photos place" in result["command"]
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="of that name already"):
         run(photo=str(original), lon=1.5, lat=2.5, out=str(tmp_path / "out"))
     (tmp_path / "out" / "mine.txt").write_text("kept")
     run(photo=str(original), lon=3, lat=4, out=str(tmp_path / "out"), overwrite=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from gui_support import spin
 from qgis.core import QgsSettings
 from qgis.PyQt.QtWidgets import QLabel, QWidget
 
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.icons import icon
+from plugin.gui.paged_tab import PagedTab
 from plugin.gui.tabs import DockTabs
 
 pytestmark = pytest.mark.usefixtures("fresh_settings", "faults_in_slots")
@@ -55,6 +57,14 @@ def test_titles_give_way_to_icons_where_it_is_narrow_and_none_is_cut_off(iface):
     assert [tabs.tabText(i) for i in range(5)] == titles
 
 
+def test_titles_do_not_keep_a_dock_from_being_narrow(iface):
+    tabs = DockTabs()
+    for title in ("Flood", "Land cover", "Locate", "Train", "Accuracy", "Runs"):
+        tabs.add(title, icon("flood"), title, QWidget)
+    assert [tabs.tabText(index) for index in range(6)][1] == "Land cover"
+    assert tabs.minimumSizeHint().width() < tabs.tabBar().sizeHint().width() - 60
+
+
 def test_the_dock_opens_at_the_tab_that_was_used_last(iface, registry, provider):
     dock = SameSceneDock(iface, registry, EngineSetup())
     dock.show_tab("runs")
@@ -66,3 +76,29 @@ def test_the_dock_opens_at_the_tab_that_was_used_last(iface, registry, provider)
     third = SameSceneDock(iface, registry, EngineSetup())
     assert third.tabs.current == "flood"
     third.shut_down()
+
+
+def test_a_switch_of_many_pages_takes_two_rows_where_it_is_narrow(iface):
+    tab = PagedTab()
+    for name in ("Photos", "Region", "Search", "Answer", "Learn", "Test"):
+        tab.add_page(name, name, QWidget())
+    buttons = [tab._switch.button(number) for number in range(6)]
+
+    def rows():
+        return len({button.y() for button in buttons})
+
+    widest = max(button.sizeHint().width() for button in buttons)
+    tab.resize(6 * widest + 40, 300)
+    tab.show()
+    assert rows() == 1
+    tab.resize(4 * widest, 300)
+    spin(lambda: rows() == 2)
+    assert rows() == 2 and all(button.width() >= button.sizeHint().width() for button in buttons)
+    assert tab.minimumSizeHint().width() < 4 * widest
+    turned = []
+    tab.turned.connect(turned.append)
+    buttons[4].click()
+    assert turned == ["Learn"] and tab.current == "Learn" and buttons[4].isChecked() and not buttons[0].isChecked()
+    tab.resize(6 * widest + 40, 300)
+    spin(lambda: rows() == 1)
+    assert rows() == 1 and tab.names[0] == "Photos"

@@ -275,6 +275,11 @@ def test_the_headline_says_no_more_than_was_seen(areas, text):
         ("finetune", {"overall_accuracy": {"value": 0.5, "low": None, "high": None}}, "overall accuracy 50 %."),
         ("finetune", {"overall_accuracy": None}, ""),
         ("pretrain", {}, ""),
+        ("locate-index", {"cells": 12_345}, "12,345 cells"),
+        ("locate-search", {"photos": [{"match": True}, {"match": False}]}, "1 of 2 photos have a match"),
+        ("locate-search", {"photos": [{"match": False}]}, "no match in this region"),
+        ("locate-search", {"photos": [{"match": True}]}, "found"),
+        ("locate-search", {}, ""),
     ],
 )  # fmt: skip
 def test_every_job_has_its_headline(job, figures, text):

@@ -25,13 +25,14 @@ from qgis.core import (
     QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsPointXY,
+    QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QSize
+from qgis.PyQt.QtCore import QEventLoop, QSize, Qt, QTimer
 
 from plugin.engine_client.locate import CHECKOUT, EngineLocation
 from plugin.engine_client.runs import CANCELLED, DONE, FAILED, RunRegistry
@@ -164,31 +165,29 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 # the index
 
 
-def test_an_index_is_that_of_the_command(indexed, city, registry):
+def test_an_index_says_what_it_was_made_of(indexed, city, registry):
     card = json.loads((city / "index" / "card.json").read_text())
     assert indexed["CELLS"] == indexed["ADDED"] == card["cells"] > 30 and indexed["GAPS"] > 0
     assert card["imagery"][0]["attribution"] == "© Simulated" and card["imagery"][0]["imagery_date"] == "2024-06"
     record = next(r for r in registry.runs() if r.out == str(city / "index"))
     assert record.state == DONE and record.title == "Search index – index"
     assert record.command == json.loads(Path(indexed["RESULT"]).read_text())["command"]
-    region = "14.9989,53.9828,15.0011,53.984"
-    words = ("--region", region, "--method", "geometric", "-o", str(city / "by command"))
-    engine("locate", "index", str(city / "overhead.tif"), *words)
-    assert bytes_of(city / "by command") == bytes_of(city / "index")
 
 
-def test_an_index_grows_by_polygons(run, city):
-    out = city / "growing"
-    shutil.copytree(city / "index", out)
-    squares = [(499_900, 5_981_640, 60, "a")]
-    grown = run(
-        "locate_index",
-        {"REFERENCE": str(city / "overhead.tif"), "REGION": polygon_layer(squares), "METHOD": "geometric",
-         "UPDATE": True, "OUTPUT": str(out)},
-    )  # fmt: skip
-    assert 0 < grown["ADDED"] < grown["CELLS"]
-    lines = run.feedback.lines
-    assert any(line.startswith("Region: 'squares' (a layer without a file): 1 features copied") for line in lines)
+def test_the_area_of_an_index_is_an_outline(indexed, city):
+    area = QgsVectorLayer(indexed["AREA"], "area", "ogr")
+    (feature,) = area.getFeatures()
+    assert area.crs().authid() == "EPSG:4326" and feature["cells"] == indexed["CELLS"]
+    assert feature["attribution"] == "© Simulated" and feature.geometry().boundingBox().xMinimum() == 14.9989
+    try:
+        (layer,) = load_results(city / "index")
+        assert layer.name() == "Indexed area – index" and layer.metadata().rights() == ["© Simulated"]
+        assert layer.renderer().symbol().symbolLayerCount() == 2
+        assert QgsVectorLayer(indexed["AREA"], "alone", "ogr").renderer().symbol().symbolLayerCount() == 2, "its style"
+        (group,) = QgsProject.instance().layerTreeRoot().findGroups()
+        assert group.name() == "SameScene – Index index"
+    finally:
+        QgsProject.instance().clear()
 
 
 def test_a_map_server_is_drawn_once_and_kept(run, city, server, indexed):
@@ -238,7 +237,12 @@ def left(folder: Path, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "west"), [(503, "it answers 503 ", 14.9992), (200, "it answers with a message instead", 14.9991)]
+    ("status", "said", "west"),
+    [
+        (503, "failed 3 times: it answers 503 Service Unavailable.", 14.9992),
+        (200, "failed 3 times: it answers with a message instead of a picture", 14.9991),
+        (403, "refuses: it answers 403 Forbidden. Check the layer's login", 14.9990),
+    ],
 )
 def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, status, said, west):
     monkeypatch.setattr(reference_picture, "PAUSE_S", 0.01)
@@ -249,7 +253,8 @@ def test_a_map_server_that_fails(run, city, server, registry, monkeypatch, statu
     line = run("locate_index", given, fails=True)
     record = registry.runs()[0]
     assert record.state == FAILED and "\n" not in record.error and record.error in line
-    assert record.error.startswith(f"Reference: the server of 'Survey' failed 3 times: {said}")
+    assert record.error.startswith(f"Reference: the server of 'Survey' {said}")
+    assert sum("GetMap" in path for path in server.asked) == (1 if status == 403 else 3)
     assert left(city, "failed") == []
 
 
@@ -301,18 +306,29 @@ def cancelled_when(registry, test):
     return look, state
 
 
-def test_drawing_is_cancelled_while_the_server_is_slow(run, city, server, registry):
+def test_drawing_is_in_the_background_and_is_cancelled_while_the_server_is_slow(run, city, server, registry):
     server.delay = 20.0
     look, state = cancelled_when(registry, lambda record: record.stage == "draw")
-    registry.changed.connect(look)
+    registry.changed.connect(look, Qt.ConnectionType.DirectConnection)
     given = {"REFERENCE": QgsRasterLayer(server.wms, "Survey", "wms"), "EXTENT": EXTENT, "METHOD": "geometric",
              "OUTPUT": str(city / "slow")}  # fmt: skip
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:locate_index")
+    context, feedback, loop, ticks, ended = QgsProcessingContext(), Feedback(), QEventLoop(), [], []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start(10)
+    task = QgsProcessingAlgRunnerTask(algorithm, given, context, feedback)
+    task.executed.connect(lambda good, results: (ended.append(good), loop.quit()))
+    QTimer.singleShot(120_000, loop.quit)
     try:
-        run("locate_index", given, fails=True)
+        QgsApplication.taskManager().addTask(task)
+        loop.exec()
     finally:
         registry.changed.disconnect(look)
-    assert time.monotonic() - state["at"] < 2.3, "0.3 s until the cancel, then two at most"
+        timer.stop()
+    assert ended == [False] and time.monotonic() - state["at"] < 2.3, "0.3 s until the cancel, then two at most"
     assert registry.runs()[0].state == CANCELLED and left(city, "slow") == []
+    assert np.median(np.diff(ticks)) < 0.05, "the window's thread lives meanwhile"
 
 
 def test_a_stopped_index_goes_on_with_what_was_drawn(run, city, server, registry):
@@ -368,7 +384,7 @@ def test_the_same_answers_by_the_command(found, city):
     assert rows[0] == rows[1] and rows[0]
 
 
-def test_a_broken_photo_is_one_line_and_the_others_go_on(run, city, indexed, registry):
+def test_a_broken_photo_is_one_line_and_the_others_go_on(run, city, indexed):
     broken = city / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
     photos = [str(broken), search(city, city)["PHOTOS"][0]]
@@ -376,8 +392,6 @@ def test_a_broken_photo_is_one_line_and_the_others_go_on(run, city, indexed, reg
     assert some["SKIPPED"] == 1 and len(some["HEATMAPS"]) == 1
     (line,) = [line for line in run.feedback.lines if "broken.jpg" in line and line.endswith("It is left out.")]
     assert "\n" not in line
-    run("locate_search", search(city, city / "none", PHOTOS=[str(broken)], VERIFY=0), fails=True)
-    assert "broken.jpg" in registry.runs()[0].error and left(city, "none") == []
 
 
 def test_no_match_is_an_answer(run, city, indexed):

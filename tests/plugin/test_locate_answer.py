@@ -18,6 +18,7 @@ from plugin.gui.locate.answer_list import ACCEPTED, REJECTED
 from plugin.gui.locate.answer_page import AnswerPage
 from plugin.gui.locate.answer_text import heading_text, percent, summary, told_answer
 from plugin.gui.locate.candidate_table import HEADING, PRIOR, PROBABILITY
+from plugin.gui.locate.index_choice import IndexChoice
 from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.search_form import SearchForm
 from plugin.layers.answers import ROLE, read_answers
@@ -241,8 +242,8 @@ def test_the_form_of_a_search_fills_the_algorithm(iface, tmp_path):
     assert form.photos.paths() == paths[:2] and "1 of 2 photos tell it" in form.of_heading.text()
     assert "heading 90° E" in form.photos.list.item(0).text() and "broken" in form.photos.list.item(2).text()
     assert "Choose the index" in form.fault()[0]
-    form.use_index(str(make_index(tmp_path / "town")))
-    spin(lambda: form.index_folder() != "")
+    form.index.use(str(make_index(tmp_path / "town")))
+    spin(lambda: form.index.folder() != "")
     assert form.fault() == ("", None)
     given = form.parameters()
     assert given == {"INDEX": str(tmp_path / "town"), "PHOTOS": paths[:2], "TOP": 20,
@@ -259,10 +260,31 @@ def test_the_form_of_a_search_fills_the_algorithm(iface, tmp_path):
     form.photos.none.click()
     assert form.parameters().get("PHOTOS") is None and "Tick" in form.fault()[0]
     form.photos.all.click()
-    form.use_index(str(make_index(tmp_path / "other", model="mine")))
-    spin(lambda: form.index_folder().endswith("other"))
-    assert form.of_index.text() == "mine, 12 cells of 10 m, imagery of 2024-05-01."
+    form.index.use(str(make_index(tmp_path / "other", model="mine")))
+    spin(lambda: form.index.folder().endswith("other"))
+    assert form.index.note.text() == "mine, 12 cells of 10 m, imagery of 2024-05-01."
     form.shut_down()
+    library.shut_down()
+
+
+def test_an_index_that_was_used_last_is_chosen_once_it_is_known_and_never_again(iface, tmp_path):
+    library = IndexLibrary()
+    choice = IndexChoice(library)
+    choice.prefer(str(tmp_path / "late"))
+    for name in ("a", "b"):
+        library.add(str(make_index(tmp_path / name)))
+    spin(lambda: choice.combo.count() == 2)
+    choice.combo.setCurrentIndex(1)
+    assert choice.folder() == str(tmp_path / "a")
+    library.add(str(make_index(tmp_path / "c")))
+    spin(lambda: choice.combo.count() == 3)
+    assert choice.folder() == str(tmp_path / "a"), "the choice stays"
+    library.add(str(make_index(tmp_path / "late")))
+    spin(lambda: choice.combo.count() == 4)
+    assert choice.folder() == str(tmp_path / "late")
+    choice.use(str(tmp_path / "b"))
+    assert choice.folder() == str(tmp_path / "b") and choice.fault() == ""
+    choice.shut_down()
     library.shut_down()
 
 
@@ -272,8 +294,8 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     index, found = make_index(tmp_path / "town"), make_found(tmp_path / "found")
     tab.region.index_chosen.emit(str(index))
     assert tab.current == "search"
-    spin(lambda: tab.search.form.index_folder() != "")
-    assert tab.search.form.index_folder() == str(index)
+    spin(lambda: tab.search.form.index.folder() != "")
+    assert tab.search.form.index.folder() == str(index)
     tab.search.found.emit(str(found))
     spin(lambda: tab.answer.answers is not None)
     assert tab.current == "answer" and tab.answer.list.topLevelItemCount() == 2

@@ -26,6 +26,7 @@ from qgis.core import (
 )
 
 from plugin.engine_client.command_line import engine_command
+from plugin.engine_client.locate import CHECKOUT, EngineLocation
 from plugin.engine_client.settings import environment_python, user_models_folder
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
@@ -40,6 +41,7 @@ from plugin.photos.facts import PhotoSet
 from plugin.processing.definitions import DIALOG_ONLY
 from plugin.processing.locate_learn_parameters import FIELDS
 from plugin.processing.model_names import model_names
+from plugin.processing.reference_store import imagery_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = environment_python(ROOT / ".venv-engine")
@@ -168,6 +170,45 @@ def test_the_request_is_what_the_command_takes(algorithm, context, town, ortho, 
     files = [str(path) for path in sorted((town / "photos").iterdir())]
     run = prepared(algorithm, context, {**given, "PHOTOS_FOLDER": "", "PHOTOS": files, "REGISTER": False})
     assert run.params["photos"] == files and "register_as" not in run.params
+
+
+class _Watch:
+    def log(self, level, line): ...
+
+    def progress(self, fraction, stage, message): ...
+
+    def part(self, low, high): ...
+
+    def is_cancelled(self):
+        return False
+
+
+@real_engine
+def test_imagery_that_qgis_must_draw_is_drawn_fine_enough_and_goes_again(algorithm, context, town, tmp_path):
+    colors = gdal.ColorTable()
+    for value in range(256):
+        colors.SetColorEntry(value, (value, 255 - value, 90, 255))
+    source = gdal.Open(str(town / "ortho.tif"))
+    made = gdal.GetDriverByName("GTiff").Create(str(tmp_path / "painted.tif"), SIDE, SIDE, 1)
+    made.SetGeoTransform(source.GetGeoTransform())
+    made.SetProjection(source.GetProjection())
+    made.GetRasterBand(1).SetColorTable(colors)
+    made.GetRasterBand(1).WriteArray(source.GetRasterBand(1).ReadAsArray())
+    made = None
+    given = {
+        "PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": str(tmp_path / "painted.tif"), "START": "random",
+        "EXTENT": "500060,500180,5399820,5399940 [EPSG:32632]", "OUTPUT": str(tmp_path / "learned"),
+    }  # fmt: skip
+    run = prepared(algorithm, context, given)
+    run.before(EngineLocation(PYTHON, ROOT, CHECKOUT).process(), _Watch())
+    drawn = gdal.Open(run.params["reference"])
+    assert drawn.RasterCount == 4 and 0.4 < drawn.GetGeoTransform()[1] <= 0.575, "tiles of 64 m have 128 pixels"
+    red, green, _, alpha = drawn.ReadAsArray().astype(int)
+    assert (alpha == 255).mean() > 0.9
+    assert np.abs(red + green - 255)[alpha == 255].max() <= 2, "the colours that the layer is shown in"
+    drawn = None
+    run.finished()
+    assert not imagery_folder(tmp_path / "learned").exists()
 
 
 @pytest.mark.parametrize(
@@ -416,6 +457,9 @@ def test_the_tab_hands_a_learned_model_over_to_an_index(iface, registry, provide
     model = user_models_folder() / "town-1"
     model.mkdir(parents=True)
     (model / "card.json").write_text(json.dumps({"task": "crossview"}))
+    tab.turn_to("learn")
+    tab.learn.form.photos.choice.add.click()
+    assert tab.current == "photos"
     tab.learn.learned.emit("town-1")
     for form in (tab.region.form, tab.search.form, tab.test.form):
         assert form.method.findText("town-1") >= 0

@@ -7,7 +7,7 @@ import math
 
 import pytest
 from gui_support import spin
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from locate_support import make_index, panorama
 from made_layers import polygon_layer, write_scene
@@ -49,6 +49,7 @@ def ellipsoidal() -> QgsDistanceArea:
     return measure
 
 
+@settings(max_examples=15)
 @given(lon=st.floats(-178, 178), lat=st.floats(-75, 75), radius=st.floats(20, 20_000))
 def test_every_corner_of_a_circle_is_its_radius_away(qgis_app, lon, lat, radius):
     ring = circle(lon, lat, radius).asPolygon()[0]
@@ -58,6 +59,7 @@ def test_every_corner_of_a_circle_is_its_radius_away(qgis_app, lon, lat, radius)
         assert measure.measureLine(QgsPointXY(lon, lat), corner) == pytest.approx(radius, rel=2e-3)
 
 
+@settings(max_examples=25)
 @given(lon=st.floats(-180, 180), lat=st.floats(-80, 80), east=st.floats(-0.2, 0.2), north=st.floats(-0.2, 0.2))
 def test_distances_are_those_of_the_ellipsoid_within_a_per_cent(qgis_app, lon, lat, east, north):
     true = ellipsoidal().measureLine(QgsPointXY(lon, lat), QgsPointXY(lon + east, lat + north))

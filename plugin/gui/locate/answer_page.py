@@ -9,18 +9,14 @@ from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QSignalBlocker, Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
-    QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from ...engine_client.runs import DONE
 from ...layers.answers import Answer, Answers, Candidate
 from ..form_parts import hint
 from ..icons import theme_icon
@@ -30,10 +26,9 @@ from .answer_list import ACCEPTED, REJECTED, AnswerList
 from .answer_task import AnswerTask
 from .answer_text import summary, told_answer
 from .candidate_table import CandidateTable
+from .result_choice import ResultChoice
 from .review_walk import BY_HAND
 from .zoom import zoom_to_place
-
-JOB = "locate-search"
 
 
 class AnswerPage(QWidget):
@@ -56,19 +51,11 @@ class AnswerPage(QWidget):
         self._make()
         self._lay_out()
         self._connect()
-        self._list_results()
         self._show()
 
     def _make(self) -> None:
         tr = self.tr
-        self.results = QComboBox(self)
-        self.results.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.results.setMinimumContentsLength(8)
-        self.results.setAccessibleName(tr("Result"))
-        self.browse = QToolButton(self)
-        self.browse.setIcon(theme_icon("mActionFileOpen.svg"))
-        self.browse.setToolTip(tr("Open the result folder of an earlier search"))
-        self.browse.setAccessibleName(self.browse.toolTip())
+        self.results = ResultChoice(self._workspace.registry, self)
         self.state = QLabel(self)
         self.state.setWordWrap(True)
         self.list = AnswerList(self)
@@ -88,10 +75,6 @@ class AnswerPage(QWidget):
         self.load = self._button("mActionAddLayer.svg", tr("Load"), tr("Load the layers of the result again"))
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
-        top.setSpacing(4)
-        top.addWidget(self.results, 1)
-        top.addWidget(self.browse)
         note = QHBoxLayout()
         note.setSpacing(6)
         note.addWidget(self.told_icon, 0, Qt.AlignmentFlag.AlignTop)
@@ -119,14 +102,13 @@ class AnswerPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(9, 9, 9, 9)
         column.setSpacing(6)
-        column.addLayout(top)
+        column.addWidget(self.results)
         column.addWidget(self.state)
         column.addWidget(self._body, 1)
         column.addStretch(0)
 
     def _connect(self) -> None:
-        self.results.activated.connect(lambda row: self.use(self.results.itemData(row)))
-        self.browse.clicked.connect(self._browse)
+        self.results.chosen.connect(self.use)
         self.list.chosen.connect(self._photo_chosen)
         self.table.chosen.connect(self._rank_chosen)
         self.table.opened.connect(self._zoom)
@@ -140,8 +122,6 @@ class AnswerPage(QWidget):
         self.layers.picked.connect(self._picked)
         self.layers.changed.connect(self._layers_changed)
         self._photos.changed.connect(self._show_photo)
-        self._workspace.registry.changed.connect(self._run_changed)
-        self._workspace.registry.removed.connect(self._list_results)
 
     def use(self, folder: str, photo: str = "", rank: int = 0) -> None:
         """Show the result in a folder, read in the background; of a photo and a rank where they are given."""
@@ -194,8 +174,7 @@ class AnswerPage(QWidget):
         self._tasks.clear()
         self.layers.shut_down()
         self._photos.changed.disconnect(self._show_photo)
-        self._workspace.registry.changed.disconnect(self._run_changed)
-        self._workspace.registry.removed.disconnect(self._list_results)
+        self.results.shut_down()
 
     def _read(self, task: AnswerTask) -> None:
         if task not in self._tasks:
@@ -211,7 +190,7 @@ class AnswerPage(QWidget):
             self._states = {}
         self.folder, self.answers, self.result = task.folder, task.answers, task.result
         self.layers.use(self.folder)
-        self._list_results()
+        self.results.show_folder(self.folder)
         self._show()
         photo, rank = self._wanted or ("", 0)
         self._wanted = None
@@ -318,34 +297,6 @@ class AnswerPage(QWidget):
         else:
             text = tip = ""
         self.list.mark(photo, text, tip)
-
-    def _list_results(self, *_) -> None:
-        """The searches of the list of runs that ended well, the newest first, and the one that is shown."""
-        records = [r for r in self._workspace.registry.runs() if r.job == JOB and r.state == DONE and r.out]
-        known = {record.out: record.title for record in records}
-        if self.folder:
-            known.setdefault(self.folder, Path(self.folder).name)
-        with QSignalBlocker(self.results):
-            self.results.clear()
-            for folder in known:
-                self.results.addItem(Path(folder).name, folder)
-                self.results.setItemData(self.results.count() - 1, folder, Qt.ItemDataRole.ToolTipRole)
-            self.results.setCurrentIndex(self.results.findData(self.folder))
-        self.results.setEnabled(bool(known))
-        if self.results.currentIndex() < 0:
-            self.results.setToolTip(self.tr("Choose a result"))
-        else:
-            self.results.setToolTip(self.folder)
-
-    def _run_changed(self, run_id: str) -> None:
-        record = self._workspace.registry.run(run_id)
-        if record is not None and record.job == JOB and record.state == DONE:
-            self._list_results()
-
-    def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder of a result"))
-        if folder:
-            self.use(folder)
 
     @staticmethod
     def _button(symbol: str, text: str, tip: str) -> QPushButton:

@@ -41,6 +41,7 @@ class IndexChoice(QWidget):
         self.setFocusProxy(self.combo)
         library.changed.connect(self.refresh)
         self.combo.currentIndexChanged.connect(self._chosen)
+        self.combo.activated.connect(self._by_hand)
         self.browse.clicked.connect(self._browse)
         self.refresh()
 
@@ -58,6 +59,11 @@ class IndexChoice(QWidget):
         else:
             self._library.add(folder)
 
+    def prefer(self, folder: str) -> None:
+        """Choose an index as soon as the library knows it, if it ever does."""
+        self._wanted = folder
+        self.refresh()
+
     def fault(self) -> str:
         """What is missing, or the empty string."""
         return "" if self.folder() else self.tr("Choose the index of the region; build one on the page “Region”.")
@@ -68,16 +74,20 @@ class IndexChoice(QWidget):
 
     def refresh(self) -> None:
         """List the indexes as they are now; the choice stays."""
-        chosen = self._wanted or self.folder()
+        chosen = self.folder()
         with QSignalBlocker(self.combo):
             self.combo.clear()
             for facts in self._library.usable():
                 self.combo.addItem(facts.name, facts.folder)
-            at = self.combo.findData(chosen)
+            wanted = self.combo.findData(self._wanted) if self._wanted else -1
+            at = wanted if wanted >= 0 else self.combo.findData(chosen)
             self.combo.setCurrentIndex(at if at >= 0 else min(0, self.combo.count() - 1))
         if self._wanted and self.folder() == self._wanted:
             self._wanted = ""
         self._chosen()
+
+    def _by_hand(self, *_) -> None:
+        self._wanted = ""
 
     def _chosen(self, *_) -> None:
         facts = self._library.find(self.folder()) if self.folder() else None
@@ -85,7 +95,10 @@ class IndexChoice(QWidget):
             text = self.tr("There is no index yet: build one on the page “Region”.")
         else:
             made = facts.model or facts.method
-            text = self.tr("{}, {:,} cells of {:g} m.").format(made, facts.cells, facts.cell_m)
+            text = self.tr("{}, {:,} cells of {:g} m").format(made, facts.cells, facts.cell_m)
+            if facts.imagery_date:
+                text += self.tr(", imagery of {}").format(facts.imagery_date[:10])
+            text += "."
         self.note.setText(text)
         self.combo.setToolTip(self.folder())
         self.combo.setEnabled(self.combo.count() > 0)

@@ -6,7 +6,6 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle, QgsReferencedR
 from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 from qgis.PyQt.QtWidgets import QWidget
 
-from ...layers.products import PRODUCTS
 from ..workspace import Workspace
 from .index_facts import IndexFacts
 from .index_form import IndexForm
@@ -70,8 +69,7 @@ class IndexPage(WorkPage):
         folder = str(run.parameters["OUTPUT"])
         self._library.refresh()
         if successful:
-            if "locate-index" in PRODUCTS:
-                self._workspace.runs.load(folder)
+            self._workspace.runs.announce(folder)
             self.say(self.tr("The index is ready: search photos in it."), "mIconSuccess.svg")
             self.built.emit(folder)
         else:

@@ -36,6 +36,7 @@ class LocatedStrip(QWidget):
         self.write_back = WriteBack(workspace, self)
         self.keeper = LocatedKeeper(self)
         self._count = 0
+        self._copies_to, self._choose = "", False
         self.text = QLabel()
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.told = hint("")
@@ -108,6 +109,8 @@ class LocatedStrip(QWidget):
         self._count = len(places)
         self._show()
         self.read.emit(places, refused)
+        if self._copies_to:
+            self.write_copies_to(self._copies_to)
 
     def _written(self, kind: str, place: LocatedPhoto) -> None:
         self.tell("")
@@ -123,7 +126,10 @@ class LocatedStrip(QWidget):
             self.keeper.ask(READ, self.located)  # what is there counts
 
     def _opened(self, layer) -> None:
-        self._workspace.iface.layerTreeView().setCurrentLayer(self.located.show(layer))
+        layer = self.located.show(layer)
+        if self._choose:  # the user asked for it; else what is chosen in the tree stays so
+            self._workspace.iface.layerTreeView().setCurrentLayer(layer)
+        self._choose = False
 
     def _show(self) -> None:
         name = self.located.path.name
@@ -153,6 +159,7 @@ class LocatedStrip(QWidget):
 
     def show_layer(self) -> None:
         """Put the layer into the project, or choose it there."""
+        self._choose = True
         self.keeper.ask(OPEN, self.located)
 
     def write_copies(self) -> None:
@@ -164,7 +171,11 @@ class LocatedStrip(QWidget):
             self.write_copies_to(folder)
 
     def write_copies_to(self, folder: str) -> None:
-        """Write copies of all located photos into a folder."""
+        """Write copies of all located photos into a folder, those that are being written down too."""
+        if self.keeper.busy:
+            self._copies_to = folder
+            return
+        self._copies_to = ""
         self.write_back.start(self.located, folder)
         self._show()
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qgis.PyQt.QtCore import QAbstractTableModel, QModelIndex, QRect, QSize, QSortFilterProxyModel, Qt
+from qgis.PyQt.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionRange,
+    QModelIndex,
+    QRect,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+)
 from qgis.PyQt.QtGui import QColor, QFont, QFontMetrics, QPalette, QPixmap
 from qgis.PyQt.QtWidgets import QApplication, QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
@@ -146,6 +155,17 @@ def lines_of(photo: Photo, *, alone: bool, hidden: bool) -> list[str]:
     return [photo.name, wording.shows(photo), ", ".join([*looks, place])]
 
 
+def _runs(rows: list[int]) -> list[tuple[int, int]]:
+    """Rows that follow each other, as (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for row in rows:
+        if runs and runs[-1][1] == row - 1:
+            runs[-1] = (runs[-1][0], row)
+        else:
+            runs.append((row, row))
+    return runs
+
+
 class PhotoTable(QTableView):
     """Sorted by a click on a header. The selection stays when the set changes."""
 
@@ -183,11 +203,11 @@ class PhotoTable(QTableView):
         """Select the rows of these files, and no other, and show the first."""
         wanted = set(paths)
         model = self.selectionModel()
-        model.clearSelection()
         rows = [row for row in range(self.sorted.rowCount()) if self._photo(row).path in wanted]
-        flags = model.SelectionFlag.Select | model.SelectionFlag.Rows
-        for row in rows:
-            model.select(self.sorted.index(row, PHOTO), flags)
+        chosen = QItemSelection()  # all at once: who follows the selection hears of it once
+        for first, last in _runs(rows):
+            chosen.append(QItemSelectionRange(self.sorted.index(first, PHOTO), self.sorted.index(last, TAKEN)))
+        model.select(chosen, model.SelectionFlag.ClearAndSelect)
         if rows:
             model.setCurrentIndex(self.sorted.index(rows[0], PHOTO), model.SelectionFlag.NoUpdate)
             self.scrollTo(self.sorted.index(rows[0], PHOTO))

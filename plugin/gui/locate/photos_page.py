@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qgis.core import QgsApplication, QgsSettings
+from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsRectangle,
+    QgsReferencedRectangle,
+    QgsSettings,
+)
 from qgis.PyQt.QtCore import QStandardPaths, Qt, QTemporaryDir, pyqtSignal
 from qgis.PyQt.QtWidgets import QFileDialog, QWidget
 
@@ -17,8 +23,13 @@ from ..workspace import Workspace
 from .dropped import dropped_paths
 from .photo_reading import PhotoReading
 from .photos_view import PhotosView
+from .zoom import zoom_to, zoom_to_place
 
 _FOLDER = "samescene/locate/photos_folder"
+_AROUND_M = 100.0
+"""Metres around a place that are shown."""
+_ONE_PLACE_DEG = 1e-3
+"""Photos that are no farther apart are one place to be shown: about 100 m."""
 
 
 class PhotosPage(PhotosView):
@@ -44,6 +55,7 @@ class PhotosPage(PhotosView):
         self.hide_positions.toggled.connect(self._hide)
         self.on_map.toggled.connect(self._show_layer)
         self.look.clicked.connect(self._look)
+        self.zoom.clicked.connect(self._zoom)
         self.save_points.clicked.connect(self._save_points)
         self.table.doubleClicked.connect(self._look)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
@@ -85,6 +97,7 @@ class PhotosPage(PhotosView):
         self.hide_positions.setEnabled(bool(photos))
         self.on_map.setEnabled(placed or self.layer.layer is not None)
         self.save_points.setEnabled(placed and ready)
+        self.zoom.setEnabled(any(photo.has_position for photo in chosen or photos))
         self.show_details(self._details(photos, chosen))
 
     def shut_down(self) -> None:
@@ -227,6 +240,20 @@ class PhotosPage(PhotosView):
             self.layer.select([photo.path for photo in self.table.selected()])
         else:
             self.layer.hide()
+
+    def _zoom(self) -> None:
+        photos = [photo for photo in self.table.selected() or self._set.photos() if photo.has_position]
+        lons, lats = [photo.lon for photo in photos], [photo.lat for photo in photos]
+        if not photos:
+            return
+        box = QgsRectangle(min(lons), min(lats), max(lons), max(lats))
+        canvas = self._workspace.canvas
+        if max(box.width(), box.height()) < _ONE_PLACE_DEG:
+            fault = zoom_to_place(canvas, box.center().x(), box.center().y(), _AROUND_M)
+        else:
+            fault = zoom_to(canvas, QgsReferencedRectangle(box, QgsCoordinateReferenceSystem("EPSG:4326")), margin=1.3)
+        if fault:
+            self.say(fault)
 
     def _layer_shown(self, on: bool) -> None:
         self.on_map.setChecked(on)

@@ -33,6 +33,11 @@ class PhotosView(QWidget):
         self.remove = self._button(
             "symbologyRemove.svg", tr("Remove"), tr("Take the selected photos off the list; the files stay (Del)")
         )
+        self.zoom = self._button(
+            "mActionZoomToSelected.svg", "", tr("Show on the map where the selected photos were taken, else all")
+        )
+        self.zoom.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        self.zoom.setAccessibleName(tr("Zoom to the photos"))
         self.table = PhotoTable(photo_set)
         self.empty = hint(tr("Drop photos or a folder here, or add them above.\n360° panoramas are found best."))
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -84,6 +89,7 @@ class PhotosView(QWidget):
         for button in (self.add_files, self.add_folder, self.remove):
             top.addWidget(button)
         top.addStretch(1)
+        top.addWidget(self.zoom)
         self._working = QWidget()
         working = QVBoxLayout(self._working)
         working.setContentsMargins(0, 0, 0, 0)

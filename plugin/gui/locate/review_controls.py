@@ -120,6 +120,7 @@ class ReviewControls(QWidget):
         add_row(form, self.tr("&Overlay"), self.opacity, self.tr("How much of the photo from above covers the map"))
         self._grid = QGridLayout()
         self._grid.setSpacing(4)
+        self._columns = 0
         self.set_columns(2)
         self.settings = QWidget()
         settings = rows(self.settings)
@@ -141,7 +142,8 @@ class ReviewControls(QWidget):
 
     def set_columns(self, count: int) -> None:
         """The buttons in so many columns."""
-        if self._grid.columnCount() != count or not self._grid.count():
+        if self._columns != count:
+            self._columns = count
             buttons = (self.propose, self.rate, self.previous, self.next, self.reject, self.accept)
             for place, button in enumerate(buttons):
                 self._grid.addWidget(button, place // count, place % count)

@@ -7,21 +7,17 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtCore import QSignalBlocker
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
-    QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from ..form_page import Form
 from ..form_parts import OutputFolder, add_row, hint, number, rows
-from ..icons import theme_icon
+from .index_choice import IndexChoice
 from .index_library import IndexLibrary
 from .method_choice import AUTO, MethodChoice
 from .photo_choice import PhotoChoice
@@ -35,16 +31,8 @@ class SearchForm(Form):
 
     def __init__(self, photos, library: IndexLibrary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._library = library
         self.photos = PhotoChoice(photos, self)
-        self.index = QComboBox(self)
-        self.index.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.index.setMinimumContentsLength(8)
-        self.browse = QToolButton(self)
-        self.browse.setIcon(theme_icon("mActionFileOpen.svg"))
-        self.browse.setToolTip(self.tr("Take the folder of an index that is not on the list"))
-        self.browse.setAccessibleName(self.browse.toolTip())
-        self.of_index = hint("", self)
+        self.index = IndexChoice(library, self)
         self.knows_heading = QCheckBox(self.tr("I know it:"), self)
         self.heading = number(self, 0, 360, 0, 0, "°")
         self.heading.setWrapping(True)
@@ -59,17 +47,10 @@ class SearchForm(Form):
         self.out = OutputFolder(self)
         self._lay_out()
         self._connect()
-        self._list_indexes()
+        self._show()
 
     def _lay_out(self) -> None:
         tr = self.tr
-        where = QWidget(self)
-        line = QHBoxLayout(where)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(4)
-        line.addWidget(self.index, 1)
-        line.addWidget(self.browse)
-        where.setFocusProxy(self.index)
         turned = QWidget(self)
         line = QHBoxLayout(turned)
         line.setContentsMargins(0, 0, 0, 0)
@@ -78,8 +59,7 @@ class SearchForm(Form):
         line.addWidget(self.heading, 1)
         upper = rows()
         add_row(upper, tr("&Photos"), self.photos, as_wide_as=_WIDEST)
-        add_row(upper, tr("&Index"), where, tr("The described region that is searched"), as_wide_as=_WIDEST)
-        upper.addRow("", self.of_index)
+        add_row(upper, tr("&Index"), self.index, tr("The described region that is searched"), as_wide_as=_WIDEST)
         tip = tr("Compass direction of the middle of the photos, where it is known: the search is surer for it")
         add_row(upper, tr("&Heading"), turned, tip, as_wide_as=_WIDEST)
         upper.addRow("", self.of_heading)
@@ -106,9 +86,7 @@ class SearchForm(Form):
 
     def _connect(self) -> None:
         self.photos.changed.connect(self._photos_changed)
-        self._library.changed.connect(self._list_indexes)
-        self.index.currentIndexChanged.connect(self._index_changed)
-        self.browse.clicked.connect(self._browse)
+        self.index.changed.connect(self.changed)
         self.knows_heading.toggled.connect(self._show)
         self.method.changed.connect(self.changed)
         self.out.fileChanged.connect(self.changed)
@@ -120,7 +98,7 @@ class SearchForm(Form):
     def parameters(self) -> dict[str, Any]:
         """The parameters of ``samescene:locate_search``; what is not used is left out."""
         values = {
-            "INDEX": self.index_folder(),
+            "INDEX": self.index.folder(),
             "PHOTOS": self.photos.paths(),
             "HEADING": self.heading.value() % 360 if self.knows_heading.isChecked() else None,
             "SEQUENCE": True if self.sequence.isChecked() and self.sequence.isEnabled() else None,
@@ -136,23 +114,10 @@ class SearchForm(Form):
         """What keeps the run from starting, and the widget to mend it in."""
         if not self.photos.paths():
             return self.tr("Tick the photos to search; add some on the page of photos first."), self.photos
-        if not self.index_folder():
-            return self.tr("Choose the index of the region; build one on the page before."), self.index
+        if self.index.fault():
+            return self.index.fault(), self.index
         fault = self.out.fault(replace=self.overwrite.isChecked())
         return (fault, self.out) if fault else ("", None)
-
-    def index_folder(self) -> str:
-        """The folder of the chosen index; empty where there is none."""
-        return str(self.index.currentData() or "")
-
-    def use_index(self, folder: str) -> None:
-        """Choose an index, now or as soon as the library has read it."""
-        folder = str(Path(folder).absolute())
-        self._wanted = folder
-        if self.index.findData(folder) >= 0:
-            self.index.setCurrentIndex(self.index.findData(folder))
-        else:
-            self._library.add(folder)
 
     def run_ended(self) -> None:
         """The folder of the run is full now: suggest another."""
@@ -160,50 +125,20 @@ class SearchForm(Form):
 
     def shut_down(self) -> None:
         """Follow photos and indexes no longer."""
-        self._library.changed.disconnect(self._list_indexes)
+        self.index.shut_down()
         self.photos.shut_down()
 
     def save(self) -> None:
         """Remember the form for the next session; photos and heading are of this one."""
         settings = QgsSettings()
-        settings.setValue(f"{_SETTINGS}/index", self.index_folder())
+        settings.setValue(f"{_SETTINGS}/index", self.index.folder())
         settings.setValue(f"{_SETTINGS}/top", self.top.value())
 
     def restore(self) -> None:
         """Fill in what was remembered, as far as it still exists."""
         settings = QgsSettings()
-        self._wanted = settings.value(f"{_SETTINGS}/index", "", type=str)
+        self.index.prefer(settings.value(f"{_SETTINGS}/index", "", type=str))
         self.top.setValue(settings.value(f"{_SETTINGS}/top", 20, type=int))
-        self._list_indexes()
-
-    _wanted = ""
-
-    def _list_indexes(self) -> None:
-        chosen = self.index_folder()
-        with QSignalBlocker(self.index):
-            self.index.clear()
-            for facts in self._library.usable():
-                self.index.addItem(facts.name, facts.folder)
-            wanted = self.index.findData(self._wanted) if self._wanted else -1
-            if wanted >= 0:
-                self._wanted = ""
-            kept = wanted if wanted >= 0 else self.index.findData(chosen)
-            self.index.setCurrentIndex(kept if kept >= 0 else min(0, self.index.count() - 1))
-        self._index_changed()
-
-    def _index_changed(self, *_) -> None:
-        facts = self._library.find(self.index_folder()) if self.index_folder() else None
-        if facts is None:
-            text = self.tr("There is no index yet: build one on the page “Region”.")
-        else:
-            text = self.tr("{}, {:,} cells of {:g} m").format(facts.model or facts.method, facts.cells, facts.cell_m)
-            if facts.imagery_date:
-                text += self.tr(", imagery of {}").format(facts.imagery_date[:10])
-            text += "."
-        self.of_index.setText(text)
-        self.index.setToolTip(self.index_folder())
-        self.index.setEnabled(self.index.count() > 0)
-        self.changed.emit()
 
     def _photos_changed(self) -> None:
         self._suggest()
@@ -227,8 +162,3 @@ class SearchForm(Form):
         self.of_heading.setText(text)
         self.sequence.setEnabled(len(chosen) > 1)
         self.changed.emit()
-
-    def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, self.tr("Folder of an index"))
-        if folder:
-            self.use_index(folder)

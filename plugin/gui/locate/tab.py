@@ -53,6 +53,8 @@ class LocateTab(PagedTab):
         self.region.built.connect(self._index_built)
         self.learn.index_asked.connect(self._index_with)
         self.learn.learned.connect(self._refresh_models)
+        for page in (self.learn, self.test):
+            page.add_asked.connect(lambda: self.turn_to("photos"))
         self.search.found.connect(self._found)
         self.answer.photo_asked.connect(self._look)
         self.answer.review_asked.connect(self._review_candidate)
@@ -99,7 +101,7 @@ class LocateTab(PagedTab):
             self.turn_to("search")
 
     def _use_index(self, folder: str) -> None:
-        self.search.form.use_index(folder)
+        self.search.form.index.use(folder)
         self.test.form.index.use(folder)
 
     def _index_with(self, model: str) -> None:

@@ -1,0 +1,82 @@
+"""The starter model crossview ships, is small, has an honest card, and finds panoramas of cities that it never saw."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from engine.crossview.index.card import ModelFacts
+from engine.crossview.search.tables import calibration_for
+from engine.events import Reporter
+from engine.jobs import find_job
+from engine.locate.methods import is_starter
+from engine.models.bundle import find_model
+from engine.models.crossview_bundle import load_crossview
+
+ROOT = Path(__file__).resolve().parents[2]
+PAIRS = ROOT.parent / "shared" / "data" / "crossview" / "pairs"
+
+
+def evaluate(path: Path, method: str) -> dict:
+    job = find_job("evaluate-crossview")
+    return job.run(job.parse({"path": str(path), "method": method, "device": "cpu"}), Reporter())["pooled"]
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory) -> Path:
+    """Twenty panoramas of a city of a seed that nothing was trained on, with their tiles."""
+    pytest.importorskip("embreex", reason="the extra 'cities' is not installed")
+    from engine.simulate.city.city import SimulatedCity
+
+    folder = tmp_path_factory.mktemp("city")
+    city = SimulatedCity(seed=7001, size_m=250, character="suburb")
+    with (folder / "pairs.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["pair_id", "panorama", "overhead", "heading_deg", "hfov_deg", "vfov_deg", "gsd_m"])
+        for number, place in enumerate(city.viewpoints(20)):
+            heading = 37 * number % 360
+            panorama = city.panorama(place.x_m, place.y_m, heading, height=64, width=256, vfov_deg=65.45)
+            tile = city.overhead_around(place.x_m, place.y_m, side=128, gsd_m=0.5)
+            for name, pixels in (("panorama", panorama), ("tile", tile)):
+                Image.fromarray(pixels.transpose(1, 2, 0)).save(folder / f"{number}_{name}.png")
+            rows.writerow([number, f"{number}_panorama.png", f"{number}_tile.png", heading, 360, 65.45, 0.5])
+    return folder
+
+
+def test_it_ships_small_with_what_it_was_trained_on_and_figures_of_real_pairs():
+    model = find_model("crossview", task="crossview")
+    assert sum(file.stat().st_size for file in model.folder.iterdir()) <= 4_000_000
+    card = load_crossview(str(model.folder)).card
+    assert [one.name for one in card.trained_on] == ["Simulated cities (engine simulate city)"]
+    real = {figure.metric: figure for figure in card.figures if "real pairs" in figure.data}
+    assert {"r@1", "r@5", "heading_within_10deg"} <= real.keys() and real["r@1"].n == 31
+    assert all(figure.low <= figure.value <= figure.high for figure in card.figures)
+    state = load_crossview(str(model.folder)).network.state_dict()
+    assert all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point())
+
+
+def test_it_finds_panoramas_of_a_city_that_it_never_saw_and_fused_their_headings(city):
+    learned, fused = evaluate(city, "crossview"), evaluate(city, "fused")
+    assert learned["r@1"]["value"] >= 0.6, "chance is 1/20"
+    assert learned["r@5"]["value"] >= 0.9
+    assert fused["r@1"]["value"] >= 0.6
+    assert fused["heading_within_10deg"]["value"] >= 0.8, "chance is 1/18"
+
+
+@pytest.mark.skipif(not PAIRS.is_dir(), reason="The real pairs (../shared/data/crossview) are not here.")
+def test_on_real_pairs_it_is_better_than_chance():
+    found = evaluate(PAIRS, "crossview")
+    assert found["r@5"]["value"] >= 2 * 5 / 31 and found["median_rank"]["value"] < 13
+
+
+def test_probabilities_are_said_to_be_fitted_for_the_model_that_ships_alone():
+    sha256 = find_model("crossview", task="crossview").sha256
+    assert is_starter(ModelFacts(name="crossview", sha256=sha256))
+    assert not is_starter(ModelFacts(name="crossview", sha256="0" * 64)), "one's own may have the same name"
+    assert not is_starter(None)
+    assert calibration_for("learned", starter=True).fitted and calibration_for("geometric", starter=False).fitted
+    assert not calibration_for("learned", starter=False).fitted
