@@ -11,16 +11,16 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "crossview" / "pairs"
-REAL = "cvact_07"
-_AMONG = ("cvact_02", "cvact_03", "cvact_04", "cvact_05", "cvact_06", REAL)
+REAL = "cvact_05"
+_AMONG = ("cvact_02", "cvact_03", "cvact_04", REAL, "cvact_06", "cvact_07")
 _GSD_M, _SIDE = 0.2812, 256
 
 
 def make_town(python: str, root: Path, folder: Path) -> dict:
     """A town of 200 m seen from above, and five of its panoramas, taken on the same day.
 
-    Its truth: ``photos``: name → longitude, latitude and heading. The geometric method tells these five places apart;
-    it does not in every street of every town (docs/locate-engine.md has how often).
+    Its truth: ``photos``: name → longitude, latitude and heading. These five places are told apart; it is not so in
+    every street of every town (docs/locate-engine.md has how often).
     """
     command = [python, "-m", "engine", "simulate", "city", "--seed", "3", "--character", "town", "--size", "200"]
     command += ["--panoramas", "5", "--samples", "1", "--same-day", "--pano-size", "1024x512"]

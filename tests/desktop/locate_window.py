@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from inside import engine_children
+from inside import cut_off, engine_children, narrow
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsDistanceArea, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qgis.PyQt.QtGui import QDragEnterEvent, QDropEvent
@@ -15,6 +15,7 @@ from qgis.utils import iface
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 CIRCLE, DRAWN, LAYER = 1, 2, 3
+WIDE, NARROW = 390, 330
 
 
 def click(widget, place: QPoint | None = None) -> None:
@@ -74,6 +75,16 @@ class Locating:
         tab = self.tab
         click(tab._group.button(tab._names.index(name)))
         yield self.w.until(lambda: tab.current == name, 5, f"the page {name}")
+        yield 0.1
+
+    def looked_at(self, name: str):
+        """A picture of the page, then narrow: what of it cannot be read."""
+        self.w.picture(f"locate-{name}", small=True)
+        narrow(self.dock, NARROW)
+        yield 0.2
+        self.w.result.setdefault("cut_off", {})[name] = cut_off(self.tab)
+        self.w.picture(f"narrow-{name}", self.dock)
+        narrow(self.dock, WIDE)
         yield 0.1
 
     def still(self):
@@ -153,9 +164,7 @@ class Locating:
             "seen": out.exists(),
             "children": engine_children(),
             "message": page.message.text(),
-            "offered": [page.form.index.itemText(n) for n in range(page.form.index.count())]
-            if hasattr(page.form, "index")
-            else [facts.name for facts in self.tab.library.usable()],
+            "offered": [facts.name for facts in self.tab.library.usable()],
         }
 
     def found(self) -> dict[str, list]:

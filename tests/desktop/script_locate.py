@@ -10,7 +10,7 @@ sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_tex
 
 from inside import cut_off, narrow, play
 from locate_faults import faults
-from locate_window import Locating, choose_folder, click, drop, key, metres
+from locate_window import WIDE, Locating, choose_folder, click, drop, key, metres
 from qgis.core import QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtWidgets import QDockWidget
@@ -23,7 +23,7 @@ def steps(w):
     for panel in iface.mainWindow().findChildren(QDockWidget):
         if panel.objectName() == "Browser":
             panel.hide()
-    narrow(w.dock(), 390)
+    narrow(w.dock(), WIDE)
     layer = QgsRasterLayer(w.arguments["overhead"], "Town, May 2024 (simulated)")
     QgsProject.instance().addMapLayer(layer)
     QgsProject.instance().setCrs(layer.crs())
@@ -52,8 +52,7 @@ def photos(w, at):
     w.result["broken_said"] = page.message.text()
     page.table.selectRow(0)
     yield 0.2
-    w.result["cut_off"] = {"photos": cut_off(page)}
-    w.picture("locate-photos", small=True)
+    yield from at.looked_at("photos")
 
 
 def region(w, at, out, layer):
@@ -61,20 +60,19 @@ def region(w, at, out, layer):
     yield from at.page("region")
     page, form = at.tab.region, at.tab.region.form
     form.reference.layer.set_layer(layer)
-    form.method.set_value("geometric")
     form.out.setFilePath("/data/town/index")  # what the guide's picture shows
     yield from at.estimated()
     w.result["estimate"] = form.estimate.text.text()
-    w.result["cut_off"]["region"] = cut_off(page)
-    w.picture("locate-region", small=True)
+    yield from at.looked_at("region")
     form.cell.setValue(5)  # long enough to be cancelled
     yield from at.cancel(page, out / "stopped", "index", 0.02)
     form.cell.setValue(form.cell.minimum())
     yield from at.run(page, out / "index", "index")
-    w.result["indexed"] = [at.tab.current, at.tab.search.form.index.currentText()]
+    yield w.until(lambda: at.tab.search.form.index.folder() == str(out / "index"), 10, "the index on the next page")
+    w.result["indexed"] = [at.tab.current, at.tab.search.form.index.combo.currentText()]
     yield from at.page("region")
     w.result["library"] = [[facts.name, facts.state] for facts in at.tab.library.indexes()]
-    w.picture("locate-indexes", at.dock)
+    w.picture("indexes", at.dock)
 
 
 def search(w, at, out):
@@ -83,8 +81,7 @@ def search(w, at, out):
     page.form.out.setFilePath("/data/town/found")
     w.result["ticked"] = page.form.photos.count.text()
     yield 0.2
-    w.result["cut_off"]["search"] = cut_off(page)
-    w.picture("locate-search", at.dock)
+    yield from at.looked_at("search")
     yield from at.cancel(page, out / "cancelled", "search", 0.05)
     yield from at.run(page, out / "found", "search")
     yield from at.answered(out / "found")
@@ -96,7 +93,6 @@ def search(w, at, out):
         answer.list.choose(name)
         yield 0.05
         w.result["told"][name] = answer.told.text()
-    w.result["cut_off"]["answer"] = cut_off(answer)
     best = max(w.arguments["truth"], key=lambda name: w.result["found"][name][1][0][3])
     answer.list.choose(best)
     yield from at.still()
@@ -106,8 +102,28 @@ def search(w, at, out):
     iface.messageBar().clearWidgets()
     yield from at.still()
     yield 0.3
-    w.picture("locate-answer", small=True)
+    yield from at.looked_at("answer")
     click(answer.heat)
+    yield from look(w, at, best)
+
+
+def look(w, at, photo):
+    """Look around in the photo as if it had been taken at its first candidate."""
+    answer = at.tab.answer
+    answer.list.choose(photo)
+    beats = w.heartbeat()
+    click(answer.photo)
+    yield w.until(lambda: at.dock.workspace.viewer is not None, 10, "the viewer")
+    window = at.dock.workspace.viewer
+    yield w.until(lambda: window.viewer._frame is not None and not window.viewer._painter.busy, 20, "the photo")
+    yield from at.still()
+    at.measured("viewing a photo", beats)
+    w.result["looking"] = [window.viewer.heading_deg, answer.answers.of_photo(photo).best.heading_deg]
+    w.result["cut_off"]["viewer"] = cut_off(window)
+    yield 0.5
+    w.picture("locate-look", small=True)
+    window.close()
+    yield 0.2
 
 
 def linked(w, at, photo):
@@ -148,17 +164,18 @@ def review(w, at, out):
         if good and not decisions:
             at.measured("review: the first candidate", beats)
             yield from picture_of_review(w, at, panel)
+            yield from propose(w, at, panel)
             beats = w.heartbeat()
         if candidate.photo in {photo for photo, _, accepted in decisions if accepted} or len(decisions) > 20:
             break
         decisions.append([candidate.photo, candidate.rank, good])
-        last = truth is None and candidate.rank >= 2
         key(panel, Qt.Key.Key_A if good else Qt.Key.Key_R)
-        yield 0.3
-        if last:
+        yield 0.2
+        if truth is None and candidate.rank >= 2:
             break
+    yield w.until(lambda: not panel.strip.keeper.busy, 20, "the decisions are on the disk")
+    yield 0.3
     at.measured("review", beats)
-    yield from propose(w, at, panel)
     yield from export(w, at, panel, out)
 
 
