@@ -73,7 +73,7 @@ class Locating:
     def page(self, name: str):
         """Turn to a page by its button."""
         tab = self.tab
-        click(tab._group.button(tab._names.index(name)))
+        click(tab._switch.button(tab.names.index(name)))
         yield self.w.until(lambda: tab.current == name, 5, f"the page {name}")
         yield 0.1
 
