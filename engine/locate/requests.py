@@ -32,7 +32,7 @@ class LocateIndexRequest(_Tiles):
         "(both), or auto: fused where the starter model is installed.",
     )
     cell: Annotated[float, Field(ge=5, le=1000)] | None = Field(
-        None, description="Metres between cells; default: 30, and 10 for the geometric method."
+        None, description="Metres between cells; default: 30, 20 for the starter model and fused, 10 for geometric."
     )
     scales: str | None = Field(
         None, description="Metres a pixel of the crops, for example 0.2,0.4; default: those that the method wants."
@@ -60,7 +60,7 @@ class LocatePlanRequest(_Request):
     index: str | None = Field(None, description="An index that would be added to: its cells are not counted again.")
     method: str = Field("auto", description="How cells would be described: auto, geometric, fused or a model.")
     cell: Annotated[float, Field(ge=5, le=1000)] | None = Field(
-        None, description="Metres between cells; default: 30, and 10 for the geometric method."
+        None, description="Metres between cells; default: 30, 20 for the starter model and fused, 10 for geometric."
     )
     scales: str | None = Field(
         None, description="Metres a pixel of the crops, for example 0.2,0.4; default: those that the method wants."

@@ -87,12 +87,12 @@ def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParamet
         hinted(
             QgsProcessingParameterString("METHOD", tr("Method"), "auto"),
             methods,
-            tr("geometric needs no training; a model is usually better where it knows such places. auto takes both "
-               "where the starter model is installed, else geometric."),
+            tr("geometric needs no training; a model may be better where it knows such places; fused is both. auto is "
+               "fused where the starter model is installed, else geometric."),
         ),
         helped(
             number("CELL", tr("Metres between cells"), None, low=5, high=1000),
-            tr("Empty: 30, and 10 for the geometric method. Smaller cells are more exact and take longer."),
+            tr("Empty: 30; 20 for the starter model and fused, 10 for geometric. Smaller cells are more exact and slower."),
         ),
         helped(
             QgsProcessingParameterString("IMAGERY_DATE", tr("Date of the imagery"), None, False, True),
