@@ -177,6 +177,8 @@ def _polygons(geometries: NDArray[Any], name: str, what: str) -> tuple[NDArray[n
     keep = np.array([g is not None for g in clean])
     if not keep.any():
         kinds = sorted({g.geom_type for g in geometries[present]})
+        if all(kind.endswith("Polygon") for kind in kinds):
+            raise RegionError(f"{name}: the polygons of the {what} have no area.", remedy="Draw the polygons again.")
         raise RegionError(
             f"{name}: the {what} holds {', '.join(kinds)}; expected polygons.", remedy="Give a polygon layer."
         )

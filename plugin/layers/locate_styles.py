@@ -33,6 +33,12 @@ NORTH = (
 )
 """Where true north lies on the map, clockwise from its upper edge (before the map is turned)."""
 TURNED = f'coalesce("heading_deg", 0) + {NORTH}'
+PERCENT = (
+    'CASE WHEN "probability" > 0 AND "probability" < 0.01 THEN \'< 1 %\' '
+    'WHEN "probability" > 0.99 AND "probability" < 1 THEN \'> 99 %\' '
+    "ELSE round(100 * \"probability\") || ' %' END"
+)
+"""The probability as :func:`plugin.gui.locate.answer_text.percent` says it: what is not nothing is never 0 %."""
 _SIZES = ((BEST, 7.0), (GOOD, 5.2), (FURTHER, 3.8))
 _HEAT = (
     (0, "#ffd43b", 0, "0"),
@@ -92,7 +98,7 @@ def style_candidates(layer: QgsVectorLayer, result: Result) -> None:
     set_aliases(layer, _ALIASES)
     layer.setDisplayExpression('"photo" || \' · \' || "rank"')
     layer.setMapTipTemplate(
-        '<b>[% "photo" %] · candidate [% "rank" %]</b><br>[% round(100 * "probability") %] % within '
+        f'<b>[% "photo" %] · candidate [% "rank" %]</b><br>[% {PERCENT} %] within '
         "[% \"radius_m\" %] m<br>[% if(\"heading_deg\" IS NULL, 'heading unknown', 'heading ' || "
         "round(\"heading_deg\") || '°') %]"
     )
@@ -175,7 +181,7 @@ def _always_known(layer: QgsVectorLayer) -> bool:
 def _label(layer: QgsVectorLayer, *, many: bool) -> None:
     """Rank and probability of the first five, the photo too where there are several; those in front win the room."""
     who = "\"photo\" || ' · ' || " if many else ""
-    text = f"{who}\"rank\" || ' · ' || round(100 * \"probability\") || ' %'"
+    text = f"{who}\"rank\" || ' · ' || {PERCENT}"
     root = QgsRuleBasedLabeling.Rule(None)
     for where, size, priority in (('"rank" = 1', 10, 10), ('"rank" > 1 AND "rank" <= 5', 8, 5)):
         settings: QgsPalLayerSettings = label_settings(text, size=size)

@@ -1,203 +1,279 @@
-"""Inside QGIS: photos of a simulated town are added, its imagery indexed, the photos found, reviewed and exported."""
+"""Inside QGIS: five panoramas of a town found on its imagery, reviewed, accepted, written into copies of the photos;
+then map tiles and real imagery as reference, and what can go wrong."""
 
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, json.loads(Path(os.environ["SAMESCENE_DESKTOP_JOB"]).read_text())["helpers"])
 
-from inside import cut_off, engine_children, narrow, play
+from inside import cut_off, narrow, play
+from locate_faults import faults
+from locate_window import WIDE, Locating, choose_folder, click, drop, key, metres
 from qgis.core import QgsProject, QgsRasterLayer
-from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtTest import QTest
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtWidgets import QDockWidget
 from qgis.utils import iface
 
-LEFT = Qt.MouseButton.LeftButton
-WIDE, NARROW = 390, 330
-
-
-def click(widget):
-    QTest.mouseClick(widget, LEFT)
+NEAR_M = 25.0
 
 
 def steps(w):
-    project, canvas = QgsProject.instance(), iface.mapCanvas()
     for panel in iface.mainWindow().findChildren(QDockWidget):
         if panel.objectName() == "Browser":
             panel.hide()
-    layer = QgsRasterLayer(w.arguments["overhead"], "Orthophoto 2024")
-    project.addMapLayer(layer)
-    project.setCrs(layer.crs())
-    canvas.setExtent(layer.extent())
-    dock = w.dock()
-    narrow(dock, WIDE)
-    tab = dock.show_tab("locate")
-    yield w.until(lambda: dock.banner.engine_ready, 60, "the engine")
-    w.result["pages"], w.result["cut_off"] = list(tab.names), {}
-    beats = Beats(w)
-    yield from photos(w, dock, tab, beats)
-    beats.took("photos")
-    yield from region(w, dock, tab, beats)
-    yield from search(w, dock, tab, beats)
-    beats.took("search")
-    yield from answer(w, dock, tab, beats)
-    beats.took("answer")
-    yield from review(w, dock, tab, beats)
-    beats.took("review")
-    w.result["blocked"] = beats.told
+    narrow(w.dock(), WIDE)
+    layer = QgsRasterLayer(w.arguments["overhead"], "Town, May 2024 (simulated)")
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    iface.mapCanvas().setExtent(layer.extent())
+    at = Locating(w)
+    out = Path(w.arguments["out"])
+    yield from at.still()
+    yield from photos(w, at)
+    yield from region(w, at, out, layer)
+    yield from search(w, at, out)
+    yield from review(w, at, out)
+    yield from tiles(w, at, out)
+    if w.arguments.get("real"):
+        yield from real(w, at, out)
+    yield from faults(w, at, out)
+    w.result["cut_off"] = {name: found for name, found in w.result["cut_off"].items() if found}
 
 
-class Beats:
-    """How long the window was blocked, part by part; the time that a screenshot takes is not counted."""
-
-    def __init__(self, w):
-        self._w, self._beat, self.told = w, w.heartbeat(), {}
-        self._held = [0.0, 0.0, []]
-
-    def _hold(self):
-        worst, busiest, gaps = self._held
-        beat = self._beat
-        self._held = [max(worst, beat.worst_ms), max(busiest, beat.busiest_ms), gaps + beat.gaps]
-
-    def picture(self, *given, **options):
-        self._hold()
-        self._w.picture(*given, **options)
-        self._beat.reset()
-
-    def took(self, part):
-        self._hold()
-        self.told[part], self._held = self._held, [0.0, 0.0, []]
-        self._beat.reset()
+def photos(w, at):
+    """A folder by its button, then a room and a broken photo by drag and drop."""
+    page = at.tab.photos
+    choose_folder(w.arguments["photos"])
+    yield from at.read("adding a folder", lambda: click(page.add_folder))
+    yield from at.read("dropping photos", lambda: drop(page, [w.arguments["room"], w.arguments["broken"]]))
+    w.result["photos"] = {photo.name: [photo.kind, photo.fault] for photo in at.tab.photo_set.photos()}
+    w.result["broken_said"] = page.message.text()
+    page.table.selectRow(0)
+    yield 0.2
+    yield from at.looked_at("photos")
 
 
-def looked_at(w, dock, tab, name, beats):
-    """The page wide and narrow, and what of it cannot be read."""
-    beats.picture(f"qgis-locate-{name}", small=True)
-    narrow(dock, NARROW)
+def region(w, at, out, layer):
+    """The whole town, by the map; an index that is cancelled, then one that is made."""
+    yield from at.page("region")
+    page, form = at.tab.region, at.tab.region.form
+    form.reference.layer.set_layer(layer)
+    form.out.setFilePath("/data/town/index")  # what the guide's picture shows
+    yield from at.estimated()
+    w.result["estimate"] = form.estimate.text.text()
+    yield from at.looked_at("region")
+    form.cell.setValue(5)  # long enough to be cancelled
+    yield from at.cancel(page, out / "stopped", "index", 0.02)
+    form.cell.setValue(form.cell.minimum())
+    yield from at.run(page, out / "index", "index")
+    yield w.until(lambda: at.tab.search.form.index.folder() == str(out / "index"), 10, "the index on the next page")
+    w.result["indexed"] = [at.tab.current, at.tab.search.form.index.combo.currentText()]
+    yield from at.page("region")
+    w.result["library"] = [[facts.name, facts.state] for facts in at.tab.library.indexes()]
+    w.picture("indexes", at.dock)
+
+
+def search(w, at, out):
+    yield from at.page("search")
+    page = at.tab.search
+    page.form.out.setFilePath("/data/town/found")
+    w.result["ticked"] = page.form.photos.count.text()
+    yield 0.2
+    yield from at.looked_at("search")
+    yield from at.cancel(page, out / "cancelled", "search", 0.05)
+    yield from at.run(page, out / "found", "search")
+    yield from at.answered(out / "found")
+    w.result["found"] = at.found()
+    yield from at.still()
+    answer = at.tab.answer
+    w.result["told"] = {"summary": answer.state.text()}
+    for name in w.result["found"]:
+        answer.list.choose(name)
+        yield 0.05
+        w.result["told"][name] = answer.told.text()
+    best = max(w.arguments["truth"], key=lambda name: w.result["found"][name][1][0][3])
+    answer.list.choose(best)
+    yield from at.still()
+    yield from linked(w, at, best)
+    click(answer.heat)
+    iface.mapCanvas().setExtent(w.layers()["Town, May 2024 (simulated)"].extent())
+    iface.messageBar().clearWidgets()
+    yield from at.still()
     yield 0.3
-    w.result["cut_off"][name] = cut_off(tab)
-    beats.picture(f"narrow-locate-{name}", dock)
-    narrow(dock, WIDE)
+    yield from at.looked_at("answer")
+    click(answer.heat)
+    yield from look(w, at, best)
+
+
+def look(w, at, photo):
+    """Look around in the photo as if it had been taken at its first candidate."""
+    answer = at.tab.answer
+    answer.list.choose(photo)
+    beats = w.heartbeat()
+    click(answer.photo)
+    yield w.until(lambda: at.dock.workspace.viewer is not None, 10, "the viewer")
+    window = at.dock.workspace.viewer
+    yield w.until(lambda: window.viewer._frame is not None and not window.viewer._painter.busy, 20, "the photo")
+    yield from at.still()
+    at.measured("viewing a photo", beats)
+    w.result["looking"] = [window.viewer.heading_deg, answer.answers.of_photo(photo).best.heading_deg]
+    w.result["cut_off"]["viewer"] = cut_off(window)
+    yield 0.5
+    w.picture("locate-look", small=True)
+    window.close()
     yield 0.2
 
 
-def photos(w, dock, tab, beats):
-    tab.turn_to("photos")
-    tab.photos.add(w.arguments["photos"])
-    count = len(w.arguments["photos"])
-    yield w.until(lambda: len(tab.photo_set.photos()) == count, 60, "the photos were read")
+def linked(w, at, photo):
+    """A selection on the map chooses in the list; a double click in the list zooms the map."""
+    answer = at.tab.answer
+    layer = answer.layers.layer()
+    second = answer.answers.of_photo(photo).candidates[1]
+    layer.selectByIds([second.fid])
+    yield 0.1
+    w.result["chosen_by_map"] = [answer.list.current, answer.table.rank]
+    row = answer.table.visualItemRect(answer.table.topLevelItem(0)).center()
+    click(answer.table.viewport(), row)
+    yield 0.1
+    w.result["chosen_by_list"] = [feature["rank"] for feature in layer.selectedFeatures()]
+    answer.table.itemDoubleClicked.emit(answer.table.topLevelItem(0), 0)
+    yield from at.still()
+    first = answer.answers.of_photo(photo).best
+    w.result["zoomed"] = iface.mapCanvas().extent().contains(first.point) and iface.mapCanvas().scale() < 2000
+
+
+def review(w, at, out):
+    """By keys: what lies near the truth is accepted, the room is rejected; a proposed place gets its score."""
+    answer = at.tab.answer
+    first = next(iter(w.arguments["truth"]))
+    answer.list.choose(first)
+    yield 0.1
+    beats = w.heartbeat()
+    click(answer.review)
+    panel = at.tab.review.panel
+    yield w.until(lambda: panel.walk is not None and panel.isVisible(), 20, "the review")
+    decisions = w.result["decisions"] = []
+    for _ in range(40):
+        candidate = panel.walk.candidate
+        yield w.until(lambda: not panel.panes.busy, 20, "the crop")
+        yield 0.3
+        truth = w.arguments["truth"].get(candidate.photo)
+        good = truth is not None and metres(candidate, truth) < NEAR_M
+        if good and not decisions:
+            at.measured("review: the first candidate", beats)
+            yield from picture_of_review(w, at, panel)
+            yield from propose(w, at, panel)
+            beats = w.heartbeat()
+        if candidate.photo in {photo for photo, _, accepted in decisions if accepted} or len(decisions) > 20:
+            break
+        decisions.append([candidate.photo, candidate.rank, good])
+        key(panel, Qt.Key.Key_A if good else Qt.Key.Key_R)
+        yield 0.2
+        if truth is None and candidate.rank >= 2:
+            break
+    yield w.until(lambda: not panel.strip.keeper.busy, 20, "the decisions are on the disk")
     yield 0.3
-    w.result["faults"] = [photo.fault for photo in tab.photo_set.photos()]
-    yield from looked_at(w, dock, tab, "photos", beats)
+    at.measured("review", beats)
+    yield from export(w, at, panel, out)
 
 
-def region(w, dock, tab, beats):
-    page, out = tab.turn_to("region"), Path(w.arguments["out"]) / "town"
-    form = page.form
-    yield w.until(lambda: "cells" in form.estimate.text.text(), 60, "the estimate")
-    w.result["estimate"] = form.estimate.text.text()
-    w.result["reference"] = form.reference.layer.combo.currentText()
-    w.result["suggested"] = form.out.folder()
-    form.out.setFilePath("/data/town/town_index")  # what the guide's picture shows
-    yield 0.3
-    yield from looked_at(w, dock, tab, "region", beats)
-    form.out.setFilePath(str(out))
-    ended = []
-    page.ended.connect(lambda run, ok, outputs: ended.append(ok))
-    click(page.run_button)
-    yield w.until(lambda: engine_children() and page.strip.bar.value() > 50, 120, "progress of the index")
-    stopped = time.monotonic()
-    click(page.strip.cancel)
-    yield w.until(lambda: bool(ended), 20, "the index was stopped")
-    w.result["cancel_s"] = time.monotonic() - stopped
-    yield w.until(lambda: not tab.library.looking, 10, "the library")
-    yield 0.3
-    w.result["stopped"] = {
-        "ended": list(ended),
-        "visible": out.exists(),
-        "engines": engine_children(),
-        "said": page.message.text(),
-        "listed": [[facts.name, facts.state] for facts in tab.library.indexes()],
-        "out": form.out.folder(),
-    }
-    beats.picture("locate-stopped", dock)
-    beats.took("cancel")
-    click(page.run_button)
-    yield w.until(lambda: len(ended) == 2, 240, "the index")
-    beats.took("index")
-    yield w.until(lambda: tab.search.form.index.folder() == str(out), 10, "the index is chosen on the next page")
-    w.result["index"] = [ended[1], page.message.text(), tab.current]
-    w.result["library"] = [[facts.name, facts.state, facts.cells] for facts in tab.library.indexes()]
-
-
-def search(w, dock, tab, beats):
-    page = tab.turn_to("search")
-    page.form.out.setFilePath("/data/town/photos_located")
-    yield 0.3
-    yield from looked_at(w, dock, tab, "search", beats)
-    page.form.out.setFilePath(str(Path(w.arguments["out"]) / "found"))
-    ended = []
-    page.ended.connect(lambda run, ok, outputs: ended.append(ok))
-    click(page.run_button)
-    yield w.until(lambda: bool(ended), 360, "the search")
-    w.result["search"] = [ended[0], page.message.text()]
-    yield w.until(lambda: tab.answer.answers is not None, 20, "the answers")
-    yield w.until(lambda: tab.answer.layers.layer() is not None, 20, "the layer of candidates")
-
-
-def answer(w, dock, tab, beats):
-    page, canvas = tab.answer, iface.mapCanvas()
-    yield w.until(lambda: not canvas.isDrawing(), 30, "the map")
-    w.result["found"] = {
-        one.photo: [[c.lon, c.lat, c.heading_deg, c.probability] for c in one.candidates]
-        for one in page.answers.answers
-    }
-    w.result["matches"] = {one.photo: one.match for one in page.answers.answers}
-    first = max(page.answers.answers, key=lambda one: one.best.probability)
-    page.list.choose(first.photo)
-    layer = page.layers.layer()
-    item = page.table.topLevelItem(0)
-    place = page.table.visualItemRect(item).center()
-    QTest.mouseClick(page.table.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
-    w.result["selected"] = [layer.selectedFeatureIds(), first.best.fid]
-    QTest.mouseDClick(page.table.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+def picture_of_review(w, at, panel):
+    panel.panes.show_above(True)
+    panel.controls.opacity.setValue(45)
+    yield w.until(lambda: not panel.panes.busy, 20, "the photo from above")
     yield 1.0
-    yield w.until(lambda: not canvas.isDrawing(), 30, "the map")
-    w.result["scale"] = canvas.scale()
-    layer.selectByIds([first.candidates[1].fid])
-    w.result["selected_on_map"] = page.table.rank
-    layer.selectByIds([first.best.fid])
-    iface.messageBar().clearWidgets()
-    yield 0.5
-    yield from looked_at(w, dock, tab, "answer", beats)
-    click(page.photo)
-    yield 1.5
-    yield w.until(lambda: not canvas.isDrawing(), 30, "the map")
-    beats.picture("locate-photo")
-    w.result["viewer"] = [dock.workspace.viewer.viewer.heading_deg, first.best.heading_deg]
-    dock.workspace.viewer.close()
+    w.result["cut_off"]["review"] = cut_off(panel)
+    w.picture("locate-review", small=True)
+    panel.panes.show_above(False)
 
 
-def review(w, dock, tab, beats):
-    page = tab.answer
-    click(page.review)
-    panel, window = tab.review.panel, tab.review
-    iface.mainWindow().resizeDocks([window], [430], Qt.Orientation.Vertical)
-    yield w.until(lambda: panel.walk is not None, 20, "the review")
-    yield 4.0
-    beats.picture("qgis-locate-review", small=True)
-    w.result["reviewed"] = [panel.walk.answer.photo, panel.walk.candidate.rank]
-    QTest.keyClick(panel, Qt.Key.Key_A)
-    yield w.until(
-        lambda: any("located" in layer.source() for layer in w.layers().values()), 20, "the layer of accepted places"
-    )
-    yield 0.5
-    w.result["marks"] = [page.list.topLevelItem(row).text(2) for row in range(page.list.topLevelItemCount())]
-    w.result["located"] = [layer.source() for layer in w.layers().values() if "located" in layer.source()]
-    beats.picture("locate-accepted")
+def propose(w, at, panel):
+    """A click on the crop proposes a place; the engine scores it; rejecting it goes back to what was found."""
+    key(panel, Qt.Key.Key_C)
+    yield 0.2
+    click(panel.panes.crop, panel.panes.crop.rect().center() + QPoint(25, -15))
+    yield w.until(lambda: panel.proposal is not None, 5, "the proposal")
+    yield w.until(lambda: not panel._score.running, 60, "its score")
+    yield 0.2
+    w.result["score"] = panel.controls.score.text()
+    w.picture("locate-proposed", at.tab.review)
+    key(panel, Qt.Key.Key_R)
+    yield 0.2
+    w.result["proposal_left"] = panel.proposal is None
+
+
+def export(w, at, panel, out):
+    """Copies of the photos that know their place, and the layer of located photos."""
+    strip = panel.strip
+    w.result["located"] = strip.text.text()
+    (out / "copies").mkdir()
+    choose_folder(out / "copies")
+    click(strip.copies)
+    yield w.until(lambda: strip.write_back.running, 5, "copies")
+    yield w.until(lambda: not strip.write_back.running, 60, "the copies")
+    yield 0.2
+    w.result["copies_said"] = strip.told.text()
+    w.result["layers"] = {layer.name(): layer.source() for layer in QgsProject.instance().mapLayers().values()}
+    located = next(layer for layer in QgsProject.instance().mapLayers().values() if "located_photos" in layer.source())
+    w.result["rows"] = [
+        {name: str(feature[name]) for name in ("photo", "how", "index", "method", "sha256", "reviewer", "decided_at")}
+        | {"lon": feature["lon"], "lat": feature["lat"], "heading_deg": feature["heading_deg"]}
+        for feature in located.getFeatures()
+    ]
+    at.tab.review.close()
+    yield 0.2
+
+
+def tiles(w, at, out):
+    """Map tiles of a server as the reference, a circle round a clicked place as the region."""
+    photo, (lon, lat, _) = next(iter(w.arguments["truth"].items()))
+    layer = QgsRasterLayer(f"type=xyz&url={w.arguments['tiles']}&zmax=19&zmin=0", "Map tiles", "wms")
+    QgsProject.instance().addMapLayer(layer, False)
+    yield from at.page("region")
+    page, form = at.tab.region, at.tab.region.form
+    form.reference.layer.set_layer(layer)
+    yield from at.circle(lon, lat, 50)
+    yield from at.estimated()
+    w.result["tiles"] = {"note": form.reference.note.text(), "estimate": form.estimate.text.text()}
+    w.picture("locate-tiles", at.dock)
+    yield from at.run(page, out / "tiles index", "index of tiles")
+    yield from one_photo(w, at, out / "tiles found", photo, "search in tiles")
+    w.result["tiles"]["found"] = at.found()
+
+
+def real(w, at, out):
+    """A real panorama; the region is what the map shows: its overhead image among five others."""
+    scene = w.arguments["real"]
+    yield from at.page("photos")
+    yield from at.read("a real photo", lambda: drop(at.tab.photos, [scene["photo"]]))
+    layer = QgsRasterLayer(scene["overhead"], "Real imagery")
+    QgsProject.instance().addMapLayer(layer)
+    QgsProject.instance().setCrs(layer.crs())
+    iface.mapCanvas().setExtent(layer.extent())
+    yield from at.page("region")
+    page, form = at.tab.region, at.tab.region.form
+    form.reference.layer.set_layer(layer)
+    form.region.kind.setCurrentIndex(0)
+    yield from at.still()
+    yield from at.run(page, out / "real index", "index of real imagery")
+    yield from one_photo(w, at, out / "real found", Path(scene["photo"]).stem, "search of a real photo")
+    w.result["real"] = at.found()
+    w.picture("locate-real")
+    QgsProject.instance().removeMapLayer(layer.id())
+    town = w.layers()["Town, May 2024 (simulated)"]
+    QgsProject.instance().setCrs(town.crs())
+    iface.mapCanvas().setExtent(town.extent())
+
+
+def one_photo(w, at, out, photo, what):
+    """Search a single photo in the index that was just made."""
+    page = at.tab.search
+    yield w.until(lambda: at.tab.current == "search", 10, "the page of the search")
+    page.form.photos.tick_only([p.path for p in at.tab.photo_set.photos() if Path(p.path).stem == photo])
+    yield from at.run(page, out, what)
+    yield from at.answered(out)
 
 
 play(steps)

@@ -266,6 +266,7 @@ def test_regions_come_reprojected_with_their_ids(tmp_path: Path) -> None:
 
 def test_regions_that_cannot_be_used_are_told_in_one_line(tmp_path: Path, capfd: Any) -> None:
     point = {"type": "Point", "coordinates": [14, 50]}
+    flat = {"type": "Polygon", "coordinates": [[[14, 50], [15, 50], [14, 50], [14, 50]]]}
     write_layer(tmp_path / "nocrs.gpkg", "a", [shapely.box(0, 0, 1, 1)], {}, crs=None)
     write_layer(tmp_path / "bytes.gpkg", "a", [shapely.box(0, 0, 1, 1)], {}, crs=UTM)
     data = (tmp_path / "bytes.gpkg").read_bytes()
@@ -279,6 +280,7 @@ def test_regions_that_cannot_be_used_are_told_in_one_line(tmp_path: Path, capfd:
         (geojson(tmp_path / "empty.geojson", []), RegionError, "empty|no layer"),
         (geojson(tmp_path / "null.geojson", [None]), RegionError, "empty|no layer"),
         (geojson(tmp_path / "points.geojson", [point]), RegionError, "holds Point; expected polygons"),
+        (geojson(tmp_path / "flat.geojson", [flat]), RegionError, "the polygons of the zones have no area"),
         (f"{geojson(tmp_path / 'x.geojson', [BOX])}|layername=y", RegionError, "no layer y; found x"),
         ("14,51,15,50", RegionError, "W,S,E,N"),
         ("14,50,15", RegionError, "W,S,E,N"),

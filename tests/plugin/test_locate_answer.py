@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gui_support import spin
 from locate_support import FOUND, make_found, make_index, panorama
-from qgis.core import QgsProject
+from qgis.core import QgsExpression, QgsProject
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor, QImage
 
@@ -22,6 +22,7 @@ from plugin.gui.locate.index_choice import IndexChoice
 from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.search_form import SearchForm
 from plugin.layers.answers import ROLE, read_answers
+from plugin.layers.locate_styles import PERCENT
 from plugin.layers.results import ROLE_PROPERTY, RUN_PROPERTY, ResultsError
 from plugin.photos.facts import PhotoSet
 
@@ -83,6 +84,12 @@ def test_what_was_found_in_words(qgis_app, tmp_path):
         "100 %",
     ]
     assert heading_text(None) == "–"
+
+
+def test_the_map_says_probabilities_as_the_list_does(qgis_app):
+    for probability in (0.0, 0.004, 0.0099, 0.05, 0.83, 0.994, 1.0):
+        shown = QgsExpression(PERCENT.replace('"probability"', str(probability)))
+        assert shown.evaluate() == percent(probability), shown.parserErrorString()
 
 
 @pytest.fixture
