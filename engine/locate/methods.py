@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.crossview.describer import Describer
-from engine.crossview.index.card import IndexCard
+from engine.crossview.index.card import IndexCard, ModelFacts
 from engine.crossview.wants import AUTO, FUSED, GEOMETRIC, STARTER, resolved
 from engine.device import Device
 from engine.errors import ModelError, ParameterError
@@ -32,6 +32,18 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
     if method == FUSED:
         return FUSED, [learned, GeometricDescriber(device)]
     return learned.model.name, [learned]
+
+
+def is_starter(model: ModelFacts | None) -> bool:
+    """Is it the starter model that ships, whatever else has its name?"""
+    from engine.models.bundle import find_model, shipped_folders
+
+    if model is None:
+        return False
+    try:
+        return find_model(STARTER, folders=shipped_folders()).sha256 == model.sha256
+    except ModelError:
+        return False
 
 
 def verifier_for(device: Device, *, tolerance_deg: float) -> Describer:

@@ -267,8 +267,13 @@ def model_folders() -> list[Path]:
     (:func:`engine.models.library.user_models_folder`), then ``resources/models`` beside the engine, then
     ``share/samescene/models`` of the Python environment, where an installed package has them."""
     given = [Path(p) for p in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if p]
+    return [*given, user_models_folder(), *shipped_folders()]
+
+
+def shipped_folders() -> list[Path]:
+    """Where the models that come with the engine are: those of :func:`model_folders` that no user fills."""
     beside = Path(__file__).resolve().parents[2] / "resources" / "models"
-    return [*given, user_models_folder(), beside, Path(sys.prefix) / "share" / "samescene" / "models"]
+    return [beside, Path(sys.prefix) / "share" / "samescene" / "models"]
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:

@@ -9,8 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.crossview.index.card import ModelFacts
+from engine.crossview.search.tables import calibration_for
 from engine.events import Reporter
 from engine.jobs import find_job
+from engine.locate.methods import is_starter
 from engine.models.bundle import find_model
 from engine.models.crossview_bundle import load_crossview
 
@@ -68,3 +71,12 @@ def test_it_finds_panoramas_of_a_city_that_it_never_saw_and_fused_their_headings
 def test_on_real_pairs_it_is_better_than_chance():
     found = evaluate(PAIRS, "crossview")
     assert found["r@5"]["value"] >= 2 * 5 / 31 and found["median_rank"]["value"] < 13
+
+
+def test_probabilities_are_said_to_be_fitted_for_the_model_that_ships_alone():
+    sha256 = find_model("crossview", task="crossview").sha256
+    assert is_starter(ModelFacts(name="crossview", sha256=sha256))
+    assert not is_starter(ModelFacts(name="crossview", sha256="0" * 64)), "one's own may have the same name"
+    assert not is_starter(None)
+    assert calibration_for("learned", starter=True).fitted and calibration_for("geometric", starter=False).fitted
+    assert not calibration_for("learned", starter=False).fitted

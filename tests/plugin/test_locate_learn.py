@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from locate_support import make_index, panorama
 from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsGeometry,
     QgsPointXY,
     QgsProcessingContext,
-    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -244,29 +246,74 @@ def test_a_name_that_is_taken_is_replaced_only_when_asked(algorithm, context, to
 
 
 @real_engine
-def test_an_area_is_learned_by_the_algorithm(algorithm, context, town, ortho, tmp_path, monkeypatch):
+def test_an_area_is_learned_and_the_search_tested_in_the_dock(
+    iface, provider, registry, town, ortho, tmp_path, monkeypatch
+):
     monkeypatch.setenv("SAMESCENE_ENGINE_PYTHON", str(PYTHON))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # on a machine with other work threads only wait for each other
-    given = {
-        "PHOTOS_FOLDER": str(town / "photos"), "REFERENCE": ortho.id(), "POSITIONS": str(town / "places.csv"),
-        "EXTENT": "500060,500180,5399820,5399940 [EPSG:32632]", "MODEL_NAME": "town-1", "START": "random",
-        "STEPS": 10, "BATCH": 4, "CELL": 20, "DEVICE": "cpu",
-        "OUTPUT": str(tmp_path / "learned"),
-    }  # fmt: skip
-    feedback = QgsProcessingFeedback()
-    outputs, good = algorithm.create().run(given, context, feedback)
-    assert good, feedback.textLog()
-    assert outputs["MODEL"] == "town-1" and Path(outputs["REPORT"]).is_file()
-    assert outputs["GEOMETRIC_1_50M"] is None, "two of 26 photos could be kept apart: too few to say anything"
+    dock = SameSceneDock(iface, registry, EngineSetup(iface))
+    tab = dock.tabs.page("locate")
+    iface.canvas.setDestinationCrs(ortho.crs())
+    iface.canvas.setExtent(QgsRectangle(500_070, 5_399_830, 500_170, 5_399_930))
+    page = tab.learn
+    form = page.form
+    form.photos.folder.setFilePath(str(town / "photos"))
+    form.photos.kind.setCurrentIndex(FOLDER)
+    form.reference.layer.set_layer(ortho)
+    form.positions.layer.set_layer(points(town))
+    form.positions.kind.setCurrentIndex(LAYER)
+    form.name.setText("town-1")
+    form.options.steps.setValue(10)
+    form.options.apart.setValue(0)
+    form.options.cell.setValue(20)
+    form.options.start.setCurrentText("random")
+    form.options.device.setCurrentText("cpu")
+    form.out.setFilePath(str(tmp_path / "learned"))
+    learned = []
+    page.learned.connect(learned.append)
+    assert page.page.start() is not None, page.page.message.text()
+    assert page.shows_training
+    spin(lambda: page.view.model or not page.view.cancel.isEnabled(), 500)
+    assert learned == ["town-1"], page.view.title.text()
     assert model_names(ROOT, "crossview") == ["town-1"], "the lists of methods offer it"
-    assert "photos learned from" in feedback.textLog()
-    view = LearningView(_NoRuns())
-    view.follow(str(tmp_path / "learned"))
-    view.finish(True, outputs)
-    assert "town-1" in view.title.text() and "26 photos that were learned from" in view.said.text()
-    assert view.apart.rowCount() == 3 and view.apart.item(2, 0).text() == "This model"
-    assert view.model == "town-1" and not view.results.isHidden()
+    assert "town-1" in page.view.title.text() and "26 photos that were learned from" in page.view.said.text()
+    assert [page.view.apart.item(row, 0).text() for row in range(3)] == ["By chance", "Geometric", "This model"]
+    assert "loss" in page.view.loss.toolTip() and page.view.index.isEnabled()
+    record = registry.newest_of(str(tmp_path / "learned"))
+    assert record.state == "done" and record.report.endswith("report.html")
+
+    index = str(tmp_path / "index")
+    EngineLocation(PYTHON, ROOT, CHECKOUT).process().run_job(
+        "locate-index",
+        {"reference": str(town / "ortho.tif"), "region": _degrees(iface), "out": index, "method": "town-1", "cell": 20},
+    )
+    test = tab.test
+    test.form.index.use(index)
+    spin(lambda: not tab.library.looking)
+    few = tmp_path / "few"
+    few.mkdir()
+    for k in range(3):
+        shutil.copy(town / "photos" / f"p{k:02d}.png", few)
+    test.form.photos.folder.setFilePath(str(few))
+    test.form.photos.kind.setCurrentIndex(FOLDER)
+    test.form.positions.layer.set_path(str(town / "places.csv"))
+    test.form.positions.kind.setCurrentIndex(LAYER)
+    test.form.out.setFilePath(str(tmp_path / "tested"))
+    assert test.page.start() is not None, test.page.message.text()
+    spin(lambda: (test.shows_results and not test.view.reading) or not test.page.running, 500)
+    spin(lambda: test.shows_results and not test.view.reading)
+    assert "photos are within 50 m at the first guess" in test.view.title.text(), test.page.message.text()
+    assert "town-1" in test.view.title.text() and test.view.photos.rowCount() == 3
+    dock.shut_down()
+
+
+def _degrees(iface) -> str:
+    transform = QgsCoordinateTransform(
+        iface.canvas.mapSettings().destinationCrs(), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance()
+    )
+    box = transform.transformBoundingBox(iface.canvas.extent())
+    return f"{box.xMinimum()},{box.yMinimum()},{box.xMaximum()},{box.yMaximum()}"
 
 
 class _Record:

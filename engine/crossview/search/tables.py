@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.crossview.search.calibration import Calibration
 from engine.crossview.search.ranking import Weights
 
@@ -16,9 +18,10 @@ _GEOMETRIC = (
 # cN: engine simulate city --seed N --size 700 --panoramas 30 --samples 1 --overhead-gsd 0.3
 # iN: engine locate index cN/overhead.tif --region (the bounds of the file) --method fused
 _LEARNED = (
-    "fitted for the starter model on 2 simulated cities, 20 panoramas of each in its own city and 20 of the other; few, "
-    "so they are rough, and half of the photos were taken elsewhere; other models have other scores"
+    "fitted for the starter model on 2 simulated cities, 20 panoramas of each in its own city and 20 of the other; "
+    "few, so they are rough, and half of the photos were taken elsewhere"
 )
+NOT_FITTED = "not fitted for this model: its scores are taken for those of the starter model"
 TABLES = {
     "geometric": Calibration(
         Weights(own=0.0, neighbours=0.3, verified=1.5),
@@ -35,6 +38,9 @@ TABLES = {
 }
 
 
-def calibration_for(layer: str) -> Calibration:
-    """The calibration of searches whose first comparison is by ``layer``."""
-    return TABLES["geometric" if layer == "geometric" else "learned"]
+def calibration_for(layer: str, *, starter: bool) -> Calibration:
+    """The calibration of searches whose first comparison is by ``layer``; ``starter``: by the starter model, which the
+    numbers of networks were fitted for."""
+    if layer == "geometric":
+        return TABLES["geometric"]
+    return TABLES["learned"] if starter else replace(TABLES["learned"], source=NOT_FITTED)
