@@ -18,7 +18,7 @@ LAYOUT = Layout(
     metavars={**PHOTO_METAVARS, "positions": "FILE", "seed": "N"},
     sections={
         "Input and output": ("index", "panorama", "out", "overwrite", "positions"),
-        "Method": ("method", "search", "verify", "top", "seed", "reference", "hfov", "vfov", "device"),
+        "Method": ("method", "search", "verify", "top", "seed", "reference", "inside", "hfov", "vfov", "device"),
         "Tile servers": TILES,
     },
     examples="""

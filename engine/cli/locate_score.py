@@ -26,7 +26,7 @@ LAYOUT = Layout(
     },
     sections={
         "Input": ("index", "panorama", "at", "results"),
-        "What is known of the photos": ("turned", "heading", "heading_tolerance", "hfov", "vfov"),
+        "What is known of the photos": ("turned", "heading", "heading_tolerance", "inside", "hfov", "vfov"),
         "Method": ("method", "search", "verify", "reference", "device"),
         "Tile servers": TILES,
     },

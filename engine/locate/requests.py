@@ -93,6 +93,12 @@ class PhotosRequest(_Tiles):
     search: Literal["auto", "exact", "hnsw", "ivfpq"] = Field(
         "auto", description="How the nearest embeddings are found: exact, or approximately in large indexes."
     )
+    inside: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="How likely it is before the search that a photo was taken in the region: 1 where it is certain.",
+    )
     verify: int = Field(100, ge=0, le=5000, description="Candidates that are verified against the imagery.")
     device: str = Field("auto", description=_DEVICE)
 

@@ -55,6 +55,7 @@ def open_session(
     choice = choose(rows, "exact" if exact else request.search, linear=facts.linear)
     structure = structure_files.structure_of(index, facts, choice.kind, reporter) if choice.kind != "exact" else None
     calibration = calibration_for(method.primary.layer, starter=methods.is_starter(method.primary.model))
+    calibration = calibration.believing(request.inside)
     if not calibration.fitted:
         reporter.warn(
             f"The probabilities and the verdict are not calibrated ({calibration.source}): trust the order only."

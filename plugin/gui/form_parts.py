@@ -8,7 +8,7 @@ from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtGui import QPalette
-from qgis.PyQt.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
 
 from .layer_picker import POLYGON, LayerPicker, vector_layer
 from .suggest import suggest_folder
@@ -65,6 +65,14 @@ def number(parent: QWidget, low: float, high: float, value: float, decimals: int
     box.setValue(value)
     box.setSuffix(suffix)
     box.setGroupSeparatorShown(True)
+    return box
+
+
+def narrow_combo(parent: QWidget) -> QComboBox:
+    """A combo box that gives way in a narrow dock: its longest entry does not decide its width."""
+    box = QComboBox(parent)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
     return box
 
 

@@ -92,7 +92,7 @@ def index_parameters(tr: Tr, *, methods: list[str]) -> list[QgsProcessingParamet
         ),
         helped(
             number("CELL", tr("Metres between cells"), None, low=5, high=1000),
-            tr("Empty: 30; 20 for the starter model and fused, 10 for geometric. Smaller cells are more exact and slower."),
+            tr("Empty: 30; 20 for the starter model and fused, 10 for geometric. Smaller is more exact and slower."),
         ),
         helped(
             QgsProcessingParameterString("IMAGERY_DATE", tr("Date of the imagery"), None, False, True),

@@ -45,6 +45,7 @@ _PHOTOS = {
     "vfov": ("VFOV",),
     "reference": ("REFERENCE", "ADDRESS"),
     "search": ("SEARCH",),
+    "inside": ("INSIDE",),
     "verify": ("VERIFY",),
     "device": ("DEVICE",),
     "out": ("OUTPUT",),
@@ -195,6 +196,13 @@ def _method_parameters(tr: Tr, methods: list[str]) -> list[QgsProcessingParamete
         advanced(
             number("VFOV", tr("Height of the photos (degrees)"), None, low=0.001, high=180),
             tr("Field of view from top to bottom, where the files do not tell."),
+        ),
+        advanced(
+            number("INSIDE", tr("Photos taken in the region (share, before the search)"), 0.5, low=0.001, high=1),
+            tr(
+                "How likely it is, from what is known otherwise, that a photo was taken in this region at all: 1 where "
+                'that is certain, 0.5 where nothing is known. Probabilities and "no match" follow from it.'
+            ),
         ),
         advanced(
             number("VERIFY", tr("Candidates that are verified"), 100, low=0, high=5000, whole=True),

@@ -40,7 +40,7 @@ class PhotosPreparation(Preparation):
         params.update({"index": self.index(), "panorama": self.photos()})
         if self.model("METHOD"):
             params["method"] = self.model("METHOD")
-        params.update(self.options("HFOV", "VFOV"))
+        params.update(self.options("HFOV", "VFOV", "INSIDE"))
         if reference:
             params["reference"] = reference
         params.update(self.options("SEARCH", "VERIFY", "DEVICE"))

@@ -115,9 +115,9 @@ def locate_index_help(tr: Callable[[str], str]) -> str:
     parts = (
         tr("Describes the cells of a region from imagery seen from above, so that photos can be searched for in it. "
            "It is made once for a region; <i>Locate photos</i> uses it as often as you like."),
-        tr("<b>Reference.</b> Pixels of half a metre or finer are needed (by the geometric method alone 0.9 m), 0.3 m are "
-           "best. A file is read as it is; tiles of an XYZ layer are fetched slowly, as their providers ask; any other "
-           "layer is drawn once for the region, and the picture is kept beside the index."),
+        tr("<b>Reference.</b> Pixels of half a metre or finer are needed (by the geometric method alone 0.9 m), 0.3 m "
+           "are best. A file is read as it is; tiles of an XYZ layer are fetched slowly, as their providers ask; any "
+           "other layer is drawn once for the region, and the picture is kept beside the index."),
         tr("<b>Region.</b> Keep it as small as you can: every cell that cannot be right makes the right one easier to "
            "find."),
         tr("<b>Result.</b> A folder. A run that was stopped goes on when it is started again with the same values; "

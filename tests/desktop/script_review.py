@@ -46,6 +46,7 @@ def steps(w):
     project.addMapLayer(layer)
     project.setCrs(layer.crs())
     canvas.setExtent(layer.extent())
+    canvas.refresh()
     tab = w.dock().show_tab("locate")
     tab.fill({"result": w.arguments["found"]})
     yield w.until(lambda: tab.answer.answers is not None, 30, "the answers were read")
@@ -101,6 +102,8 @@ def steps(w):
     degrees = QgsCoordinateReferenceSystem("EPSG:4326")
     there = QgsCoordinateTransform(degrees, layer.crs(), project).transform(QgsPointXY(lon, lat))
     canvas.setExtent(QgsRectangle(there.x() - 40, there.y() - 25, there.x() + 40, there.y() + 25))
+    canvas.refresh()
+    yield 0.3
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map was drawn")
     QTest.mouseClick(panel.controls.propose, LEFT)
     pixel = canvas.getCoordinateTransform().transform(QgsPointXY(there.x() + 4, there.y() - 4))
@@ -132,6 +135,8 @@ def steps(w):
     yield 0.5
     w.result["told_copies"] = panel.strip.told.text()
     canvas.setExtent(layer.extent())
+    canvas.refresh()
+    yield 0.3
     yield w.until(lambda: not canvas.isDrawing(), 30, "the map was drawn")
     phase()
     beats.stop()

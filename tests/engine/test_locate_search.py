@@ -4,12 +4,15 @@ sequence."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
 import pyogrio
 import pytest
 import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.cli.locate_skipped import skipped_photos
 from engine.crossview.cells import CellLayout, distance_m
@@ -227,6 +230,29 @@ def test_one_candidate_a_place_and_the_gap_to_the_next():
     calibration = Calibration(Weights(), {50.0: (0.0, 5.0, 0.0)}, 0.5, "x")
     many = Places(np.arange(3), np.full(3, 9.0), np.zeros(3), np.zeros(3))
     assert calibration.probabilities(many, 50.0).sum() == pytest.approx(1)
+
+
+@given(
+    st.tuples(st.floats(-8, 2), st.floats(0, 1), st.floats(0, 1)),
+    st.tuples(st.floats(-4, 4), st.floats(0, 1), st.floats(0, 1)),
+    st.lists(st.floats(-3, 15), min_size=1, max_size=6),
+)
+def test_what_is_known_before_the_search_moves_probabilities_as_bayes_says(place, home, scores):
+    ranked = np.sort(np.array(scores))[::-1]
+    gaps = ranked - ranked[0]
+    gaps[0] = ranked[0] - ranked[1] if len(ranked) > 1 else ranked[0]
+    places = Places(np.arange(len(ranked)), ranked, gaps, np.full(len(ranked), np.nan))
+    fitted = Calibration(Weights(), {50.0: place}, 0.5, "x", home)
+    by_belief = [fitted.believing(share).probabilities(places, 50.0) for share in (0.1, 0.5, 0.9, 1.0)]
+    assert np.allclose(by_belief[1], fitted.probabilities(places, 50.0)), "as it was fitted"
+    assert all((a <= b + 1e-9).all() for a, b in itertools.pairwise(by_belief) if b.sum() < 1 - 1e-9)
+    assert all((p >= 0).all() and p.sum() <= 1 + 1e-9 for p in by_belief)
+    if len(ranked) == 1:
+        q = 1 / (1 + np.exp(-(home[0] + home[1] * ranked[0] + home[2] * gaps[0])))
+        alone = 1 / (1 + np.exp(-(place[0] + place[1] * ranked[0] + place[2] * gaps[0])))
+        assert by_belief[3][0] == pytest.approx(min(1, alone / q)), "certain: P(place) / P(region)"
+        odds = 0.1 / 0.9 * q / (1 - q)
+        assert by_belief[0][0] == pytest.approx(min(1, alone / q * odds / (1 + odds)))
 
 
 def test_joint_scores_add_up_where_the_offsets_meet():

@@ -334,7 +334,7 @@ def test_drawing_is_in_the_background_and_is_cancelled_while_the_server_is_slow(
 def test_a_stopped_index_goes_on_with_what_was_drawn(run, city, server, registry):
     layer = QgsRasterLayer(server.wms, "Survey", "wms")
     given = {"REFERENCE": layer, "METHOD": "geometric", "CELL": 5, "OUTPUT": str(city / "stopped"),
-             "REGION": polygon_layer([(499_960, 5_981_620, 100, "a")])}  # fmt: skip
+             "REGION": polygon_layer([(499_960, 5_981_630, 80, "a")])}  # fmt: skip
     look, _ = cancelled_when(registry, lambda record: record.stage == "describe" and record.fraction > 0.4)
     registry.changed.connect(look)
     try:

@@ -217,10 +217,11 @@ def test_photos_and_what_is_known_of_them(fill):
     track = fill.folder / "track.csv"
     track.write_text("photo,east_m,north_m\n")
     params = fill.request(
-        "locate_search", SEQUENCE=True, TRACK=str(track), HEADING=90, HFOV=200, TOP=5, IGNORE_HEADING=True, VERIFY=10
-    )
+        "locate_search", SEQUENCE=True, TRACK=str(track), HEADING=90, HFOV=200, TOP=5, IGNORE_HEADING=True, VERIFY=10,
+        INSIDE=1,
+    )  # fmt: skip
     assert params == {
-        "index": str(fill.index), "panorama": fill.photos, "hfov": 200.0, "verify": 10, "heading": 90.0,
+        "index": str(fill.index), "panorama": fill.photos, "hfov": 200.0, "inside": 1.0, "verify": 10, "heading": 90.0,
         "ignore_heading": True, "sequence": True, "track": str(track), "top": 5, "out": str(fill.folder / "out"),
     }  # fmt: skip
     folder = fill.request("locate_search", PHOTOS=None, PHOTOS_FOLDER=str(fill.folder))["panorama"]

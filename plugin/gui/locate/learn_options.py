@@ -7,13 +7,13 @@ from typing import Any
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QSpinBox, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QSpinBox, QWidget
 
 from ...engine_client.settings import plugin_root
 from ...processing.definitions import DEVICES
 from ...processing.locate_learn_parameters import HEADINGS, SIZES
 from ...processing.model_names import model_names
-from ..form_parts import add_row, number, rows
+from ..form_parts import add_row, narrow_combo, number, rows
 from ..model_choice import is_folder
 
 AUTO, RANDOM = "auto", "random"
@@ -30,12 +30,10 @@ class LearnOptions(QgsCollapsibleGroupBox):
         self.setTitle(tr("Advanced"))
         self.setCollapsed(True)
         self.setSaveCollapsedState(False)
-        self.start = QComboBox(self)
+        self.start = narrow_combo(self)
         self.start.setEditable(True)
         self.start.addItems([AUTO, RANDOM, *model_names(plugin_root(), "crossview")])
-        self.start.setMinimumContentsLength(8)
-        self.start.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.size_ = QComboBox(self)
+        self.size_ = narrow_combo(self)
         for name, title in zip(SIZES, (tr("small (processor)"), tr("medium (GPU)"), tr("large (GPU)"))):
             self.size_.addItem(title, name)
         self.steps = QSpinBox(self)
@@ -43,7 +41,7 @@ class LearnOptions(QgsCollapsibleGroupBox):
         self.steps.setSingleStep(100)
         self.steps.setSpecialValueText(tr("by the photos"))
         self.steps.setGroupSeparatorShown(True)
-        self.heading = QComboBox(self)
+        self.heading = narrow_combo(self)
         titles = (tr("where most files tell one"), tr("believed"), tr("not believed"))
         for name, title in zip(HEADINGS, titles):
             self.heading.addItem(title, name)
@@ -52,7 +50,7 @@ class LearnOptions(QgsCollapsibleGroupBox):
         self.camera = number(self, 0.2, 100, 2.5, 1, " m")
         self.seed = QSpinBox(self)
         self.seed.setRange(0, 2**31 - 1)
-        self.device = QComboBox(self)
+        self.device = narrow_combo(self)
         self.device.setEditable(True)
         self.device.addItems(DEVICES)
         self.register = QCheckBox(tr("Add the model to the list of models"), self)

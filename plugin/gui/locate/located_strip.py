@@ -6,12 +6,13 @@ from pathlib import Path
 
 from qgis.core import QgsProject
 from qgis.PyQt.QtCore import Qt, pyqtSignal
-from qgis.PyQt.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QFileDialog, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from ...layers.located import FILE, LocatedPhoto, LocatedPhotos
 from ..form_parts import hint
 from ..icons import theme_icon
 from ..workspace import Workspace
+from .elided_label import ElidedLabel
 from .located_keeper import ACCEPT, OPEN, READ, REFUSE, LocatedKeeper
 from .write_back import WriteBack
 
@@ -37,8 +38,7 @@ class LocatedStrip(QWidget):
         self.keeper = LocatedKeeper(self)
         self._count = 0
         self._copies_to, self._choose = "", False
-        self.text = QLabel()
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.text = ElidedLabel()
         self.told = hint("")
         self.told.hide()
         self.file = self._button("mActionFileOpen.svg", self.tr("Another file for accepted places…"), self.choose)

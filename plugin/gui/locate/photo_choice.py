@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from qgis.PyQt.QtCore import QSignalBlocker, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QToolButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...photos.sight import spoken_azimuth
 from ..form_parts import hint
@@ -37,6 +46,7 @@ class PhotoChoice(QWidget):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.count = QLabel(self)
+        self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # a dock may be narrow
         self.all = self._button(self.tr("All"), self.tr("Tick all photos"))
         self.none = self._button(self.tr("None"), self.tr("Tick no photo"))
         self.empty = hint(self.tr("No photos yet."), self)
@@ -121,7 +131,7 @@ class PhotoChoice(QWidget):
 
     def _tell(self) -> None:
         usable = self._photos.usable()
-        self.count.setText(self.tr("{} of {} photos").format(len(self.paths()), len(usable)))
+        self.count.setText(self.tr("{} of {}").format(len(self.paths()), len(usable)))
         self.changed.emit()
 
     def _button(self, text: str, tip: str) -> QToolButton:

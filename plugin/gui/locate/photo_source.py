@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from qgis.core import QgsSettings
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QStackedWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
+from ..form_parts import narrow_combo
 from ..icons import theme_icon
 from .photo_choice import PhotoChoice
 
@@ -26,7 +27,7 @@ class PhotoSource(QWidget):
 
     def __init__(self, photos: PhotoSet, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.kind = QComboBox(self)
+        self.kind = narrow_combo(self)
         self.kind.addItem(theme_icon("mIconRaster.svg"), self.tr("Photos of this session"))
         self.kind.addItem(theme_icon("mIconFolder.svg"), self.tr("All photos of a folder"))
         self.kind.setAccessibleName(self.tr("Which photos"))

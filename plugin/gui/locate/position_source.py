@@ -6,8 +6,9 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QVBoxLayout, QWidget
 
+from ..form_parts import narrow_combo
 from ..icons import theme_icon
 from ..layer_picker import POINT, LayerPicker
 
@@ -21,8 +22,8 @@ class PositionSource(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.kind = QComboBox(self)
-        self.kind.addItem(theme_icon("mActionAddImage.svg"), self.tr("What the photos' files say"))
+        self.kind = narrow_combo(self)
+        self.kind.addItem(theme_icon("mActionAddImage.svg"), self.tr("What their files say"))
         self.kind.addItem(theme_icon("mIconPointLayer.svg"), self.tr("A point layer or table"))
         self.kind.setAccessibleName(self.tr("Known positions"))
         self.layer = LayerPicker(POINT, title=self.tr("Known positions"), optional=False, parent=self)

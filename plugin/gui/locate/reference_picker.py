@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from qgis.core import QgsMapLayer, QgsRasterLayer, QgsSettings
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from ...processing.reference_source import attribution_of, is_tiles, licence_line, source_of, tiles_of
-from ..form_parts import hint
+from ..form_parts import hint, narrow_combo
 from ..icons import theme_icon
 from ..layer_picker import RASTER, LayerPicker
 
@@ -22,7 +22,7 @@ class ReferencePicker(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.kind = QComboBox(self)
+        self.kind = narrow_combo(self)
         self.kind.addItem(theme_icon("mIconRaster.svg"), self.tr("Raster layer or file"))
         self.kind.addItem(theme_icon("mIconXyz.svg"), self.tr("Address of map tiles"))
         self.kind.setAccessibleName(self.tr("Kind of reference"))

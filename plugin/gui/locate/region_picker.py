@@ -16,9 +16,10 @@ from qgis.core import (
 )
 from qgis.gui import QgsMapCanvas
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QStackedWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from ..drawn_area import DrawnArea, drawn_layer
+from ..form_parts import narrow_combo
 from ..icons import icon, theme_icon
 from ..layer_picker import POLYGON, LayerPicker
 from .circle_picker import CirclePicker
@@ -38,7 +39,7 @@ class RegionPicker(QWidget):
     def __init__(self, canvas: QgsMapCanvas, photos: PhotoSet | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._canvas = canvas
-        self.kind = QComboBox(self)
+        self.kind = narrow_combo(self)
         self.kind.addItem(theme_icon("mActionZoomToLayer.svg"), self.tr("What the map shows"))
         self.kind.addItem(theme_icon("mActionAddCircleCenterPoint.svg"), self.tr("Around a place or photo"))
         self.kind.addItem(icon("draw-area"), self.tr("Drawn on the map"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsMapLayerProxyModel
+from qgis.core import Qgis, QgsMapLayerProxyModel
 from qgis.gui import QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import (
@@ -17,6 +17,7 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
+from ...compat import scoped
 from ...photos.projection import CAMERA_HEIGHT_M
 from ..form_parts import add_row, rows
 from ..icons import theme_icon
@@ -67,7 +68,7 @@ class ReviewControls(QWidget):
         self.height.setValue(CAMERA_HEIGHT_M)
         self.height.valueChanged.connect(self.height_changed)
         self.map = QgsMapLayerComboBox()
-        self.map.setFilters(QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.map.setFilters(scoped((Qgis, "LayerFilter.RasterLayer"), (QgsMapLayerProxyModel, "Filter.RasterLayer")))
         self.map.setAllowEmptyLayer(True, self.tr("Index imagery"))
         self.map.setCurrentIndex(0)  # setLayer(None) would leave it blank
         self.map.setMinimumContentsLength(8)

@@ -21,7 +21,8 @@ class ReviewDock(QgsDockWidget):
 
     def __init__(self, workspace: Workspace, photo_set: PhotoSet) -> None:
         self._main = window = workspace.iface.mainWindow()
-        super().__init__("SameScene – Review", window)
+        super().__init__("", window)
+        self.setWindowTitle(self.tr("SameScene: review"))
         self.setObjectName("SameSceneReviewDock")
         self.setWindowIcon(icon("locate"))
         self._shown = False

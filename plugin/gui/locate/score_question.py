@@ -9,8 +9,8 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 JOB = "locate-score"
 # Of the search's own parameters: a place is scored as the search scored its candidates.
-_KEPT = ("method", "hfov", "vfov", "reference", "verify", "device", "heading", "heading_tolerance", "tms", "max_zoom",
-         "tile_cache", "tile_cache_gb", "connections", "per_second")  # fmt: skip
+_KEPT = ("method", "hfov", "vfov", "reference", "inside", "verify", "device", "heading", "heading_tolerance",
+         "tms", "max_zoom", "tile_cache", "tile_cache_gb", "connections", "per_second")  # fmt: skip
 
 
 def tr(text: str) -> str:

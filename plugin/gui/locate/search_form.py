@@ -39,6 +39,7 @@ class SearchForm(Form):
         self.heading.setAccessibleName(self.tr("Heading"))
         self.of_heading = hint("", self)
         self.sequence = QCheckBox(self.tr("One drive: search jointly"), self)
+        self.inside = QCheckBox(self.tr("Taken in this region for certain"), self)
         self.top = QSpinBox(self)
         self.top.setRange(1, 1000)
         self.top.setValue(20)
@@ -67,6 +68,10 @@ class SearchForm(Form):
         self.sequence.setToolTip(
             tr("Only where the photos were taken apart is used, from the positions in their files; not the places")
         )
+        upper.addRow("", self.inside)
+        self.inside.setToolTip(
+            tr("Without it half of such photos are reckoned to be from elsewhere, and a place is believed less easily")
+        )
         self.advanced = QgsCollapsibleGroupBox(tr("Advanced"), self)
         self.advanced.setSaveCollapsedState(False)
         more = rows(self.advanced)
@@ -92,7 +97,7 @@ class SearchForm(Form):
         self.out.fileChanged.connect(self.changed)
         self.heading.valueChanged.connect(self.changed)
         self.top.valueChanged.connect(self.changed)
-        for box in (self.sequence, self.overwrite):
+        for box in (self.sequence, self.inside, self.overwrite):
             box.toggled.connect(self.changed)
 
     def parameters(self) -> dict[str, Any]:
@@ -102,6 +107,7 @@ class SearchForm(Form):
             "PHOTOS": self.photos.paths(),
             "HEADING": self.heading.value() % 360 if self.knows_heading.isChecked() else None,
             "SEQUENCE": True if self.sequence.isChecked() and self.sequence.isEnabled() else None,
+            "INSIDE": 1.0 if self.inside.isChecked() else None,
             "TOP": self.top.value(),
             **(self.method.parameters() if self.method.value() != AUTO else {}),
             "OVERWRITE": True if self.overwrite.isChecked() else None,
