@@ -19,8 +19,8 @@ _GSD_M, _SIDE = 0.2812, 256
 def make_town(python: str, root: Path, folder: Path) -> dict:
     """A town of 200 m seen from above, and five of its panoramas, taken on the same day.
 
-    Its truth: ``photos``: name → longitude, latitude and heading. These five places are told apart; it is not so in
-    every street of every town (docs/locate-engine.md has how often).
+    ``truth``: photo → longitude, latitude and heading; ``positions``: a table of the same. These five places are told
+    apart; it is not so in every street of every town (docs/locate-engine.md has how often).
     """
     command = [python, "-m", "engine", "simulate", "city", "--seed", "3", "--character", "town", "--size", "200"]
     command += ["--panoramas", "5", "--samples", "1", "--same-day", "--pano-size", "1024x512"]
@@ -31,7 +31,11 @@ def make_town(python: str, root: Path, folder: Path) -> dict:
     with (folder / "panoramas.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     truth = {Path(row["panorama"]).stem: [float(row[key]) for key in ("lon", "lat", "heading_deg")] for row in rows}
-    return {"overhead": str(folder / "overhead.tif"), "photos": str(folder / "panoramas"), "truth": truth}
+    positions = folder / "positions.csv"
+    lines = [",".join(map(str, (f"{name}.jpg", *place))) for name, place in truth.items()]
+    positions.write_text("\n".join(["photo,lon,lat,heading_deg", *lines]) + "\n")
+    made = {"overhead": folder / "overhead.tif", "photos": folder / "panoramas", "positions": positions}
+    return {name: str(path) for name, path in made.items()} | {"truth": truth}
 
 
 def make_room(path: Path) -> Path:

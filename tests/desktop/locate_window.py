@@ -79,7 +79,7 @@ class Locating:
 
     def looked_at(self, name: str):
         """A picture of the page, then narrow: what of it cannot be read."""
-        self.w.picture(f"locate-{name}", small=True)
+        self.w.picture(f"qgis-locate-{name}", small=True)
         narrow(self.dock, NARROW)
         yield 0.2
         self.w.result.setdefault("cut_off", {})[name] = cut_off(self.tab)
@@ -164,6 +164,7 @@ class Locating:
             "seen": out.exists(),
             "children": engine_children(),
             "message": page.message.text(),
+            "listed": [[facts.name, facts.state] for facts in self.tab.library.indexes()],
             "offered": [facts.name for facts in self.tab.library.usable()],
         }
 

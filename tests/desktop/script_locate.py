@@ -38,6 +38,7 @@ def steps(w):
     yield from tiles(w, at, out)
     if w.arguments.get("real"):
         yield from real(w, at, out)
+    yield from learn_and_test(w, at, out)
     yield from faults(w, at, out)
     w.result["cut_off"] = {name: found for name, found in w.result["cut_off"].items() if found}
 
@@ -64,9 +65,9 @@ def region(w, at, out, layer):
     yield from at.estimated()
     w.result["estimate"] = form.estimate.text.text()
     yield from at.looked_at("region")
-    form.cell.setValue(5)  # long enough to be cancelled
-    yield from at.cancel(page, out / "stopped", "index", 0.02)
-    form.cell.setValue(form.cell.minimum())
+    form.cell.setValue(10)  # long enough to be cancelled
+    yield from at.cancel(page, out / "index", "index", 0.1)
+    w.result["stopped"] = form.out.folder()
     yield from at.run(page, out / "index", "index")
     yield w.until(lambda: at.tab.search.form.index.folder() == str(out / "index"), 10, "the index on the next page")
     w.result["indexed"] = [at.tab.current, at.tab.search.form.index.combo.currentText()]
@@ -121,7 +122,7 @@ def look(w, at, photo):
     w.result["looking"] = [window.viewer.heading_deg, answer.answers.of_photo(photo).best.heading_deg]
     w.result["cut_off"]["viewer"] = cut_off(window)
     yield 0.5
-    w.picture("locate-look", small=True)
+    w.picture("look")
     window.close()
     yield 0.2
 
@@ -185,7 +186,7 @@ def picture_of_review(w, at, panel):
     yield w.until(lambda: not panel.panes.busy, 20, "the photo from above")
     yield 1.0
     w.result["cut_off"]["review"] = cut_off(panel)
-    w.picture("locate-review", small=True)
+    w.picture("qgis-locate-review", small=True)
     panel.panes.show_above(False)
 
 
@@ -198,7 +199,7 @@ def propose(w, at, panel):
     yield w.until(lambda: not panel._score.running, 60, "its score")
     yield 0.2
     w.result["score"] = panel.controls.score.text()
-    w.picture("locate-proposed", at.tab.review)
+    w.picture("proposed", at.tab.review)
     key(panel, Qt.Key.Key_R)
     yield 0.2
     w.result["proposal_left"] = panel.proposal is None
@@ -237,7 +238,7 @@ def tiles(w, at, out):
     yield from at.circle(lon, lat, 50)
     yield from at.estimated()
     w.result["tiles"] = {"note": form.reference.note.text(), "estimate": form.estimate.text.text()}
-    w.picture("locate-tiles", at.dock)
+    w.picture("tiles", at.dock)
     yield from at.run(page, out / "tiles index", "index of tiles")
     yield from one_photo(w, at, out / "tiles found", photo, "search in tiles")
     w.result["tiles"]["found"] = at.found()
@@ -260,11 +261,33 @@ def real(w, at, out):
     yield from at.run(page, out / "real index", "index of real imagery")
     yield from one_photo(w, at, out / "real found", Path(scene["photo"]).stem, "search of a real photo")
     w.result["real"] = at.found()
-    w.picture("locate-real")
+    w.picture("real")
     QgsProject.instance().removeMapLayer(layer.id())
     town = w.layers()["Town, May 2024 (simulated)"]
     QgsProject.instance().setCrs(town.crs())
     iface.mapCanvas().setExtent(town.extent())
+
+
+def learn_and_test(w, at, out):
+    """The two pages behind the work; for the guide's picture the search is tested on the photos' known places."""
+    layer = w.layers()["Town, May 2024 (simulated)"]
+    yield from at.page("learn")
+    form = at.tab.learn.form
+    form.reference.layer.set_layer(layer)
+    form.out.setFilePath("/data/town/learned")
+    yield from at.looked_at("learn")
+    yield from at.page("test")
+    test = at.tab.test
+    test.form.index.use(str(out / "index"))
+    test.form.photos.kind.setCurrentIndex(1)
+    test.form.photos.folder.setFilePath(w.arguments["photos"])
+    test.form.positions.kind.setCurrentIndex(1)
+    test.form.positions.layer.set_path(w.arguments["positions"])
+    if w.arguments.get("guide"):
+        yield from at.run(test.page, out / "tested", "test")
+        yield w.until(lambda: test.shows_results, 20, "the results of the test")
+        yield from at.still()
+    yield from at.looked_at("test")
 
 
 def one_photo(w, at, out, photo, what):

@@ -63,12 +63,13 @@ def answer(request, town, servers, tmp_path_factory) -> dict:
     desktop.link_plugin()
     out = desktop.folder / "results"
     out.mkdir()
-    arguments = town | {"out": str(out), "tiles": servers[0].tiles, "broken_tiles": servers[1].tiles}
+    arguments = town | {"tiles": servers[0].tiles, "broken_tiles": servers[1].tiles, "out": str(out)}
+    arguments["guide"] = bool(os.environ.get("SAMESCENE_PICTURES"))
     cache = {"XDG_CACHE_HOME": str(desktop.folder / "cache")}
     result = desktop.run("script_locate.py", arguments=arguments, environment=cache, timeout=600)
     result["orphans"] = wait_until_gone(str(desktop.folder))
     if os.environ.get("SAMESCENE_PICTURES"):
-        for picture in desktop.pictures.glob("locate-*.jpg"):
+        for picture in desktop.pictures.glob("qgis-*.jpg"):
             shutil.copy(picture, os.environ["SAMESCENE_PICTURES"])
     return {**result, "out": out}
 
@@ -166,6 +167,8 @@ def test_cancel_answers_within_two_seconds_and_nothing_is_seen_of_it(answer):
         assert told["state"] == "cancelled" and told["seconds"] < 2, (what, told)
         assert told["seen"] is False and told["children"] == [], (what, told)
     assert answer["cancelled"]["index"]["offered"] == []
+    assert answer["cancelled"]["index"]["listed"] in ([], [["index", "unfinished"]])
+    assert answer["stopped"] == str(answer["out"] / "index"), "the same settings go on"
     assert "Stopped" in answer["cancelled"]["index"]["message"]
     assert answer["cancelled"]["search"]["offered"] == ["index"]
     assert answer["orphans"] == []
