@@ -62,7 +62,7 @@ def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Cropper | N
     best = one.probability[RADII_M[-1]][0]
     z, searcher = one.z, session.searcher
     values = (
-        relative_likelihood(z, session.calibration.logits[50.0][1]).astype(float) / 100
+        relative_likelihood(z, session.calibration.choices[50.0].sharpness).astype(float) / 100
         if z is not None
         else np.zeros(session.index.cells)
     )

@@ -203,7 +203,7 @@ def _crs(session: Session) -> Any:
 def _write_heat(path: Path, session: Session, one: Found, crs: Any, photo: QueryPhoto) -> None:
     """All cells where the search was exact; else the candidates alone."""
     index = session.index
-    slope = session.calibration.logits[RADIUS_M][1]
+    slope = session.calibration.choices[RADIUS_M].sharpness
     ids = index.ids()
     z = one.z
     if z is None:

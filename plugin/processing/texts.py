@@ -187,8 +187,8 @@ def locate_learn_help(tr: Callable[[str], str]) -> str:
     parts = (
         tr("Trains a cross-view model of an area from your own 360° photos and imagery, without any pair of photo and "
            "place. Everything stays on this machine. At least 24 full panoramas are needed; hundreds are few."),
-        tr("<b>What to expect.</b> Without pairs a network learns slowly: with a few hundred photos it is mostly worse "
-           "than the geometric method, which needs no training. The report says which is better here."),
+        tr("<b>What to expect.</b> Without pairs a network learns slowly: from a few hundred photos it learns next to "
+           "nothing, and a model to start from may get worse. The report says what is better here."),
         tr("<b>Measured.</b> Of photos of known position a part is kept apart. Before and after the training they are "
            "searched for, as is done by chance and by the geometric method. Positions are never learned from."),
         tr("<b>Result.</b> A folder with the model, its curves, <i>report.html</i> and <i>result.json</i>. The model "

@@ -265,7 +265,8 @@ def test_figures_and_sentences_say_which_method_is_better():
     assert "less often than with the geometric method" in worse[1] and "search with that instead" in worse[1]
     line = summary_line("apart", {"after": figures_of(near), "geometric": figures_of(far)})
     assert "12 photos kept apart" in line and "100 % after the training" in line
-    assert any("are few" in one for one in expectation(60, from_model=False))
+    assert any("taught a network" in one for one in expectation(60, from_model=False))
+    assert any("may make it worse" in one for one in expectation(60, from_model=True))
     assert not any("are few" in one for one in expectation(5000, from_model=True))
 
 

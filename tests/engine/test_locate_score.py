@@ -9,7 +9,7 @@ from engine.crossview.cells import distance_m
 from engine.crossview.describer import GroundView
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.search import place as place_module
-from engine.crossview.search.calibration import Calibration
+from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.place import PlaceScorer, standing
 from engine.crossview.search.ranking import Weights
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
@@ -110,7 +110,7 @@ def test_a_sample_of_the_cells_is_background_enough(made, monkeypatch):
 
 def test_without_imagery_cells_alone_speak(made):
     index = CellIndex(made / "index")
-    calibration = Calibration(Weights(own=0.0, neighbours=0.3, verified=1.5), {50.0: (0.0, 1.0, 0.0)}, 0.5, "x")
+    calibration = Calibration(Weights(own=0.0, neighbours=0.3, verified=1.5), {50.0: Choice(1.0, 0.0, 0.0)}, 0.5, "x")
     scorer = PlaceScorer(index, world.SmallDescriber(), calibration, verifier=None, verifying=None, narrow=None)
     from engine.crossview.photos import read_query
 
@@ -122,13 +122,12 @@ def test_without_imagery_cells_alone_speak(made):
 
 
 def test_standing_is_that_of_a_list_that_is_sorted_by_hand():
-    calibration = Calibration(Weights(), {25.0: (-1.0, 0.5, 0.2), 50.0: (-2.0, 0.5, 0.2)}, 0.5, "x")
+    calibration = Calibration(Weights(), {25.0: Choice(0.5, 2.0, 1.0), 50.0: Choice(0.6, 2.0, 1.0)}, 0.5, "x")
     others = [(5.0, 9.0, 48.0), (4.0, 9.01, 48.0), (1.0, 9.02, 48.0)]
     stands = standing(4.5, 9.03, 48.0, others, calibration, 30.0)
     assert (stands.rank, stands.of, stands.gap) == (2, 4, -0.5)
-    logits = [-2 + 0.5 * s + 0.2 * g for s, g in ((5, 0.5), (4.5, -0.5), (4, -1), (1, -4))]
-    each = [1 / (1 + np.exp(-v)) for v in logits]
-    assert stands.probability[50.0] == pytest.approx(each[1] / max(1, sum(each)))
+    each = np.exp([0.6 * 5, 0.6 * 4.5, 0.6 * 4, 0.6 * 1, 2, 1])
+    assert stands.probability[50.0] == pytest.approx(each[1] / each.sum())
     assert stands.probability[25.0] <= stands.probability[50.0], "never likelier within the smaller circle"
     same = standing(4.9, 9.0001, 48.0, others, calibration, 30.0)
     assert (same.rank, same.of) == (1, 3) and same.gap == pytest.approx(0.9)

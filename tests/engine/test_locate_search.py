@@ -19,7 +19,7 @@ from engine.crossview.cells import CellLayout, distance_m
 from engine.crossview.describer import VectorQuery
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.photos import read_query
-from engine.crossview.search.calibration import Calibration
+from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.exact import all_scores, top_cells
 from engine.crossview.search.ranking import Background, Places, Weights, distinct
 from engine.crossview.search.scoring import Scored, area_curve, brier, error_curve, not_here_auc, recall
@@ -227,32 +227,37 @@ def test_one_candidate_a_place_and_the_gap_to_the_next():
     assert places.gap.tolist() == [2.0, -2.0]
     flat = Background.of(np.full(10, 0.3))
     assert np.allclose(flat.z(np.full(10, 0.3)), 0)
-    calibration = Calibration(Weights(), {50.0: (0.0, 5.0, 0.0)}, 0.5, "x")
+    calibration = Calibration(Weights(), {50.0: Choice(5.0, 0.0, 0.0)}, 0.5, "x")
     many = Places(np.arange(3), np.full(3, 9.0), np.zeros(3), np.zeros(3))
     assert calibration.probabilities(many, 50.0).sum() == pytest.approx(1)
 
 
 @given(
-    st.tuples(st.floats(-8, 2), st.floats(0, 1), st.floats(0, 1)),
-    st.tuples(st.floats(-4, 4), st.floats(0, 1), st.floats(0, 1)),
-    st.lists(st.floats(-3, 15), min_size=1, max_size=6),
+    st.floats(0.01, 2),
+    st.tuples(st.floats(-5, 12), st.floats(-5, 12)),
+    st.lists(st.floats(-3, 15), min_size=1, max_size=8),
 )
-def test_what_is_known_before_the_search_moves_probabilities_as_bayes_says(place, home, scores):
+def test_probabilities_are_a_choice_between_places_elsewhere_and_what_is_not_listed(sharpness, rest, scores):
     ranked = np.sort(np.array(scores))[::-1]
-    gaps = ranked - ranked[0]
-    gaps[0] = ranked[0] - ranked[1] if len(ranked) > 1 else ranked[0]
-    places = Places(np.arange(len(ranked)), ranked, gaps, np.full(len(ranked), np.nan))
-    fitted = Calibration(Weights(), {50.0: place}, 0.5, "x", home)
+    choice = Choice(sharpness, *rest)
+    weights = np.exp([*(sharpness * ranked), *rest])
+    assert np.allclose(choice.shares(ranked), weights / weights.sum())
+    places = Places(np.arange(len(ranked)), ranked, np.zeros(len(ranked)), np.full(len(ranked), np.nan))
+    fitted = Calibration(Weights(), {50.0: choice}, 0.5, "x")
     by_belief = [fitted.believing(share).probabilities(places, 50.0) for share in (0.1, 0.5, 0.9, 1.0)]
     assert np.allclose(by_belief[1], fitted.probabilities(places, 50.0)), "as it was fitted"
-    assert all((a <= b + 1e-9).all() for a, b in itertools.pairwise(by_belief) if b.sum() < 1 - 1e-9)
-    assert all((p >= 0).all() and p.sum() <= 1 + 1e-9 for p in by_belief)
-    if len(ranked) == 1:
-        q = 1 / (1 + np.exp(-(home[0] + home[1] * ranked[0] + home[2] * gaps[0])))
-        alone = 1 / (1 + np.exp(-(place[0] + place[1] * ranked[0] + place[2] * gaps[0])))
-        assert by_belief[3][0] == pytest.approx(min(1, alone / q)), "certain: P(place) / P(region)"
-        odds = 0.1 / 0.9 * q / (1 - q)
-        assert by_belief[0][0] == pytest.approx(min(1, alone / q * odds / (1 + odds)))
+    assert all((a <= b + 1e-12).all() for a, b in itertools.pairwise(by_belief))
+    assert all((p >= 0).all() and p.sum() <= 1 + 1e-9 and (np.diff(p) <= 1e-12).all() for p in by_belief)
+    # Bayes: what is known before the search multiplies the odds of here against elsewhere, whatever was seen.
+    elsewhere = [choice.shares(ranked, share)[-2] for share in (0.1, 0.5, 0.9, 1.0)]
+    odds = [(1 - e) / e for e in elsewhere[:3]]
+    assert odds[0] == pytest.approx(odds[1] / 9) and odds[2] == pytest.approx(odds[1] * 9) and elsewhere[3] == 0
+
+
+def test_a_place_that_stands_clear_is_believed_and_many_that_are_alike_are_not():
+    choice = Choice(0.8, 7.0, 5.0)
+    clear, alike = choice.shares(np.array([14.0, 5.0, 4.0])), choice.shares(np.full(20, 14.0))
+    assert clear[0] > 0.9 > 0.1 > alike[0]
 
 
 def test_joint_scores_add_up_where_the_offsets_meet():

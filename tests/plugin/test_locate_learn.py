@@ -276,7 +276,7 @@ def test_an_area_is_learned_and_the_search_tested_in_the_dock(
     assert page.shows_training
     spin(lambda: page.view.model or not page.view.cancel.isEnabled(), 500)
     assert learned == ["town-1"], page.view.title.text()
-    assert model_names(ROOT, "crossview") == ["town-1"], "the lists of methods offer it"
+    assert model_names(ROOT, "crossview")[0] == "town-1", "the lists of methods offer it"
     assert "town-1" in page.view.title.text() and "26 photos that were learned from" in page.view.said.text()
     assert [page.view.apart.item(row, 0).text() for row in range(3)] == ["By chance", "Geometric", "This model"]
     assert "loss" in page.view.loss.toolTip() and page.view.index.isEnabled()

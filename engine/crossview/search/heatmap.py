@@ -21,7 +21,8 @@ _ROWS = 256
 
 
 def relative_likelihood(z: NDArray[np.floating], slope: float) -> NDArray[np.uint8]:
-    """Per cent of the likeliest cell's odds: 100 · exp(slope · (z − best z)), ``slope`` of the calibrated logit."""
+    """Per cent of the likeliest cell's odds: 100 · exp(slope · (z − best z)), ``slope`` the sharpness of a
+    calibrated choice."""
     apart = np.asarray(z, np.float64) - float(np.max(z))
     return np.rint(100 * np.exp(slope * apart)).astype(np.uint8)
 

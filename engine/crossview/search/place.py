@@ -195,7 +195,7 @@ def standing(
     places = Places(np.arange(len(ranked)), ranked, gaps, np.full(len(ranked), np.nan))
     probability: dict[float, float] = {}
     most = 1.0
-    for radius in sorted(calibration.logits, reverse=True):  # within 25 m is never likelier than within 50 m
+    for radius in sorted(calibration.choices, reverse=True):  # within 25 m is never likelier than within 50 m
         most = min(most, float(calibration.probabilities(places, radius)[rank - 1]))
         probability[radius] = most
     best = float(rivals[0]) if len(rivals) else None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.crossview.cells import Degrees
 from engine.crossview.describer import Describer, GroundView
 from engine.crossview.index.reader import CellIndex
-from engine.crossview.search.calibration import RADII_M, Calibration
+from engine.crossview.search.calibration import LISTED, RADII_M, Calibration
 from engine.crossview.search.exact import all_scores, scored, top_cells
 from engine.crossview.search.ranking import APART_CELLS, Background, Places, distinct, neighbour_mean
 from engine.crossview.search.sequence import joint_scores
@@ -184,13 +184,16 @@ def placed(evidence: Evidence, calibration: Calibration, *, top: int, cell_m: fl
         weights = replace(weights, own=max(1.0, weights.own))
     score = weights.own * evidence.own + weights.neighbours * evidence.neighbours + weights.verified * evidence.verified
     lon, lat = evidence.lon, evidence.lat
-    places = distinct(np.arange(len(score)), score, evidence.heading, lon, lat, apart_m=APART_CELLS * cell_m, most=top)
-    picked = places.cells
-    places = Places(evidence.cells[picked], places.score, places.gap, places.heading)
+    places = distinct(
+        np.arange(len(score)), score, evidence.heading, lon, lat,
+        apart_m=APART_CELLS * cell_m, most=max(top, LISTED),
+    )  # fmt: skip
+    picked = places.cells[:top]
     probability: dict[float, NDArray[np.float64]] = {}
     most = np.ones(len(picked))
-    for radius in sorted(calibration.logits, reverse=True):  # within 25 m is never likelier than within 50 m
-        most = np.minimum(most, calibration.probabilities(places, radius))
+    for radius in sorted(calibration.choices, reverse=True):  # within 25 m is never likelier than within 50 m
+        most = np.minimum(most, calibration.probabilities(places, radius)[:top])
         probability[radius] = most
+    places = Places(evidence.cells[picked], places.score[:top], places.gap[:top], places.heading[:top])
     match = bool(probability[RADII_M[-1]][0] >= calibration.match_at)
     return Found(places, lon[picked], lat[picked], probability, match, evidence.all_z)

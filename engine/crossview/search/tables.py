@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.crossview.search.calibration import Calibration
+from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.ranking import Weights
 
 # scripts/calibrate_locate --fit i901:c901 i902:c902 --photos 18 --verify 24
@@ -25,13 +25,13 @@ NOT_FITTED = "not fitted for this model: its scores are taken for those of the s
 TABLES = {
     "geometric": Calibration(
         Weights(own=0.0, neighbours=0.3, verified=1.5),
-        {25.0: (-6.962, 0.535, 0.557), 50.0: (-7.617, 0.65, 0.38), 100.0: (-7.617, 0.65, 0.38)},
+        {25.0: Choice(0.8, 7.0, 5.0), 50.0: Choice(0.8, 7.0, 5.0), 100.0: Choice(0.8, 7.0, 5.0)},
         0.5,
         _GEOMETRIC,
     ),
     "learned": Calibration(
         Weights(own=1.0, neighbours=1.0, verified=1.5),
-        {25.0: (-8.168, 0.706, 0.145), 50.0: (-7.14, 0.616, 0.137), 100.0: (-6.956, 0.624, 0.065)},
+        {25.0: Choice(0.8, 7.0, 5.0), 50.0: Choice(0.8, 7.0, 5.0), 100.0: Choice(0.8, 7.0, 5.0)},
         0.5,
         _LEARNED,
     ),

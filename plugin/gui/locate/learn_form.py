@@ -29,7 +29,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 FEWEST_MEASURED = 5
 """Of fewer the engine tells no share."""
 FEW = 400
-"""Of fewer photos a network that starts at random learns little."""
+"""Of fewer photos little is learned."""
 
 
 class LearnForm(Form):
@@ -157,7 +157,7 @@ class LearnForm(Form):
         count = self.photos.count()
         if count is None:
             return self.tr(
-                "At least {} panoramas; with fewer than some hundreds expect less than the geometric method finds."
+                "At least {} panoramas; of fewer than some hundreds expect little. The report tells what it was worth."
             ).format(FEWEST_PHOTOS)
         if count < FEWEST_PHOTOS:
             return self.tr("At least {} full panoramas are needed, better many hundreds.").format(FEWEST_PHOTOS)
@@ -167,7 +167,7 @@ class LearnForm(Form):
         )
         if count < FEW:
             return text + self.tr(
-                "{} photos are few: expect less than the geometric method finds. The report tells."
+                "{} photos are few: expect little, maybe a worse model than before. The report tells."
             ).format(count)
         return text + self.tr("Trained without pairs; the report tells whether it was worth it.")
 

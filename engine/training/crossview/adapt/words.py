@@ -26,11 +26,13 @@ def expectation(photos: int, *, from_model: bool) -> list[str]:
         "No pair of photo and place is used: the network learns from what photos and imagery show by themselves, which "
         "is worth far less than pairs."
     ]
-    if photos < FEW:
+    if photos < FEW and not from_model:
         lines.append(
-            f"{photos} photos are few: a network of them knows these streets a little and no others. Compare it with "
-            "the geometric method, which needs no training, before you rely on it."
+            f"{photos} photos are few: 128 of a simulated city taught a network that started at random nothing, where "
+            "the geometric method, which needs no training, placed every second photo within 50 m."
         )
+    elif photos < FEW:
+        lines.append(f"{photos} photos are few: going on with a trained model may make it worse.")
     elif photos < MANY and not from_model:
         lines.append(
             f"{photos} photos carry a small network; published results without pairs come from tens of thousands."
