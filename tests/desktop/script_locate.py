@@ -67,7 +67,7 @@ def region(w, at, out, layer):
     yield from at.looked_at("region")
     form.cell.setValue(10)  # long enough to be cancelled
     yield from at.cancel(page, out / "index", "index", 0.1)
-    w.result["stopped"] = form.out.folder()
+    w.result["stopped"] = Path(form.out.folder()).name
     yield from at.run(page, out / "index", "index")
     yield w.until(lambda: at.tab.search.form.index.folder() == str(out / "index"), 10, "the index on the next page")
     w.result["indexed"] = [at.tab.current, at.tab.search.form.index.combo.currentText()]
