@@ -62,10 +62,11 @@ def region(w, at, out, layer):
     page, form = at.tab.region, at.tab.region.form
     form.reference.layer.set_layer(layer)
     form.out.setFilePath("/data/town/index")  # what the guide's picture shows
+    form.cell.setValue(10)  # long enough to be cancelled
+    form.advanced.setCollapsed(False)
     yield from at.estimated()
     w.result["estimate"] = form.estimate.text.text()
     yield from at.looked_at("region")
-    form.cell.setValue(10)  # long enough to be cancelled
     yield from at.cancel(page, out / "index", "index", 0.1)
     w.result["stopped"] = Path(form.out.folder()).name
     yield from at.run(page, out / "index", "index")
@@ -78,6 +79,7 @@ def region(w, at, out, layer):
 
 def search(w, at, out):
     yield from at.page("search")
+    iface.messageBar().clearWidgets()
     page = at.tab.search
     page.form.out.setFilePath("/data/town/found")
     w.result["ticked"] = page.form.photos.count.text()
@@ -275,6 +277,7 @@ def learn_and_test(w, at, out):
     if w.arguments.get("guide"):
         yield from at.run(test.page, out / "tested", "test")
         yield w.until(lambda: test.shows_results, 20, "the results of the test")
+        iface.messageBar().clearWidgets()
         yield from at.still()
     yield from at.looked_at("test")
 
