@@ -188,4 +188,5 @@ class Locating:
     def measured(self, what: str, beats) -> None:
         """Keep how long the window was blocked at most."""
         worst = beats.stop()
-        self.blocked.append([what, round(worst, 1), round(beats.busiest_ms, 1), beats.gaps[:12]])
+        longest = sorted(beats.gaps, key=lambda gap: -max(gap[0], gap[2]))[:8]
+        self.blocked.append([what, round(worst, 1), round(beats.busiest_ms, 1), longest])

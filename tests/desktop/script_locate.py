@@ -12,7 +12,7 @@ from inside import cut_off, narrow, play
 from locate_faults import faults
 from locate_window import WIDE, Locating, choose_folder, click, drop, key, metres
 from qgis.core import QgsProject, QgsRasterLayer
-from qgis.PyQt.QtCore import QPoint, Qt
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QDockWidget
 from qgis.utils import iface
 
@@ -35,10 +35,10 @@ def steps(w):
     yield from region(w, at, out, layer)
     yield from search(w, at, out)
     yield from review(w, at, out)
+    yield from learn_and_test(w, at, out)
     yield from tiles(w, at, out)
     if w.arguments.get("real"):
         yield from real(w, at, out)
-    yield from learn_and_test(w, at, out)
     yield from faults(w, at, out)
     w.result["cut_off"] = {name: found for name, found in w.result["cut_off"].items() if found}
 
@@ -62,12 +62,13 @@ def region(w, at, out, layer):
     page, form = at.tab.region, at.tab.region.form
     form.reference.layer.set_layer(layer)
     form.out.setFilePath("/data/town/index")  # what the guide's picture shows
+    form.cell.setValue(10)  # long enough to be cancelled
+    form.advanced.setCollapsed(False)
     yield from at.estimated()
     w.result["estimate"] = form.estimate.text.text()
     yield from at.looked_at("region")
-    form.cell.setValue(10)  # long enough to be cancelled
     yield from at.cancel(page, out / "index", "index", 0.1)
-    w.result["stopped"] = form.out.folder()
+    w.result["stopped"] = Path(form.out.folder()).name
     yield from at.run(page, out / "index", "index")
     yield w.until(lambda: at.tab.search.form.index.folder() == str(out / "index"), 10, "the index on the next page")
     w.result["indexed"] = [at.tab.current, at.tab.search.form.index.combo.currentText()]
@@ -78,6 +79,7 @@ def region(w, at, out, layer):
 
 def search(w, at, out):
     yield from at.page("search")
+    iface.messageBar().clearWidgets()
     page = at.tab.search
     page.form.out.setFilePath("/data/town/found")
     w.result["ticked"] = page.form.photos.count.text()
@@ -165,7 +167,6 @@ def review(w, at, out):
         if good and not decisions:
             at.measured("review: the first candidate", beats)
             yield from picture_of_review(w, at, panel)
-            yield from propose(w, at, panel)
             beats = w.heartbeat()
         if candidate.photo in {photo for photo, _, accepted in decisions if accepted} or len(decisions) > 20:
             break
@@ -188,21 +189,6 @@ def picture_of_review(w, at, panel):
     w.result["cut_off"]["review"] = cut_off(panel)
     w.picture("qgis-locate-review", small=True)
     panel.panes.show_above(False)
-
-
-def propose(w, at, panel):
-    """A click on the crop proposes a place; the engine scores it; rejecting it goes back to what was found."""
-    key(panel, Qt.Key.Key_C)
-    yield 0.2
-    click(panel.panes.crop, panel.panes.crop.rect().center() + QPoint(25, -15))
-    yield w.until(lambda: panel.proposal is not None, 5, "the proposal")
-    yield w.until(lambda: not panel._score.running, 60, "its score")
-    yield 0.2
-    w.result["score"] = panel.controls.score.text()
-    w.picture("proposed", at.tab.review)
-    key(panel, Qt.Key.Key_R)
-    yield 0.2
-    w.result["proposal_left"] = panel.proposal is None
 
 
 def export(w, at, panel, out):
@@ -271,6 +257,11 @@ def real(w, at, out):
 def learn_and_test(w, at, out):
     """The two pages behind the work; for the guide's picture the search is tested on the photos' known places."""
     layer = w.layers()["Town, May 2024 (simulated)"]
+    for node in QgsProject.instance().layerTreeRoot().findGroups():
+        node.setExpanded(False)
+    iface.mapCanvas().setExtent(layer.extent())
+    iface.messageBar().clearWidgets()
+    yield from at.still()
     yield from at.page("learn")
     form = at.tab.learn.form
     form.reference.layer.set_layer(layer)
@@ -286,6 +277,7 @@ def learn_and_test(w, at, out):
     if w.arguments.get("guide"):
         yield from at.run(test.page, out / "tested", "test")
         yield w.until(lambda: test.shows_results, 20, "the results of the test")
+        iface.messageBar().clearWidgets()
         yield from at.still()
     yield from at.looked_at("test")
 
