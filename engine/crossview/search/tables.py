@@ -7,16 +7,15 @@ from dataclasses import replace
 from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.ranking import Weights
 
-# scripts/calibrate_locate --fit i901:c901 i902:c902 --photos 18 --verify 24
-# cN: engine simulate city --seed N --size 700 --panoramas 70 --samples 1 --overhead-gsd 0.3
-# iN: engine locate index cN/overhead.tif --method geometric --cell 12
+# cN: engine simulate city --seed N --size 700 --panoramas 30 --samples 1 --overhead-gsd 0.3
+# gN, iN: engine locate index cN/overhead.tif --region (the bounds of the file) --method geometric, or fused
+# scripts/calibrate_locate --fit g901:c901 g902:c902 --check g903:c903 g904:c904 --method geometric --photos 20
+#   --verify 24
 _GEOMETRIC = (
-    "fitted on 2 simulated cities, 18 panoramas of each in its own city and 18 of the other; few, so they are rough, "
-    "and half of the photos were taken elsewhere"
+    "fitted on 2 simulated cities, 20 panoramas of each in its own city and 20 of the other; half of the photos were "
+    "taken elsewhere"
 )
 # scripts/calibrate_locate --fit i901:c901 i902:c902 --check i903:c903 i904:c904 --method fused --photos 30 --verify 24
-# cN: engine simulate city --seed N --size 700 --panoramas 30 --samples 1 --overhead-gsd 0.3
-# iN: engine locate index cN/overhead.tif --region (the bounds of the file) --method fused
 _LEARNED = (
     "fitted for the starter model on 2 simulated cities, 30 panoramas of each in its own city and 30 of the other; "
     "half of the photos were taken elsewhere"
@@ -25,7 +24,7 @@ NOT_FITTED = "not fitted for this model: its scores are taken for those of the s
 TABLES = {
     "geometric": Calibration(
         Weights(own=0.0, neighbours=0.3, verified=1.5),
-        {25.0: Choice(0.8, 7.0, 5.0), 50.0: Choice(0.8, 7.0, 5.0), 100.0: Choice(0.8, 7.0, 5.0)},
+        {25.0: Choice(1.049, 10.902, 9.409), 50.0: Choice(1.065, 11.036, 9.543), 100.0: Choice(0.985, 10.179, 8.097)},
         0.5,
         _GEOMETRIC,
     ),
