@@ -117,16 +117,21 @@ def write_candidates(path: Path, photos: list[QueryPhoto], found: list[Found], c
         fields["photo"] += [photo.name] * count
         fields["rank"] += list(range(1, count + 1))
         fields["score"] += [round(float(v), 4) for v in one.places.score]
-        fields["probability"] += [round(float(v), 4) for v in one.probability[RADIUS_M]]
+        fields["probability"] += [_share(v) for v in one.probability[RADIUS_M]]
         fields["heading_deg"] += [None if np.isnan(v) else round(float(v) % 360, 1) for v in heading]
         fields["radius_m"] += [RADIUS_M] * count
-        fields["probability_25m"] += [round(float(v), 4) for v in one.probability[RADII_M[0]]]
-        fields["probability_100m"] += [round(float(v), 4) for v in one.probability[RADII_M[2]]]
+        fields["probability_25m"] += [_share(v) for v in one.probability[RADII_M[0]]]
+        fields["probability_100m"] += [_share(v) for v in one.probability[RADII_M[2]]]
         fields["lon"] += [round(float(v), 7) for v in one.lon]
         fields["lat"] += [round(float(v), 7) for v in one.lat]
     columns: dict[str, Any] = dict(fields)
     columns["heading_deg"] = np.array([np.nan if v is None else v for v in fields["heading_deg"]], np.float64)
     write_layer(path, "candidates", points, columns, crs=crs, geometry_type="Point")
+
+
+def _share(value: Any) -> float:
+    """A probability with four digits that count: the unlikely is not written as impossible."""
+    return float(f"{float(value):.4g}")
 
 
 def _photos(request: LocateSearchRequest, reporter: Reporter) -> tuple[list[QueryPhoto], list[dict[str, str]]]:

@@ -88,7 +88,7 @@ def test_photos_are_found_with_their_headings(made, tmp_path):
         assert abs((fields["heading_deg"][first] - heading + 180) % 360 - 180) <= 10
         own = fields["score"][fields["photo"] == f"p{k}"]
         assert (np.diff(own) <= 0).all()
-    assert ((fields["probability"] >= 0) & (fields["probability"] <= 1)).all()
+    assert ((fields["probability"] > 0) & (fields["probability"] <= 1)).all()
     assert (fields["radius_m"] == 50).all()
     for name, smaller, larger in (("p0", "probability_25m", "probability"), ("p1", "probability", "probability_100m")):
         assert (fields[smaller] <= fields[larger] + 1e-6)[fields["photo"] == name].all()
