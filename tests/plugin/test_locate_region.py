@@ -28,7 +28,16 @@ from plugin.gui.locate import estimate as estimate_module
 from plugin.gui.locate.circle_picker import ALL
 from plugin.gui.locate.circles import CORNERS, circle, circles
 from plugin.gui.locate.estimate import Estimate, Question
-from plugin.gui.locate.index_facts import BROKEN, GONE, READY, UNFINISHED, building_folder, delete_index, read_index
+from plugin.gui.locate.index_facts import (
+    BROKEN,
+    GONE,
+    READY,
+    UNFINISHED,
+    IndexFacts,
+    building_folder,
+    delete_index,
+    read_index,
+)
 from plugin.gui.locate.index_form import ADD, ANEW, IndexForm
 from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.library_panel import LibraryPanel
@@ -51,6 +60,16 @@ def ellipsoidal() -> QgsDistanceArea:
 
 @settings(max_examples=15)
 @given(lon=st.floats(-178, 178), lat=st.floats(-75, 75), radius=st.floats(20, 20_000))
+def test_an_index_is_called_by_what_described_it():
+    """One of network and matcher together was called by the network alone."""
+    for method, model, said in (
+        ("geometric", "", "geometric"),
+        ("fused", "crossview", "fused (crossview)"),
+        ("my-town", "my-town", "my-town"),
+    ):
+        assert IndexFacts("/x", "ready", method=method, model=model).described_by == said
+
+
 def test_every_corner_of_a_circle_is_its_radius_away(qgis_app, lon, lat, radius):
     ring = circle(lon, lat, radius).asPolygon()[0]
     assert len(ring) == CORNERS + 1

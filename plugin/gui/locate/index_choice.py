@@ -94,7 +94,7 @@ class IndexChoice(QWidget):
         if facts is None:
             text = self.tr("There is no index yet: build one on the page “Region”.")
         else:
-            made = facts.model or facts.method
+            made = facts.described_by
             text = self.tr("{}, {:,} cells of {:g} m").format(made, facts.cells, facts.cell_m)
             if facts.imagery_date:
                 text += self.tr(", imagery of {}").format(facts.imagery_date[:10])

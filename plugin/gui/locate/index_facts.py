@@ -48,6 +48,13 @@ class IndexFacts:
         return Path(self.folder).name
 
     @property
+    def described_by(self) -> str:
+        """The method in a word, with the model where there is one: geometric, fused (crossview), my-town."""
+        if self.method in ("", self.model) or not self.model:
+            return self.model or self.method
+        return f"{self.method} ({self.model})"
+
+    @property
     def was_drawn(self) -> bool:
         """Whether its imagery is a picture that QGIS drew of a map server's layer, kept beside the index."""
         return bool(self.reference) and Path(self.reference).parent == imagery_folder(self.folder)

@@ -140,7 +140,7 @@ class LibraryPanel(QgsCollapsibleGroupBox):
             return self.tr("stopped half-way: build it again with the same settings to go on")
         if facts.state == BROKEN:
             return facts.fault
-        parts = [facts.model or facts.method, self.tr("{:,} cells of {:g} m").format(facts.cells, facts.cell_m)]
+        parts = [facts.described_by, self.tr("{:,} cells of {:g} m").format(facts.cells, facts.cell_m)]
         if facts.imagery_date:
             parts.append(self.tr("imagery {}").format(facts.imagery_date[:10]))
         else:
