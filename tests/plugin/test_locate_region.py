@@ -60,16 +60,6 @@ def ellipsoidal() -> QgsDistanceArea:
 
 @settings(max_examples=15)
 @given(lon=st.floats(-178, 178), lat=st.floats(-75, 75), radius=st.floats(20, 20_000))
-def test_an_index_is_called_by_what_described_it():
-    """One of network and matcher together was called by the network alone."""
-    for method, model, said in (
-        ("geometric", "", "geometric"),
-        ("fused", "crossview", "fused (crossview)"),
-        ("my-town", "my-town", "my-town"),
-    ):
-        assert IndexFacts("/x", "ready", method=method, model=model).described_by == said
-
-
 def test_every_corner_of_a_circle_is_its_radius_away(qgis_app, lon, lat, radius):
     ring = circle(lon, lat, radius).asPolygon()[0]
     assert len(ring) == CORNERS + 1
@@ -177,6 +167,16 @@ def test_whose_terms_apply_is_said_of_servers_and_of_licensed_files(iface, tmp_p
     assert picker.note.isHidden() and picker.fault() == ""
     picker.use(tiles.source())
     assert picker.chosen_layer() is tiles
+
+
+def test_an_index_is_called_by_what_described_it():
+    """One of network and matcher together was called by the network alone."""
+    for method, model, said in (
+        ("geometric", "", "geometric"),
+        ("fused", "crossview", "fused (crossview)"),
+        ("my-town", "my-town", "my-town"),
+    ):
+        assert IndexFacts("/x", "ready", method=method, model=model).described_by == said
 
 
 def test_the_card_of_an_index_is_read_and_what_is_wrong_is_told(tmp_path):
@@ -323,6 +323,7 @@ class Asked(QgsTask):
         while self.params.get("slow") and not self.isCanceled():
             time.sleep(0.01)
         if self.isCanceled():
+            self.params["cancelled"] = True
             return False
         if self.params.get("fault"):
             self.fault = self.params["fault"]
@@ -354,11 +355,12 @@ def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, mon
     assert len(Asked.seen) == 1, "the same is not asked twice"
     asked[0] = {"cells": 6, "slow": True}
     shown.ask()
+    slow = asked[0]
     spin(lambda: len(Asked.seen) == 2)
     asked[0] = {"cells": 7}
     shown.ask()
-    spin(lambda: "7 cells" in shown.text.text())
-    assert Asked.seen[1].isCanceled() and shown.plan["cells"] == 7
+    spin(lambda: "7 cells" in shown.text.text() and slow.get("cancelled"))
+    assert slow["cancelled"] and shown.plan["cells"] == 7
     asked[0] = {"cells": 8, "fault": "The region lies outside of the reference."}
     shown.ask()
     spin(lambda: "outside" in shown.text.text())
@@ -367,6 +369,8 @@ def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, mon
     shown.ask()
     spin(lambda: "Choose" in shown.text.text())
     shown.shut_down()
+    shown.shut_down()
+    shown.hide()
 
 
 @pytest.fixture

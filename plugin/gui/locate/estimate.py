@@ -86,7 +86,10 @@ class Estimate(QWidget):
 
     def hideEvent(self, event):
         super().hideEvent(event)
-        self._timer.stop()
+        # Python takes attributes away before Qt hides a widget that nobody holds any more.
+        timer = getattr(self, "_timer", None)
+        if timer is not None:
+            timer.stop()
 
     def _begin(self) -> None:
         question = self._question()
