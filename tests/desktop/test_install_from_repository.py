@@ -23,6 +23,12 @@ ALGORITHMS = [
         "landcover",
         "landcover_change",
         "landcover_legend",
+        "locate_evaluate",
+        "locate_index",
+        "locate_learn",
+        "locate_search",
+        "photo_place",
+        "photos",
         "sample_points",
         "train_landcover",
     )
