@@ -244,7 +244,7 @@ def test_a_model_is_scored_too_and_one_that_was_not_trained_is_near_chance(pairs
 
 def test_auto_is_fused_with_the_starter_model_and_geometric_without(pairs, monkeypatch):
     assert find_matcher("auto", choose_device("cpu")).name == "fused", "the starter model ships"
-    monkeypatch.setattr("engine.models.bundle.list_models", list)
+    monkeypatch.setattr("engine.crossview.wants.list_models", list)
     assert find_matcher("auto", choose_device("cpu")).name == "geometric"
     with pytest.raises(ModelError, match="fused joins"):
         run(pairs, method="fused")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.crossview.wants import AUTO, FUSED, GEOMETRIC, STARTER, resolved
 from engine.device import Device
 from engine.errors import ModelError
 from engine.panorama.view import PanoramaView
@@ -35,27 +36,22 @@ class Matcher(Protocol):
         of a query depends on that query and the entries alone."""
 
 
-STARTER = "crossview"
-"""The starter model that ``auto`` and ``fused`` take."""
-
-
 def find_matcher(method: str, device: Device) -> Matcher:
     """The method or model of that name; ``auto`` is fused where the starter model is installed, else geometric.
 
     Raises ModelError for one that is not known, damaged or of another task.
     """
     from engine.crossview.evaluation.geometric import Geometric
-    from engine.models.bundle import list_models
 
-    starter = any(model.name == STARTER for model in list_models()) if method in ("auto", "fused") else False
-    if method == "geometric" or (method == "auto" and not starter):
+    method = resolved(method)
+    if method == GEOMETRIC:
         return Geometric(device)
-    if method == "fused" and not starter:
-        raise ModelError(
-            f"The method fused joins the starter model {STARTER!r} with geometric, and no such model is installed.",
-            remedy="Use geometric, or the name or folder of a model.",
-        )
-    if method in ("auto", "fused"):
+    if method == FUSED:
+        if resolved(AUTO) != FUSED:
+            raise ModelError(
+                f"The method fused joins the starter model {STARTER!r} with geometric, and no such model is installed.",
+                remedy="Use geometric, or the name or folder of a model.",
+            )
         from engine.crossview.evaluation.fused import Fused
 
         return Fused(STARTER, device)

@@ -67,3 +67,12 @@ class Calibration:
     def probabilities(self, places: Places, radius_m: float) -> NDArray[np.float64]:
         """(N,) that the photo was taken within ``radius_m`` of each candidate; together at most 1."""
         return self.choices[radius_m].shares(places.score, self.inside)[:-2]
+
+    def by_radius(self, places: Places) -> dict[float, NDArray[np.float64]]:
+        """:meth:`probabilities` of every radius; that of a smaller circle is never larger."""
+        found: dict[float, NDArray[np.float64]] = {}
+        most = np.ones(len(places.score))
+        for radius in sorted(self.choices, reverse=True):
+            most = np.minimum(most, self.probabilities(places, radius))
+            found[radius] = most
+        return found

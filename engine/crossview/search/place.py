@@ -193,11 +193,7 @@ def standing(
     gaps = ranked - ranked[0]
     gaps[0] = ranked[0] - ranked[1] if len(ranked) > 1 else ranked[0]
     places = Places(np.arange(len(ranked)), ranked, gaps, np.full(len(ranked), np.nan))
-    probability: dict[float, float] = {}
-    most = 1.0
-    for radius in sorted(calibration.choices, reverse=True):  # within 25 m is never likelier than within 50 m
-        most = min(most, float(calibration.probabilities(places, radius)[rank - 1]))
-        probability[radius] = most
+    probability = {radius: float(of_all[rank - 1]) for radius, of_all in calibration.by_radius(places).items()}
     best = float(rivals[0]) if len(rivals) else None
     return Standing(rank, len(ranked), score if best is None else score - best, probability)
 

@@ -189,11 +189,7 @@ def placed(evidence: Evidence, calibration: Calibration, *, top: int, cell_m: fl
         apart_m=APART_CELLS * cell_m, most=max(top, LISTED),
     )  # fmt: skip
     picked = places.cells[:top]
-    probability: dict[float, NDArray[np.float64]] = {}
-    most = np.ones(len(picked))
-    for radius in sorted(calibration.choices, reverse=True):  # within 25 m is never likelier than within 50 m
-        most = np.minimum(most, calibration.probabilities(places, radius)[:top])
-        probability[radius] = most
+    probability = {radius: of_all[:top] for radius, of_all in calibration.by_radius(places).items()}
     places = Places(evidence.cells[picked], places.score[:top], places.gap[:top], places.heading[:top])
     match = bool(probability[RADII_M[-1]][0] >= calibration.match_at)
     return Found(places, lon[picked], lat[picked], probability, match, evidence.all_z)

@@ -72,7 +72,7 @@ class CropView(QWidget):
         self.update()
 
     def set_cone(self, azimuth_deg: float | None, fov_deg: float = 0.0) -> None:
-        """Where a viewer looks; None for nowhere."""
+        """Where a viewer looks; None: no viewer does."""
         self._cone = None if azimuth_deg is None else (azimuth_deg, fov_deg)
         self.update()
 

@@ -126,9 +126,7 @@ class EvaluateForm(Form):
         settings = QgsSettings()
         self.photos.restore(settings, _SETTINGS)
         self.positions.restore(settings, _SETTINGS)
-        at = self.index.combo.findData(settings.value(f"{_SETTINGS}/index", "", type=str))
-        if at >= 0:
-            self.index.combo.setCurrentIndex(at)
+        self.index.prefer(settings.value(f"{_SETTINGS}/index", "", type=str))
 
     def _known(self) -> int | None:
         """How many ticked photos' files tell a position; None where that is not known here."""
