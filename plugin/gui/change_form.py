@@ -6,11 +6,11 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsMapCanvas
-from qgis.PyQt.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QWidget
 
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, ZonesBox, add_row, hint, number, rows
+from .form_parts import OutputFolder, ZonesBox, add_row, hint, number, rows, stack
 from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 
@@ -47,14 +47,7 @@ class ChangeForm(Form):
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
         lower.addRow(self.overwrite)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(form)
-        column.addWidget(note)
-        column.addWidget(self.zones_box)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, form, note, self.zones_box, lower)
         self.map_b.changed.connect(self._map_changed)
         for part in (self.map_a, self.area, self.legend, self.zones_box):
             part.changed.connect(self.changed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
-from qgis.PyQt.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QLabel, QWidget
 
 from ..engine_client.settings import plugin_root
 from ..processing.flood_parameters import METHODS
@@ -14,7 +14,7 @@ from ..processing.model_names import model_names
 from .area_picker import AreaPicker
 from .flood_options import FloodOptions
 from .form_page import Form
-from .form_parts import OutputFolder, ZonesBox, label, rows
+from .form_parts import OutputFolder, ZonesBox, label, rows, stack
 from .layer_picker import RASTER, LayerPicker
 
 _SETTINGS = "samescene/dock"
@@ -87,17 +87,11 @@ class FloodForm(Form):
         area.addRow(self._label(self.tr("&Method"), self.method), self.method)
         result = rows()
         result.addRow(self._label(self.tr("&Output folder"), self.out), self.out)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(scenes)
-        column.addLayout(area)
-        for box in (terrain, optical, self.zones_box, self.options):
+        boxes = (terrain, optical, self.zones_box, self.options)
+        for box in boxes:
             box.setCollapsed(True)
             box.setSaveCollapsedState(False)
-            column.addWidget(box)
-        column.addLayout(result)
-        column.addStretch(1)
+        stack(self, scenes, area, *boxes, result)
         order = (self.scene, self.before, self.water, self.area, self.method, self.dem, self.hand)
         order = (*order, self.s2, self.scl, self.zones)
         for first, second in zip(order, (*order[1:], self.zone_field)):

@@ -8,7 +8,7 @@ from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsFieldComboBox, QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtGui import QPalette
-from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QLayout, QVBoxLayout, QWidget
 
 from .layer_picker import POLYGON, LayerPicker, vector_layer
 from .suggest import suggest_folder
@@ -24,6 +24,19 @@ def rows(parent: QWidget | None = None) -> QFormLayout:
     if parent is None:
         form.setContentsMargins(0, 0, 0, 0)
     return form
+
+
+def stack(form: QWidget, *parts: QLayout | QWidget) -> None:
+    """Lay the parts of a form one below the other, with room at the end."""
+    column = QVBoxLayout(form)
+    column.setContentsMargins(9, 9, 9, 9)
+    column.setSpacing(9)
+    for part in parts:
+        if isinstance(part, QWidget):
+            column.addWidget(part)
+        else:
+            column.addLayout(part)
+    column.addStretch(1)
 
 
 def label(text: str, buddy: QWidget, *, as_wide_as: str = "") -> QLabel:

@@ -11,7 +11,7 @@ from qgis.PyQt.QtWidgets import QSpinBox, QVBoxLayout, QWidget
 from ..layers.legends import legend_of_card
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, ZonesBox, add_row, number, rows
+from .form_parts import OutputFolder, ZonesBox, add_row, number, rows, stack
 from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 from .legend_view import LegendView
@@ -73,17 +73,10 @@ class LandcoverForm(Form):
         inside.addWidget(self.view)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self.classes_box)
         for box in (self.zones_box, self.options):
             box.setCollapsed(True)
             box.setSaveCollapsedState(False)
-            column.addWidget(box)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, upper, self.classes_box, self.zones_box, self.options, lower)
 
     def _connect(self) -> None:
         self.scenes.changed.connect(self._scenes_changed)

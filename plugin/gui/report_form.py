@@ -6,11 +6,11 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsFieldComboBox, QgsFileWidget
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLabel, QWidget
 
 from ..layers.sample import Sample, SampleError
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, rows
+from .form_parts import OutputFolder, add_row, rows, stack
 from .layer_picker import POINT, RASTER, LayerPicker, vector_layer
 from .legend_choice import LegendChoice
 
@@ -59,15 +59,7 @@ class ReportForm(Form):
         add_row(more, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
         more.addRow(self.confident)
         more.addRow(self.overwrite)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(form)
-        column.addWidget(sample)
-        column.addWidget(own)
-        column.addWidget(self.state)
-        column.addLayout(more)
-        column.addStretch(1)
+        stack(self, form, sample, own, self.state, more)
         self._connect()
         self._show()
 

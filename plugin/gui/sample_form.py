@@ -6,12 +6,12 @@ from typing import Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox, QgsMapCanvas
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 from ..processing.sample_parameters import ALLOCATIONS, DESIGNS
 from .area_picker import AreaPicker
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, hint, number, rows
+from .form_parts import OutputFolder, add_row, hint, number, rows, stack
 from .layer_picker import RASTER, LayerPicker
 from .legend_choice import LegendChoice
 
@@ -97,14 +97,7 @@ class SampleForm(Form):
         more.addRow(self.overwrite)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self._note)
-        column.addWidget(self.advanced)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, upper, self._note, self.advanced, lower)
 
     def _connect(self) -> None:
         self.map.changed.connect(self._map_changed)

@@ -8,12 +8,12 @@ from typing import Any
 from qgis.core import QgsApplication, QgsRasterLayer, QgsSettings, QgsVectorLayer
 from qgis.gui import QgsFieldComboBox
 from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtWidgets import QLabel, QLineEdit, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLabel, QLineEdit, QWidget
 
 from ..processing.label_classes import LabelClass, class_colors_json, label_classes
 from .class_table import ClassTable
 from .form_page import Form
-from .form_parts import OutputFolder, add_row, rows
+from .form_parts import OutputFolder, add_row, rows, stack
 from .label_checks import Remark, remarks, summary
 from .label_count import LabelCount
 from .layer_picker import LABELS, LayerPicker, vector_layer
@@ -63,15 +63,7 @@ class TrainForm(Form):
         tip = tr("Small letters, digits, '-', '_' and '.'; the list of models shows it.")
         add_row(lower, tr("Model &name"), self.name, tip, as_wide_as=_WIDEST)
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self.table)
-        column.addWidget(self.checks)
-        column.addLayout(lower)
-        column.addWidget(self.options)
-        column.addStretch(1)
+        stack(self, upper, self.table, self.checks, lower, self.options)
 
     def _connect(self) -> None:
         self.scenes.changed.connect(self._scenes_changed)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtWidgets import QCheckBox, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QSpinBox, QWidget
 
 from ..form_page import Form
-from ..form_parts import OutputFolder, add_row, hint, rows
+from ..form_parts import OutputFolder, add_row, hint, rows, stack
 from .index_choice import IndexChoice
 from .index_library import IndexLibrary
 from .method_choice import AUTO, MethodChoice
@@ -61,13 +61,7 @@ class EvaluateForm(Form):
         more.addRow(self.overwrite)
         lower = rows()
         add_row(lower, tr("Output &folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self.advanced)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, upper, self.advanced, lower)
 
     def _connect(self) -> None:
         self.index.changed.connect(self.changed)

@@ -7,10 +7,10 @@ from typing import Any
 
 from qgis.core import QgsProcessingContext, QgsProject, QgsRasterLayer, QgsSettings
 from qgis.gui import QgsCollapsibleGroupBox
-from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from ..form_page import Form
-from ..form_parts import OutputFolder, add_row, hint, number, rows
+from ..form_parts import OutputFolder, add_row, hint, number, rows, stack
 from .estimate import Estimate, Question
 from .index_facts import CARD, IndexFacts, building_folder
 from .library_panel import LibraryPanel
@@ -69,16 +69,8 @@ class IndexForm(Form):
         self._lower = lower
         add_row(lower, tr("&Output folder"), self.out, tr("Folder of the index; made if absent"), as_wide_as=_WIDEST)
         add_row(lower, tr("It exists"), self.existing, tr("The folder holds an index already"), as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        if self.panel is not None:
-            column.addWidget(self.panel)
-        column.addLayout(upper)
-        column.addWidget(self.advanced)
-        column.addLayout(lower)
-        column.addWidget(self.estimate)
-        column.addStretch(1)
+        above = () if self.panel is None else (self.panel,)
+        stack(self, *above, upper, self.advanced, lower, self.estimate)
 
     def _connect(self) -> None:
         self.reference.changed.connect(self._reference_changed)

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import QgsSettings
-from qgis.PyQt.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QLineEdit, QWidget
 
 from ...processing.locate_learn_parameters import FEWEST_PHOTOS
 from ...processing.locate_learn_request import TAKEN
 from ..form_page import Form
-from ..form_parts import OutputFolder, add_row, hint, rows
+from ..form_parts import OutputFolder, add_row, hint, rows, stack
 from .learn_options import LearnOptions
 from .photo_source import PhotoSource
 from .position_source import PositionSource
@@ -69,13 +69,7 @@ class LearnForm(Form):
         tip = tr("Small letters, digits, '-', '_' and '.'; the lists of methods show it.")
         add_row(lower, tr("Model &name"), self.name, tip, as_wide_as=_WIDEST)
         add_row(lower, tr("Output &folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self.options)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, upper, self.options, lower)
 
     def _connect(self) -> None:
         self.photos.changed.connect(self._photos_changed)

@@ -11,12 +11,11 @@ from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
 from ..form_page import Form
-from ..form_parts import OutputFolder, add_row, hint, number, rows
+from ..form_parts import OutputFolder, add_row, hint, number, rows, stack
 from .index_choice import IndexChoice
 from .index_library import IndexLibrary
 from .method_choice import AUTO, MethodChoice
@@ -81,13 +80,7 @@ class SearchForm(Form):
         self.advanced.setCollapsed(True)
         lower = rows()
         add_row(lower, tr("&Output folder"), self.out, as_wide_as=_WIDEST)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(9, 9, 9, 9)
-        column.setSpacing(9)
-        column.addLayout(upper)
-        column.addWidget(self.advanced)
-        column.addLayout(lower)
-        column.addStretch(1)
+        stack(self, upper, self.advanced, lower)
 
     def _connect(self) -> None:
         self.photos.changed.connect(self._photos_changed)
