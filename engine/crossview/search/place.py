@@ -126,10 +126,7 @@ class PlaceScorer:
     def _one(self, own: float, around: float, inside: bool, checked: Verified | None, k: int) -> float | None:
         if not inside or (checked is not None and not checked.seen[k]):
             return None
-        weights = self._calibration.weights
-        if checked is None:  # as the search does where nothing is turned over the imagery
-            return float(max(1.0, weights.own) * own + weights.neighbours * around)
-        return float(weights.own * own + weights.neighbours * around + weights.verified * checked.z[k])
+        return self._calibration.weights.total(own, around, None if checked is None else float(checked.z[k]))
 
     def _cells(
         self, image: GroundView, lon: NDArray[np.float64], lat: NDArray[np.float64], reporter: Reporter

@@ -8,6 +8,7 @@ above the next other place is unique: that gap is the strongest sign that the fi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ APART_CELLS = 1.6
 """Cells nearer to each other than this many cell sizes are one place: diagonal neighbours are."""
 
 
+Evidence = TypeVar("Evidence", float, NDArray[np.float64])
+
+
 @dataclass(frozen=True)
 class Weights:
     """How much a standard deviation counts of a cell's own score, of its neighbours' and of the verification's."""
@@ -25,6 +29,13 @@ class Weights:
     own: float = 1.0
     neighbours: float = 0.3
     verified: float = 0.7
+
+    def total(self, own: Evidence, neighbours: Evidence, verified: Evidence | None) -> Evidence:
+        """What candidates are ranked by, of numbers or arrays of them. ``verified`` None: nothing was turned over the
+        imagery, so that what was compared first must do, and counts at least once."""
+        if verified is None:
+            return max(1.0, self.own) * own + self.neighbours * neighbours
+        return self.own * own + self.neighbours * neighbours + self.verified * verified
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -179,10 +179,8 @@ class Searcher:
 
 def placed(evidence: Evidence, calibration: Calibration, *, top: int, cell_m: float) -> Found:
     """Rank the candidates by the calibration's weights, one for each place, with their probabilities."""
-    weights = calibration.weights
-    if not evidence.verified.any():  # nothing was turned over the imagery: what was compared first must do
-        weights = replace(weights, own=max(1.0, weights.own))
-    score = weights.own * evidence.own + weights.neighbours * evidence.neighbours + weights.verified * evidence.verified
+    verified = evidence.verified if evidence.verified.any() else None
+    score = calibration.weights.total(evidence.own, evidence.neighbours, verified)
     lon, lat = evidence.lon, evidence.lat
     places = distinct(
         np.arange(len(score)), score, evidence.heading, lon, lat,
