@@ -33,6 +33,7 @@ class Interrupts:
         self._last_word = last_word
         self._timer: threading.Timer | None = None
         self._released = False
+        self._last = threading.Lock()
         self._signals = stop.stop_signals()
         stop.listen(self._signals, self._heard)
 
@@ -45,13 +46,15 @@ class Interrupts:
         self._timer = stop.after(stop.GRACE_S, self._end)
 
     def _end(self) -> None:
-        if not self._released:
-            self._last_word()
-            stop.end_process(130, self._leftovers)
+        with self._last:  # not given back: what the job says when its files are taken away is not the last word
+            if not self._released:
+                self._last_word()
+                stop.end_process(130, self._leftovers)
 
     def release(self) -> None:
         """The job is over: a signal that comes now changes nothing."""
-        self._released = True
+        with self._last:
+            self._released = True
         stop.ignore(self._signals)
         if self._timer is not None:
             self._timer.cancel()

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import click
@@ -209,6 +210,11 @@ def run(request, reporter):
         if request.how == "deaf":
             reporter.progress(0.1, "deaf")
             time.sleep(30)
+        if request.how == "stumbles":  # it does not look at the token, and fails as soon as its files are taken away
+            for number in range(4000):
+                (results.path / f"{number}.txt").write_text("")
+            while True:
+                (results.path / "half.tif").write_text("half")
         if request.how == "fails":
             raise DamagedFileError("a\\nb.tif: band 2\\x1b[31m cannot be read.", remedy="Copy it again.")
         if request.how == "breaks":
@@ -282,8 +288,10 @@ def test_events_are_the_lines_of_the_worker(tmp_path):
     assert failed.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("how", ["waits", "deaf"])
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [*product([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ["waits", "deaf"]), (signal.SIGINT, "stumbles")],
+)
 @pytest.mark.parametrize("events", [(), ("--events",)], ids=["", "events"])
 def test_a_signal_cancels_within_two_seconds_and_leaves_nothing(tmp_path, number, how, events):
     process = subprocess.Popen(
