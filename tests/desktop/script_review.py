@@ -120,6 +120,7 @@ def steps(w):
 
     QTest.keyClick(panel, Qt.Key.Key_R)  # the proposal is dropped, the candidate is in front again
     w.result["dropped"] = panel.proposal is None
+    yield 0.3
     for _ in w.arguments["photos"]:
         QTest.keyClick(panel, Qt.Key.Key_A)
         yield 1.0

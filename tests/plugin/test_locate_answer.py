@@ -104,6 +104,11 @@ def page(iface, registry, provider, tmp_path):
     dock.shut_down()
 
 
+def caught_up(page):
+    """The map shows what was asked for."""
+    spin(lambda: not page.layers.behind)
+
+
 def test_list_table_and_map_select_the_same_candidate(page, tmp_path):
     page, _, _ = page
     assert page._body.isHidden() and "Nothing was searched" in page.state.text()
@@ -112,20 +117,26 @@ def test_list_table_and_map_select_the_same_candidate(page, tmp_path):
     page.use(str(folder))
     spin(lambda: page.answers is not None)
     assert page.list.current == "one" and page.table.rank == 1
+    caught_up(page)
     assert candidates.selectedFeatureIds() == [1]
     assert candidates.subsetString() == "\"photo\" = 'one'" and candidates.featureCount() == 2
 
     page.table.setCurrentItem(page.table.topLevelItem(1))
+    caught_up(page)
     assert candidates.selectedFeatureIds() == [2] and page.table.rank == 2
 
     page.list.choose("it's two")
+    caught_up(page)
     assert candidates.subsetString() == "\"photo\" = 'it''s two'" and candidates.featureCount() == 2
     assert candidates.selectedFeatureIds() == [3] and "No match" in page.told.text()
 
     page.only.setChecked(False)
+    caught_up(page)
     assert candidates.subsetString() == "" and candidates.featureCount() == 4
     candidates.selectByIds([2])
     assert page.list.current == "one" and page.table.rank == 2, "what is selected on the map is selected in the list"
+    caught_up(page)
+    assert candidates.selectedFeatureIds() == [2], "and stays selected on the map"
 
     root = QgsProject.instance().layerTreeRoot()
     shown = lambda: [layer.name() for layer in heat if root.findLayer(layer.id()).itemVisibilityChecked()]  # noqa: E731
@@ -144,6 +155,7 @@ def test_a_filter_of_the_users_own_is_left_alone(page, tmp_path):
     candidates.setSubsetString('"rank" = 1')
     page.use(str(folder))
     spin(lambda: page.answers is not None)
+    caught_up(page)
     assert candidates.subsetString() == '"rank" = 1'
 
 
@@ -154,8 +166,36 @@ def test_a_filter_of_an_earlier_session_is_ours(page, tmp_path):
     candidates.setSubsetString("\"photo\" = 'it''s two'")
     page.use(str(folder))
     spin(lambda: page.answers is not None)
+    caught_up(page)
     assert candidates.subsetString() == "\"photo\" = 'one'"
     page.layers.use("")
+    assert candidates.subsetString() == ""
+
+
+def test_who_leafs_through_photos_waits_for_the_last_alone(page, tmp_path):
+    page, _, _ = page
+    candidates, *_ = loaded(make_found(tmp_path / "found"))
+    page.use(str(tmp_path / "found"))
+    spin(lambda: page.answers is not None)
+    caught_up(page)
+    filters = []
+    candidates.subsetStringChanged.connect(lambda: filters.append(candidates.subsetString()))
+    for photo in ("it's two", "one", "it's two", "one", "it's two"):
+        page.list.choose(photo)
+    assert filters == [], "the key is answered before the map is filtered"
+    caught_up(page)
+    assert filters == ["\"photo\" = 'it''s two'"] and candidates.selectedFeatureIds() == [3]
+
+
+def test_a_folder_that_is_left_is_not_filtered_later(page, tmp_path):
+    page, _, _ = page
+    candidates, *_ = loaded(make_found(tmp_path / "found"))
+    page.use(str(tmp_path / "found"))
+    spin(lambda: page.answers is not None)
+    caught_up(page)
+    page.list.choose("it's two")
+    page.layers.use("")
+    caught_up(page)
     assert candidates.subsetString() == ""
 
 
@@ -166,10 +206,12 @@ def test_layers_may_come_later_and_go(page, tmp_path):
     spin(lambda: page.answers is not None)
     page.table.setCurrentItem(page.table.topLevelItem(1))
     candidates, *_ = loaded(folder)
+    caught_up(page)
     assert candidates.selectedFeatureIds() == [2], "a layer that is loaded later shows the choice"
     QgsProject.instance().removeMapLayer(candidates.id())
     page.table.setCurrentItem(page.table.topLevelItem(0))
     again, *_ = loaded(folder)
+    caught_up(page)
     assert again.selectedFeatureIds() == [1]
 
 

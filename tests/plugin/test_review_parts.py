@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import review_world as world
 from gui_support import spin
-from qgis.core import QgsPointXY
+from qgis.core import QgsCoordinateTransform, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt
 from qgis.PyQt.QtGui import QColor, QImage, QMouseEvent
 from qgis.PyQt.QtTest import QTest
 
 from plugin.gui.locate.crop_renderer import CropRenderer
 from plugin.gui.locate.crop_view import CropView
+from plugin.gui.locate.near_plane import NearPlane, plane_at
 from plugin.gui.locate.photo_above import PhotoAbove
 from plugin.gui.locate.review_walk import BY_HAND, ReviewWalk
 from plugin.gui.locate.score_question import answer_text, question
@@ -120,6 +121,45 @@ def test_tiles_become_layers_of_tiles(qgis_app, tmp_path):
         assert IndexImagery(path, (0, 255), "", "").shown == "https://t.example/{z}/{x}/{y}.png"
     layer = open_imagery(IndexImagery("https://t.example/{z}/{x}/{y}.png", (0, 255), "", ""))
     assert layer.isValid() and layer.providerType() == "wms"
+
+
+@pytest.mark.parametrize(("lon", "lat"), [(15.0049, 39.6951), (-179.9951, -16.5049), (24.004, 84.996)])
+def test_the_plane_nearby_is_as_good_as_the_plane_at_the_place(qgis_app, lon, lat):
+    place = QgsPointXY(lon, lat)
+    plane = NearPlane.near(place)
+    turn = QgsCoordinateTransform(plane_at(lon, lat), plane.crs, QgsProject.instance())
+    back = QgsCoordinateTransform(plane.crs, plane_at(lon, lat), QgsProject.instance())
+    there = plane.of(place)
+    for east, north in [(0, 0), (60, 0), (0, 60), (-40, -40)]:
+        point = turn.transform(QgsPointXY(east, north))
+        assert (point.x() - there.x(), point.y() - there.y()) == pytest.approx((east, north), abs=0.015)
+        beside = plane.beside(place, east, north)
+        assert plane.offset(place, beside) == pytest.approx((east, north), abs=1e-6)
+        beside = back.transform(plane.of(beside))
+        assert (beside.x(), beside.y()) == pytest.approx((east, north), abs=0.015)
+
+
+def test_the_plane_of_a_region_is_made_once(qgis_app):
+    assert len({NearPlane.round(QgsPointXY(15.0 + step / 3e3, 39.69)) for step in range(-14, 15)}) == 1
+    assert NearPlane.round(QgsPointXY(15.01, 39.69)) != NearPlane.round(QgsPointXY(15.0, 39.69))
+
+
+def test_a_crop_far_away_waits_for_its_own_plane(qgis_app, tmp_path):
+    layer = open_imagery(IndexImagery(world.write_imagery(tmp_path / "ortho.tif"), (0.0, 255.0), "", ""))
+    renderer, got = CropRenderer(), []
+    renderer.rendered.connect(lambda image, half: got.append(image.pixelColor(120, 40)))
+    place = QgsPointXY(world.LON, world.LAT)
+    renderer.ask([layer], QgsPointXY(world.LON + 0.5, world.LAT), 40.0, 160)
+    assert renderer.busy
+    renderer.ask([layer], place, 40.0, 160)
+    spin(lambda: got)
+    spin(lambda: len(got) > 1, 0.3)
+    assert len(got) == 1 and near(got[0], world.COLORS["n"]) and not renderer.busy
+    renderer.ask([layer], place, 40.0, 160)
+    renderer.stop()
+    spin(lambda: len(got) > 1, 0.3)
+    assert len(got) == 1 and not renderer.busy
+    renderer.shut_down()
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -6,18 +6,23 @@ import re
 from pathlib import Path
 
 from qgis.core import QgsMapLayer, QgsProject, QgsVectorLayer
-from qgis.PyQt.QtCore import QObject, pyqtSignal
+from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ...layers.answers import ROLE
 from ...layers.results import ROLE_PROPERTY, RUN_PROPERTY
 
 _OURS = re.compile(r"""^"photo" = '([^']|'')*'$""")
 """A filter that was set here, maybe in an earlier session: projects are saved with it."""
+_SOON_MS = 15
 
 
 class AnswerLayers(QObject):
     """Follows the layers of one result folder as they come and go. :attr:`picked` carries the id of a feature that was
-    selected on the map or in the attribute table."""
+    selected on the map or in the attribute table.
+
+    A filter takes QGIS 50 ms and a selection 20: each is set a moment later by itself, so that the window goes on
+    meanwhile, and who leafs through the photos quickly waits for the last alone.
+    """
 
     picked = pyqtSignal(int)
     changed = pyqtSignal()
@@ -27,6 +32,12 @@ class AnswerLayers(QObject):
         super().__init__(parent)
         self._folder, self._id = "", ""
         self._quiet = False
+        self._photo: str | None = None
+        self._fid: int | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self._catch_up)
         project = QgsProject.instance()
         project.layersAdded.connect(self._added)
         project.layersWillBeRemoved.connect(self._removed)
@@ -43,7 +54,31 @@ class AnswerLayers(QObject):
         return layer if isinstance(layer, QgsVectorLayer) else None
 
     def select(self, fid: int) -> None:
-        """Select a candidate on the map; -1 for none."""
+        """Select a candidate on the map, in a moment; -1 for none."""
+        self._fid = fid
+        self._soon.start()
+
+    def show_only(self, photo: str) -> None:
+        """Draw the candidates of one photo, or of all (empty), in a moment."""
+        self._photo = photo
+        self._soon.start()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the map does not show yet what was asked for."""
+        return self._soon.isActive()
+
+    def _catch_up(self) -> None:
+        if self._photo is not None:
+            self._filter(self._photo)
+            self._photo = None
+            if self._fid is not None:
+                self._soon.start()
+        elif self._fid is not None:
+            self._select(self._fid)
+            self._fid = None
+
+    def _select(self, fid: int) -> None:
         layer = self.layer()
         if layer is None:
             return
@@ -51,8 +86,7 @@ class AnswerLayers(QObject):
         layer.selectByIds([fid] if fid >= 0 else [])
         self._quiet = False
 
-    def show_only(self, photo: str) -> None:
-        """Draw the candidates of one photo, or of all (empty)."""
+    def _filter(self, photo: str) -> None:
         layer = self.layer()
         wanted = "\"photo\" = '{}'".format(photo.replace("'", "''")) if photo else ""
         if layer is None or layer.subsetString() == wanted or layer.isEditable():
@@ -96,6 +130,8 @@ class AnswerLayers(QObject):
                 return
 
     def _leave(self) -> None:
+        self._soon.stop()
+        self._photo = self._fid = None
         layer = self.layer()
         if layer is not None:
             layer.selectionChanged.disconnect(self._selected)

@@ -252,8 +252,7 @@ class AnswerPage(QWidget):
     def _picked(self, fid: int) -> None:
         found = self.answers.of_feature(fid) if self.answers is not None else None
         if found is not None:
-            self.list.choose(found.photo)
-            self.table.choose(found.rank)
+            self.choose(found.photo, found.rank)
 
     def _layers_changed(self) -> None:
         self._draw()

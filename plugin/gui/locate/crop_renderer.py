@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsMapLayer,
-    QgsMapRendererParallelJob,
-    QgsMapSettings,
-    QgsPointXY,
-    QgsProject,
-    QgsRectangle,
-)
-from qgis.PyQt.QtCore import QObject, QSize, pyqtSignal
+from qgis.core import QgsMapLayer, QgsMapRendererParallelJob, QgsMapSettings, QgsPointXY, QgsProject, QgsRectangle
+from qgis.PyQt.QtCore import QObject, QSize, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage
 
+from .near_plane import NearPlane
 
-def plane_at(lon: float, lat: float) -> QgsCoordinateReferenceSystem:
-    """The plane that touches the Earth at a place: metres to the east and to the north of it."""
-    return QgsCoordinateReferenceSystem.fromProj(
-        f"+proj=aeqd +lat_0={lat:.9f} +lon_0={lon:.9f} +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
-    )
+_SOON_MS = 15
 
 
 class CropRenderer(QObject):
@@ -34,16 +23,36 @@ class CropRenderer(QObject):
         self._job: QgsMapRendererParallelJob | None = None
         self._ended: list[QgsMapRendererParallelJob] = []
         self._half_width = 0.0
+        self._plane: NearPlane | None = None
+        self._waiting: tuple[list[QgsMapLayer], QgsPointXY, float, int] | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON_MS)
+        self._soon.timeout.connect(self._make_plane)
 
     def ask(self, layers: list[QgsMapLayer], place: QgsPointXY, half_width_m: float, side: int) -> None:
         """Draw ``layers`` (the first on top) ``side`` pixels square around a place (degrees, EPSG:4326)."""
         self.stop()
+        if self._plane is not None and self._plane.at == NearPlane.round(place):
+            self._draw(layers, place, half_width_m, side)
+        else:
+            self._waiting = layers, place, half_width_m, side
+            self._soon.start()
+
+    def _make_plane(self) -> None:
+        """In a turn of its own, for it takes up to 50 ms; a plane from another thread is no use, for PROJ forgets it
+        with the thread."""
+        wanted, self._waiting = self._waiting, None
+        self._plane = NearPlane.near(wanted[1])
+        self._draw(*wanted)
+
+    def _draw(self, layers: list[QgsMapLayer], place: QgsPointXY, half_width_m: float, side: int) -> None:
         settings = QgsMapSettings()
         settings.setLayers(layers)
-        settings.setDestinationCrs(plane_at(place.x(), place.y()))
+        settings.setDestinationCrs(self._plane.crs)
         settings.setTransformContext(QgsProject.instance().transformContext())
         settings.setOutputSize(QSize(side, side))
-        settings.setExtent(QgsRectangle(-half_width_m, -half_width_m, half_width_m, half_width_m))
+        settings.setExtent(QgsRectangle.fromCenterAndSize(self._plane.of(place), 2 * half_width_m, 2 * half_width_m))
         settings.setBackgroundColor(QColor(0, 0, 0, 0))
         job = QgsMapRendererParallelJob(settings)
         self._job, self._half_width = job, half_width_m
@@ -52,6 +61,8 @@ class CropRenderer(QObject):
 
     def stop(self) -> None:
         """Drop what is being drawn, without waiting for it."""
+        self._waiting = None
+        self._soon.stop()
         if self._job is not None:
             self._ended.append(self._job)  # kept until it has noticed
             self._job.cancelWithoutBlocking()
@@ -60,7 +71,7 @@ class CropRenderer(QObject):
     @property
     def busy(self) -> bool:
         """Whether a crop is being drawn."""
-        return self._job is not None
+        return self._job is not None or self._waiting is not None
 
     def shut_down(self) -> None:
         """Draw nothing more and wait for what is being drawn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsMapLayer, QgsPointXY, QgsProject
+from qgis.core import QgsMapLayer, QgsPointXY
 from qgis.PyQt.QtCore import Qt, QTimer, pyqtSignal
 from qgis.PyQt.QtGui import QImage
 from qgis.PyQt.QtWidgets import (
@@ -17,18 +17,17 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ...compat import scoped
 from ...photos.facts import Photo
 from ...photos.picture import PictureLoader
 from ...photos.projection import CAMERA_HEIGHT_M
-from .crop_renderer import CropRenderer, plane_at
+from .crop_renderer import CropRenderer
 from .crop_view import CropView
+from .near_plane import NearPlane
 from .photo_above import PhotoAbove
 from .viewer import PanoramaViewer
 
 _MOST_SIDE = 1200
 _SOON_MS = 40
-_REVERSE = scoped((Qgis, "TransformDirection.Reverse"), (QgsCoordinateTransform, "ReverseTransform"))
 
 
 class ReviewPanes(QWidget):
@@ -193,8 +192,7 @@ class ReviewPanes(QWidget):
         if place is None or self._place is None:
             self.crop.set_other(None)
             return
-        there = self._to_plane().transform(place)
-        self.crop.set_other(there.x(), there.y())
+        self.crop.set_other(*NearPlane.near(self._place).offset(self._place, place))
 
     def turn_splitter(self, side_by_side: bool) -> None:
         """Photo and map beside or above each other."""
@@ -273,9 +271,4 @@ class ReviewPanes(QWidget):
 
     def _pointed(self, east_m: float, north_m: float) -> None:
         if self._place is not None:
-            degrees = self._to_plane().transform(QgsPointXY(east_m, north_m), _REVERSE)
-            self.pointed.emit(degrees)
-
-    def _to_plane(self) -> QgsCoordinateTransform:
-        plane = plane_at(self._place.x(), self._place.y())
-        return QgsCoordinateTransform(QgsCoordinateReferenceSystem("EPSG:4326"), plane, QgsProject.instance())
+            self.pointed.emit(NearPlane.near(self._place).beside(self._place, east_m, north_m))
