@@ -6,6 +6,9 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..layers.results import ResultsError, loading_steps
 
+_TURN_MS = 5
+"""Not 0: Qt does what is asked for at once before it looks at any other timer, so that all layers came in one turn."""
+
 
 class ResultLoader(QObject):
     """:attr:`ended` carries the loader itself; :attr:`fault` is empty when all layers were loaded."""
@@ -19,7 +22,7 @@ class ResultLoader(QObject):
 
     def start(self) -> None:
         """Load the first layer in the next turn."""
-        QTimer.singleShot(0, self._next)
+        QTimer.singleShot(_TURN_MS, self._next)
 
     def _next(self) -> None:
         try:
@@ -30,4 +33,4 @@ class ResultLoader(QObject):
             self.fault = str(error)
             self.ended.emit(self)
         else:
-            QTimer.singleShot(0, self._next)
+            QTimer.singleShot(_TURN_MS, self._next)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gui_support import spin
 from hypothesis import given
 from hypothesis import strategies as st
 from osgeo import gdal, ogr, osr
@@ -24,8 +26,9 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QDateTime, Qt
+from qgis.PyQt.QtCore import QDateTime, Qt, QTimer
 
+from plugin.gui.result_loader import ResultLoader
 from plugin.layers import names
 from plugin.layers.area_table import AreaTableError, area_by_threshold
 from plugin.layers.metadata import sensors, time_range
@@ -161,6 +164,23 @@ def test_colours_and_names_are_those_of_the_engine():
 )
 def test_a_scene_is_called_by_its_file(path, expected):
     assert names.scene_name({"inputs": {"post": {"path": path}}}) == expected
+
+
+def test_the_window_goes_on_between_two_layers(make_result):
+    order = []
+    loader = ResultLoader(str(make_result()))
+    beat = QTimer()
+    beat.timeout.connect(lambda: order.append("beat"))
+    added = lambda _: order.append("layer")  # noqa: E731
+    QgsProject.instance().layersAdded.connect(added)
+    loader.ended.connect(lambda *_: order.append("end"))
+    beat.start(1)
+    loader.start()
+    spin(lambda: "end" in order)
+    QgsProject.instance().layersAdded.disconnect(added)
+    layers = [place for place, what in enumerate(order) if what == "layer"]
+    assert len(layers) == 5 and not loader.fault
+    assert all("beat" in order[one:other] for one, other in pairwise(layers)), order
 
 
 def test_layers_stand_in_one_group_in_order_with_names_a_person_gives(make_result):
