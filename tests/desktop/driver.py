@@ -51,15 +51,18 @@ def installations() -> list:
     ``SAMESCENE_TEST_QGIS`` (set by ``scripts/test``, which also sets PATH and library paths) names the one that this
     environment runs. Without it: the system's, and the one unpacked beside it (``.qgis-3.40``, or
     ``SAMESCENE_QGIS_SIDE``). What is missing stays a parameter that skips and says how to get it.
+    ``SAMESCENE_DESKTOP_QGIS`` (3.22 or 3.40) takes one of the two, so that both can be tested side by side.
     """
     current = os.environ.get("SAMESCENE_TEST_QGIS")
     if current:
         return [_parameter(current, lambda: _current_installation(current), "no qgis.bin on PATH (scripts/setup_qgis)")]
     side = Path(os.environ.get("SAMESCENE_QGIS_SIDE", ROOT / ".qgis-3.40"))
-    return [
-        _parameter("3.22", lambda: _current_installation("3.22"), "no QGIS is installed (scripts/setup_qgis qgis)"),
-        _parameter("3.40", lambda: _side_installation(side), f"no second QGIS in {side} (scripts/setup_qgis side)"),
-    ]
+    both = {
+        "3.22": (lambda: _current_installation("3.22"), "no QGIS is installed (scripts/setup_qgis qgis)"),
+        "3.40": (lambda: _side_installation(side), f"no second QGIS in {side} (scripts/setup_qgis side)"),
+    }
+    wanted = os.environ.get("SAMESCENE_DESKTOP_QGIS")
+    return [_parameter(name, *both[name]) for name in both if wanted in (None, name)]
 
 
 def _parameter(name: str, make, reason: str):
