@@ -16,7 +16,7 @@ from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.choice import Chooser, agreement
 from engine.training.crossview.embed import embed_grounds, embed_overheads
 from engine.training.crossview.images import FrameStore
-from engine.training.crossview.matching import nearest, neighbours, threshold_at
+from engine.training.crossview.matching import Nearest, nearest, neighbours, threshold_at
 from engine.training.crossview.mining import mined_batches
 from engine.training.crossview.plan import ALSO, Plan, load_plan, save_plan, shared_plan
 from engine.training.crossview.pseudo import Labels, pseudo_labels
@@ -44,6 +44,7 @@ class Between:
     folder: Path
     reporter: Reporter
     chooser: Chooser
+    geometric: Nearest | None = None
     precision: str = "fp32"
     resumed_at: int | None = None
 
@@ -113,7 +114,10 @@ class Between:
             )
         if stage.name == "supervised":
             return self._supervised(epoch, shape, draw)
-        return self._curriculum(stage, epoch, shape, draw)
+        train = torch.tensor(self.split.train)
+        labels, near_a, near_b = self._labels(stage, epoch, shape)
+        self._tell(labels, train)
+        return self._claimed(labels, train, (near_a, near_b), epoch, shape, draw)
 
     def _supervised(self, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
         grounds = list(self.split.labelled)
@@ -125,23 +129,41 @@ class Between:
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         return Plan.make(ground, overhead=tile, labelled=torch.ones_like(ground), also=self._semi(ground))
 
-    def _curriculum(self, stage: Stage, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
-        request, step = self.request, stage.begins(epoch)
-        train = torch.tensor(self.split.train)
-        a, b = self._grounds(self.split.train), self._tiles(step)
+    def _labels(self, stage: Stage, epoch: int, shape: tuple[int, int]) -> tuple[Labels, Tensor, Tensor]:
+        """The pseudo-labels of an epoch, by the network or, once and for all, by the matcher without weights; and the
+        network's embeddings of panoramas and tiles."""
+        request = self.request
+        a, b = self._near(self._grounds(self.split.train)), self._near(self._tiles(stage.begins(epoch)))
+        if stage.name == "geometric" and self.geometric is not None:
+            found, threshold = self.geometric, request.geometric_gap
+        else:
+            found, threshold = nearest(a, b), request.gap
+            if request.curriculum:
+                threshold = threshold_at(epoch, stage.epochs, request.gap)
         place = {ground: row for row, ground in enumerate(self.split.train)}
-        start = request.gap
-        near_a, near_b = self._near(a), self._near(b)
         labels = pseudo_labels(
-            nearest(near_a, near_b),
-            threshold=threshold_at(epoch, stage.epochs, start) if request.curriculum else start,
+            found,
+            threshold=threshold,
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
             least=max(2, shape[1] // 2, round(request.least_labels * len(self.split.train))),
             mutual=request.mutual,
             gap=request.gap_of,
+            stage=stage.name,
         )
-        self._tell(labels, train)
+        return labels, a, b
+
+    def _claimed(
+        self,
+        labels: Labels,
+        train: Tensor,
+        near_of: tuple[Tensor, Tensor],
+        epoch: int,
+        shape: tuple[int, int],
+        draw: np.random.Generator,
+    ) -> Plan:
+        """Pseudo-labels with what is near them, and a rest that has none."""
+        request = self.request
         pairs = labels.pairs
         grounds, tiles = train[pairs[:, 0]].tolist(), pairs[:, 1].tolist()
         bare = train[labels.tile < 0]
@@ -151,7 +173,7 @@ class Between:
         count = int(min(shape[1], max(least, min(len(pairs), round(wanted * shape[1])))))
         near = None
         if request.neighbours and epoch >= request.mine_after:
-            near = neighbours(near_a[pairs[:, 0]], near_b, _POOL * request.neighbours + 1).numpy()
+            near = neighbours(near_of[0][pairs[:, 0]], near_of[1], _POOL * request.neighbours + 1).numpy()
         chosen = self._pairs(grounds, tiles, near, (shape[0], count), draw)
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         also = self._semi(ground)
