@@ -28,8 +28,8 @@ LAYOUT = Layout(
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
         "Pseudo-labels": (
-            "gap", "gap_of", "mutual", "curriculum", "geometric_gap", "least_labels", "labelled_share", "dustbin",
-            "rehearse",
+            "gap", "gap_of", "mutual", "curriculum", "geometric_gap", "geometric_doubt", "least_labels",
+            "labelled_share", "dustbin", "rehearse",
         ),
         "Hard negatives": ("mine_after", "neighbours"),
         "Choice of the weights": ("choose", "validation_share"),

@@ -91,8 +91,20 @@ def test_a_photo_that_stands_scores_as_it_does_turned_to_its_heading():
         curve = matcher.curves([matcher.template(pixels, PanoramaView())], codes)[0]
         step = 360 / SMALL.layout.sectors
         torch.testing.assert_close(found[row], curve[:, round(heading / step)], atol=0.01, rtol=0)
+    assert float(matcher.standing_scores([standing[1].decoy()], codes)[0, 1]) < float(found[1, 1]) - 0.2
+    aside = matcher.standing(photos[1][0], PanoramaView(heading_deg=180.0))
+    torch.testing.assert_close(standing[1].decoy().pattern, aside.pattern, atol=0.005, rtol=0)
     with pytest.raises(ParameterError, match="shows no ground"):
         matcher.standing(torch.zeros(3, 8, 64), PanoramaView(vfov_deg=20, pitch_center_deg=40))
+
+
+def test_a_mirrored_template_is_that_of_mirrored_values():
+    values, weights = torch.randn(2, 3, 4, 12), torch.rand(2, 3, 4, 12)
+    images = TurningImages.of(torch.randn(2, 3, 4, 12))
+    mirror = [-j % 12 for j in range(12)]
+    found = turned_correlation(TurningTemplate.of(values, weights).mirrored(), images)
+    expected = turned_correlation(TurningTemplate.of(values[..., mirror], weights[..., mirror]), images)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_what_has_no_weight_has_no_influence():

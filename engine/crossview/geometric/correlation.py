@@ -31,6 +31,10 @@ class TurningTemplate:
         pattern, cover = weighted(values, weights)
         return cls(torch.fft.rfft(pattern), torch.fft.rfft(cover), values.shape[-1])
 
+    def mirrored(self) -> TurningTemplate:
+        """Left and right of the sector 0 exchanged."""
+        return TurningTemplate(self.pattern.conj(), self.cover.conj(), self.sectors)
+
 
 def weighted(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """``values`` (…, R, A) and ``weights`` ≥ 0 → (weights × values normalised under them, the weights, each summing to

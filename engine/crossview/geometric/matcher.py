@@ -67,6 +67,10 @@ class Template:
     spectra: TurningTemplate
     seen_share: float
 
+    def decoy(self) -> Template:
+        """The photo as it cannot have been taken, mirrored: what chance finds with one of its kind."""
+        return Template(self.spectra.mirrored(), self.seen_share)
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -76,6 +80,11 @@ class Standing:
     pattern: Tensor
     cover: Tensor
     seen_share: float
+
+    def decoy(self) -> Standing:
+        """The photo as it was not taken, turned by a quarter: what chance finds with one of its kind."""
+        quarter = self.pattern.shape[-1] // 4
+        return Standing(self.pattern.roll(quarter, -1), self.cover.roll(quarter, -1), self.seen_share)
 
 
 class GeometricMatcher:

@@ -15,8 +15,9 @@ from engine.events import Reporter
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.choice import Chooser, agreement
 from engine.training.crossview.embed import embed_grounds, embed_overheads
+from engine.training.crossview.geometric import Matched
 from engine.training.crossview.images import FrameStore
-from engine.training.crossview.matching import Nearest, nearest, neighbours, threshold_at
+from engine.training.crossview.matching import nearest, neighbours, threshold_at
 from engine.training.crossview.mining import mined_batches
 from engine.training.crossview.plan import ALSO, Plan, load_plan, save_plan, shared_plan
 from engine.training.crossview.pseudo import Labels, pseudo_labels
@@ -26,6 +27,8 @@ from engine.training.crossview.stages import Stage, Stages
 from engine.training.distributed import World
 from engine.training.rng import derive_seed
 
+_MOST_DOUBT = 0.5
+"""Of the matcher's pairs; more is warned of."""
 _POOL = 2
 """Neighbours are drawn from so many times their number."""
 
@@ -44,7 +47,7 @@ class Between:
     folder: Path
     reporter: Reporter
     chooser: Chooser
-    geometric: Nearest | None = None
+    geometric: Matched | None = None
     precision: str = "fp32"
     resumed_at: int | None = None
 
@@ -117,6 +120,8 @@ class Between:
         train = torch.tensor(self.split.train)
         labels, near_a, near_b = self._labels(stage, epoch, shape)
         self._tell(labels, train)
+        if stage.name == "geometric" and self.geometric is not None:
+            self._doubt(self.geometric, labels.threshold, first=epoch == 0)
         return self._claimed(labels, train, (near_a, near_b), epoch, shape, draw)
 
     def _supervised(self, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
@@ -135,7 +140,9 @@ class Between:
         request = self.request
         a, b = self._near(self._grounds(self.split.train)), self._near(self._tiles(stage.begins(epoch)))
         if stage.name == "geometric" and self.geometric is not None:
-            found, threshold = self.geometric, request.geometric_gap
+            how: dict[str, Any] = {"mutual": request.mutual, "gap": request.gap_of}
+            threshold = self.geometric.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
+            found = self.geometric.near
         else:
             found, threshold = nearest(a, b), request.gap
             if request.curriculum:
@@ -200,6 +207,15 @@ class Between:
         if bool(known.any()):  # told, never used
             right = [int(labels.tile[i]) in self.data.matches[int(train[i])].tiles for i in known.nonzero()[:, 0]]
             self.told["labels_right"] = float(np.mean(right))
+
+    def _doubt(self, found: Matched, threshold: float, *, first: bool) -> None:
+        doubt = found.doubt(threshold, mutual=self.request.mutual, gap=self.request.gap_of)
+        self.told["labels_doubt"] = doubt
+        if first and doubt > _MOST_DOUBT:
+            self.reporter.warn(
+                f"The matcher without weights pairs hardly more panoramas and tiles than chance would: of 100 of its "
+                f"pairs about {100 * doubt:.0f} may be false. Start with the stages intra and cross instead."
+            )
 
     def _mined(self, grounds: list[int], tiles: list[int]) -> Any:
         unique = sorted(set(tiles))

@@ -1,13 +1,16 @@
 """Whom the matcher without weights pairs: the first pseudo-labels of a run, before its network knows anything.
 
 Every panorama of the training is compared with every tile (:mod:`engine.crossview.geometric`); what chooses each other,
-and how clear of the rest, is kept in a file of the run. No true pair is looked at.
+and how clear of the rest, is kept in a file of the run. No true pair is looked at. How many pairs are chance is told by
+decoys, as in the search of spectra for proteins (Elias and Gygi, Nature Methods 2007): the same panoramas turned by a
+quarter, or mirrored where the heading is not known, are compared too, and whatever they pair is false.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,9 +33,43 @@ PHOTOS, TILES = 256, 256
 NOTHING = -1.0
 """Score of a photo that shows no ground with any tile: it chooses none."""
 _PARTS = ("tile", "gap", "panorama", "back_gap")
+_WHOSE = ("near", "decoys")
 
 
-def geometric_nearest(
+@dataclass(frozen=True)
+class Matched:
+    """What was found for the panoramas (``near``) and for their decoys."""
+
+    near: Nearest
+    decoys: Nearest
+
+    def doubt(self, threshold: float, *, mutual: bool = True, gap: str = "both") -> float:
+        """The share of the pairs with gaps of at least ``threshold`` that chance would make too, 0 to 1: how many the
+        decoys have for one that the panoramas have. An upper estimate, for chance has more room where nothing is right.
+        1 where there is no pair."""
+        right, false = (_sure(near, mutual, gap) for near in (self.near, self.decoys))
+        pairs = int((right >= threshold).sum())
+        return min(1.0, int((false >= threshold).sum()) / pairs) if pairs else 1.0
+
+    def sure_gap(self, start: float, most: float, *, mutual: bool = True, gap: str = "both") -> float:
+        """The least gap from ``start`` on that leaves a :meth:`doubt` of at most ``most``; infinite where none does."""
+        right, false = (_sure(near, mutual, gap).sort().values for near in (self.near, self.decoys))
+        above = torch.nextafter(false[false >= start], torch.tensor(math.inf))
+        tried = torch.cat([torch.tensor([start]), above]).contiguous()
+        pairs, chance = (len(sure) - torch.searchsorted(sure.contiguous(), tried) for sure in (right, false))
+        good = tried[(pairs > 0) & (chance <= most * pairs)]
+        return float(good.min()) if len(good) else math.inf
+
+
+def _sure(near: Nearest, mutual: bool, gap: str) -> Tensor:
+    """(n,) the gaps by which the pairs of ``near`` are measured."""
+    tile = near.labels(0.0, mutual=mutual, gap=gap)
+    has = tile >= 0
+    both = torch.minimum(near.gap, near.back_gap[near.tile]) if gap == "both" else near.gap
+    return both[has].float()
+
+
+def match_geometrically(
     store: FrameStore,
     grounds: Sequence[int],
     world: World,
@@ -41,8 +78,8 @@ def geometric_nearest(
     workers: int,
     reporter: Reporter,
     matcher: GeometricMatcher | None = None,
-) -> Nearest:
-    """:class:`Nearest` of the panoramas ``grounds`` and all tiles by the matcher, the same in every process.
+) -> Matched:
+    """:class:`Matched` of the panoramas ``grounds`` and all tiles by the matcher, the same in every process.
 
     A panorama whose heading is known and used is compared as it stands, another at its best turn. A tile of unknown
     scale counts as wide as the bird's-eye views. Each process compares a share of the panoramas. Memory grows with
@@ -90,7 +127,7 @@ def _compared(
     world: World,
     workers: int,
     reporter: Reporter,
-) -> Nearest:
+) -> Matched:
     device = matcher.device
     per, own = _share(len(grounds), world)
     blocks = [range(start, min(start + PHOTOS, own.stop)) for start in range(own.start, own.stop, PHOTOS)]
@@ -98,22 +135,25 @@ def _compared(
     def read(number: int) -> list[Tensor]:
         return [read_image(store.data.grounds[grounds[row]].file, most_columns=MOST_COLUMNS) for row in blocks[number]]
 
-    choices = Choices(len(codes), device)
+    choices, decoys = Choices(len(codes), device), Choices(len(codes), device)
     feed = read_ahead(read, 0, len(blocks), workers=min(1, workers), ahead=1, one_core=world.device.kind == "cpu")
     for number, images in enumerate(feed):
         inside = reporter.part(number / len(blocks), (number + 1) / len(blocks))
         message = f"Comparing panoramas {blocks[number].start - own.start + 1} of {len(own)} with {len(codes)} tiles"
         photos: list[Standing | Template | None] = []
         for row, pixels in zip(blocks[number], images, strict=True):
-            inside.progress(0.3 * len(photos) / len(images), "geometric", message)
+            inside.progress(0.2 * len(photos) / len(images), "geometric", message)
             photos.append(_photo(store, grounds[row], pixels, matcher))
-        scores = torch.full((len(photos), len(codes)), NOTHING, device=device)
+        false = [None if photo is None else photo.decoy() for photo in photos]
+        scores = torch.full((2, len(photos), len(codes)), NOTHING, device=device)
         for start in range(0, len(codes), TILES):
-            inside.progress(0.3 + 0.7 * start / len(codes), "geometric", message)
+            inside.progress(0.2 + 0.8 * start / len(codes), "geometric", message)
             part = codes[start : start + TILES].to(device)
-            _fill(scores[:, start : start + TILES], photos, part, matcher, inside)
-        choices.see(scores)
-    return _merged(choices, per, len(grounds), world)
+            for found, those in zip(scores[:, :, start : start + TILES], (photos, false), strict=True):
+                _fill(found, those, part, matcher, inside)
+        choices.see(scores[0])
+        decoys.see(scores[1])
+    return Matched(*(_merged(one, per, len(grounds), world) for one in (choices, decoys)))
 
 
 def _photo(store: FrameStore, index: int, pixels: Tensor, matcher: GeometricMatcher) -> Standing | Template | None:
@@ -164,31 +204,35 @@ def _merged(choices: Choices, per: int, count: int, world: World) -> Nearest:
     return whole.nearest()
 
 
-def _shared(found: Nearest | None, panoramas: int, tiles: int, world: World) -> Nearest:
+def _shared(found: Matched | None, panoramas: int, tiles: int, world: World) -> Matched:
     """The main process's in every process; the others give None."""
     if found is None:
-        whole, gaps = torch.zeros(panoramas, dtype=torch.int64), torch.zeros(panoramas)
-        found = Nearest(whole, gaps, torch.zeros(tiles, dtype=torch.int64), torch.zeros(tiles))
-    return Nearest(*(world.stacked(getattr(found, name))[0] for name in _PARTS))
+        rows, columns = torch.zeros(panoramas), torch.zeros(tiles)
+        empty = Nearest(rows.long(), rows, columns.long(), columns)
+        found = Matched(empty, empty)
+    return Matched(*(
+        Nearest(*(world.stacked(getattr(near, name))[0] for name in _PARTS)) for near in (found.near, found.decoys)
+    ))  # fmt: skip
 
 
-def _write(path: Path, found: Nearest) -> None:
+def _write(path: Path, found: Matched) -> None:
     from safetensors.torch import save
 
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise explain_os_error(error, path.parent) from error
-    write_whole(path, save({name: getattr(found, name).contiguous() for name in _PARTS}))
+    kept = {f"{whose}.{name}": getattr(getattr(found, whose), name) for whose in _WHOSE for name in _PARTS}
+    write_whole(path, save({name: table.contiguous() for name, table in kept.items()}))
 
 
-def _read(path: Path) -> Nearest:
+def _read(path: Path) -> Matched:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         kept = load_file(path)
-        return Nearest(*(kept[name] for name in _PARTS))
+        return Matched(*(Nearest(*(kept[f"{whose}.{name}"] for name in _PARTS)) for whose in _WHOSE))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise DamagedFileError(
             f"{path}: the pairs of the geometric matcher cannot be read ({' '.join(str(error).split())}).",

@@ -87,6 +87,11 @@ class CrossViewTrainRequest(KeptRequest):
         le=2,
         description="Gap of correlation asked of a pair that the matcher without weights finds (stage geometric).",
     )
+    geometric_doubt: Share = Field(
+        0.1,
+        description="Share of the matcher's pairs that may be chance, estimated without labels by panoramas that are "
+        "turned or mirrored on purpose: the gap is raised for it.",
+    )
     gap_of: Literal["both", "row", "none"] = Field(
         "both", description="Who must have the gap: panorama and tile, the panorama alone, or none."
     )

@@ -20,7 +20,7 @@ from engine.training.crossview.augment import Variation
 from engine.training.crossview.choice import RECORDS, WEIGHTS, Chooser
 from engine.training.crossview.epochs import Between
 from engine.training.crossview.figures import retrieval_figures
-from engine.training.crossview.geometric import geometric_nearest
+from engine.training.crossview.geometric import match_geometrically
 from engine.training.crossview.images import FrameStore
 from engine.training.crossview.network import framing, make_network
 from engine.training.crossview.objective import CrossViewObjective, Settings
@@ -88,7 +88,7 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
             restyler = fit_restyler(request, store, parts.train, world, folder=folder.path, reporter=part)
         first = None
         if "geometric" in request.stage_names:
-            first = geometric_nearest(
+            first = match_geometrically(
                 store, parts.train, world,
                 folder=folder.path, workers=request.workers, reporter=reporter.part(*_spans(request)[1]),
             )  # fmt: skip
