@@ -18,7 +18,9 @@ LAYOUT = Layout(
     | {"hfov": "DEGREES", "vfov": "DEGREES", "extent": "METRES", "camera_height": "METRES", "test": "KIND:PATH"},
     sections={
         "Input and output": ("data", "test", "out", "config"),
-        "Labels and stages": ("labels", "stages", "intra_epochs", "cross_epochs", "epochs", "steps"),
+        "Labels and stages": (
+            "labels", "stages", "intra_epochs", "cross_epochs", "geometric_epochs", "epochs", "steps",
+        ),
         "Network": ("encoder", "width", "depth", "encoder_stages", "maps", "start"),
         "Images": (
             "ground_size", "overhead_size", "heading", "heading_error", "hfov", "vfov", "extent", "camera_height",
@@ -26,7 +28,8 @@ LAYOUT = Layout(
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
         "Pseudo-labels": (
-            "gap", "gap_of", "mutual", "curriculum", "least_labels", "labelled_share", "dustbin", "rehearse",
+            "gap", "gap_of", "mutual", "curriculum", "geometric_gap", "geometric_doubt", "least_labels",
+            "labelled_share", "dustbin", "rehearse",
         ),
         "Hard negatives": ("mine_after", "neighbours"),
         "Choice of the weights": ("choose", "validation_share"),
@@ -36,6 +39,7 @@ LAYOUT = Layout(
     examples="""
     engine crossview train --data cvusa:/data/CVUSA --labels 1 --start convnext_base.safetensors --lr 1e-4 -o runs/all
     engine crossview train --data vigor:/data/VIGOR@cross-train --encoder convnext_small -o runs/none
+    engine crossview train --data city --stages geometric,curriculum -o runs/first
     engine crossview train --data city --heading unknown --width 0.25 --encoder resnet18 --batch 32 -o runs/try
     engine crossview train --resume -o runs/none
     torchrun --nproc-per-node 4 -m engine crossview train --data cvact:/data/CVACT -o runs/four

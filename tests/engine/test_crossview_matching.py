@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from engine.crossview.data.items import CrossViewSet, GroundImage, Match, OverheadImage
 from engine.errors import ModelError, ParameterError
 from engine.training.crossview.choice import Chooser, agreement
-from engine.training.crossview.matching import nearest, neighbours, threshold_at
+from engine.training.crossview.matching import Choices, nearest, neighbours, threshold_at
 from engine.training.crossview.mining import mined_batches
 from engine.training.crossview.pseudo import pseudo_labels
 from engine.training.crossview.request import CrossViewTrainRequest
@@ -43,6 +43,28 @@ def test_nearest_is_that_of_a_loop_whatever_the_chunk(n, m, chunk, seed):
         assert float(found.back_gap[j]) == pytest.approx(order[0] - order[1] if n > 1 else math.inf, abs=1e-6)
     tiles = neighbours(a, b, 3, chunk=chunk)
     assert tiles.shape == (n, min(3, m)) and torch.equal(tiles[:, 0], found.tile)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(1, 9), m=st.integers(1, 9), at=st.integers(0, 9), levels=st.integers(1, 4), seed=st.integers(0, 99)
+)
+def test_choices_of_two_processes_joined_are_those_of_one(n, m, at, levels, seed):
+    """Similarities of few levels, so that many tie."""
+    draw = torch.Generator().manual_seed(seed)
+    scores, at = torch.randint(levels, (n, m), generator=draw) / levels, min(at, n)
+    whole, joined = Choices(m), Choices(m)
+    whole.see(scores)
+    for part in (scores[:at], scores[at:]):
+        one = Choices(m)
+        if len(part):
+            one.see(part)
+        joined.join(*one.parts())
+    a, b = whole.nearest(), joined.nearest()
+    for name in ("gap", "back_gap"):
+        torch.testing.assert_close(getattr(a, name), getattr(b, name))
+    assert torch.equal(a.mutual(), b.mutual())
+    assert torch.equal(a.tile[a.mutual()], b.tile[b.mutual()])
 
 
 def test_a_label_must_be_unique_seen_from_the_tile_too():
@@ -156,7 +178,7 @@ def request(**changes) -> CrossViewTrainRequest:
 
 
 def test_stages_share_the_steps_and_each_has_its_own_rates():
-    counts = {"intra": 100, "cross": 100, "curriculum": 100, "supervised": 50}
+    counts = {"intra": 100, "cross": 100, "geometric": 100, "curriculum": 100, "supervised": 50}
     stages = plan_stages(request(), counts, world=1)
     assert [(s.name, s.steps) for s in stages.all] == [("intra", 120), ("cross", 160), ("curriculum", 400)]
     shared = plan_stages(request(steps=100), counts, world=2)
@@ -164,6 +186,8 @@ def test_stages_share_the_steps_and_each_has_its_own_rates():
     assert stages.factor(119) == pytest.approx(0, abs=1e-9) and stages.factor(136) == 1.0
     assert stages.at(119).name == "intra" and stages.at(120).name == "cross"
     assert stages.end(0) == 10 and stages.end(119) == 120 and stages.end(125) == 130
+    first = plan_stages(request(stages="geometric,curriculum", geometric_epochs=8), counts, world=1)
+    assert [(s.name, s.steps) for s in first.all] == [("geometric", 80), ("curriculum", 400)]
     supervised = plan_stages(request(labels=1), counts, world=1)
     assert [(s.name, s.steps, s.epochs) for s in supervised.all] == [("supervised", 200, 40)]
     with pytest.raises(ParameterError, match="cannot be shared"):
@@ -173,6 +197,13 @@ def test_stages_share_the_steps_and_each_has_its_own_rates():
     for wrong in ({"stages": "intra,nothing"}, {"stages": "supervised"}, {"ground_size": "64"}):
         with pytest.raises(ValueError, match=r"expected some|needs labels|ROWSxCOLUMNS"):
             request(**wrong)
+
+
+def test_what_is_rehearsed_is_a_cold_start_that_was():
+    assert request().rehearsed and request(stages="intra,cross,geometric,curriculum").rehearsed
+    assert request(stages="curriculum").rehearsed, "of a model that is gone on with"
+    assert not request(stages="geometric,curriculum").rehearsed
+    assert not request(rehearse=0).rehearsed and not request(labels=1).rehearsed
 
 
 def learning_curve(seed: int) -> list[tuple[float, float, float]]:

@@ -162,7 +162,7 @@ def forked(out, resume, lines):
     return lines is None
 
 forked(home / "whole", False, None)
-ended = [forked(home / "broken", n > 0, lines) for n, lines in enumerate((4, 9, 14))]
+ended = [forked(home / "broken", n > 0, lines) for n, lines in enumerate((4, 8, 12, 17))]
 forked(home / "broken", True, None)
 print(json.dumps(ended))
 """
@@ -172,8 +172,8 @@ def test_killed_and_resumed_in_every_stage_the_weights_are_equal_to_the_bit(worl
     from safetensors.torch import load_file
 
     options = {
-        **TINY, "data": [str(world / "train")], "labels": 0.1, "steps": 17,
-        "stages": "intra,cross,curriculum,supervised",
+        **TINY, "data": [str(world / "train")], "labels": 0.1, "steps": 20,
+        "stages": "intra,cross,geometric,curriculum,supervised",
         "batch": 6, "checkpoint_every": 3, "validation_share": 0.25, "choose": "label-free", "neighbours": 3,
         "mine_after": 0,
     }  # fmt: skip
@@ -205,8 +205,8 @@ def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch)
     # depend on the batch.
     options = {
         **TINY, "encoder": "convnext_tiny", "depth": 0.1, "encoder_stages": 2, "data": [str(world / "train")],
-        "stages": "supervised", "labels": 1, "steps": 6, "validation_share": 0.2, "lr": 1e-3, "neighbours": 2,
-        "mine_after": 0,
+        "stages": "geometric,supervised", "labels": 0.5, "steps": 8, "validation_share": 0.2, "lr": 1e-3,
+        "neighbours": 2, "mine_after": 0,
     }  # fmt: skip
     script = tmp_path / "train.py"
     script.write_text(

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.crossview.geometric.color import lab
-from engine.crossview.geometric.correlation import TurningImages, TurningTemplate, turned_correlation
+from engine.crossview.geometric.correlation import (
+    TurningImages,
+    TurningTemplate,
+    normalised,
+    standing_correlation,
+    turned_correlation,
+    weighted,
+)
 from engine.crossview.geometric.layout import RingLayout
 from engine.crossview.geometric.matcher import GeometricMatcher, GeometricSettings, soft_best
 from engine.errors import ParameterError
@@ -57,6 +64,47 @@ def test_the_correlation_is_that_of_a_loop_over_turns(seed, whole):
                     b = under - (w * under).sum()
                     spread = math.sqrt((w * a * a).sum() * max((w * b * b).sum(), 0.05))
                     assert found[i, n, c, turn] == pytest.approx((w * a * b).sum() / spread, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_correlation_without_turning_is_that_of_the_turn_0(seed):
+    draw = torch.Generator().manual_seed(seed)
+    values, images = torch.randn(3, 2, 4, 12, generator=draw), torch.randn(5, 2, 4, 12, generator=draw)
+    cover = torch.rand(3, 1, 4, 12, generator=draw) ** 2
+    weights = cover.expand_as(values)
+    pattern, share = weighted(values, weights)
+    found = standing_correlation(pattern, share[:, 0], normalised(images))
+    turned = turned_correlation(TurningTemplate.of(values, weights), TurningImages.of(images))[..., 0]
+    torch.testing.assert_close(found, turned, atol=1e-5, rtol=1e-4)
+
+
+def test_a_photo_that_stands_scores_as_it_does_turned_to_its_heading():
+    above = torch.cat([ground(n) for n in range(3)])
+    matcher = GeometricMatcher(GeometricSettings(layout=SMALL.layout, guesses=((2.5, 0.0, 0.0), (2.0, 0.0, 0.0))))
+    codes = matcher.codes(above, 0.5)
+    photos = [(seen_from(above[n : n + 1], heading), heading) for n, heading in ((0, 0.0), (1, 90.0), (2, 204.0))]
+    standing = [matcher.standing(pixels, PanoramaView(heading_deg=heading)) for pixels, heading in photos]
+    found = matcher.standing_scores(standing, codes)
+    assert found.shape == (3, 3) and found.argmax(1).tolist() == [0, 1, 2]
+    for row, (pixels, heading) in enumerate(photos):
+        curve = matcher.curves([matcher.template(pixels, PanoramaView())], codes)[0]
+        step = 360 / SMALL.layout.sectors
+        torch.testing.assert_close(found[row], curve[:, round(heading / step)], atol=0.01, rtol=0)
+    assert float(matcher.standing_scores([standing[1].decoy()], codes)[0, 1]) < float(found[1, 1]) - 0.2
+    aside = matcher.standing(photos[1][0], PanoramaView(heading_deg=180.0))
+    torch.testing.assert_close(standing[1].decoy().pattern, aside.pattern, atol=0.005, rtol=0)
+    with pytest.raises(ParameterError, match="shows no ground"):
+        matcher.standing(torch.zeros(3, 8, 64), PanoramaView(vfov_deg=20, pitch_center_deg=40))
+
+
+def test_a_mirrored_template_is_that_of_mirrored_values():
+    values, weights = torch.randn(2, 3, 4, 12), torch.rand(2, 3, 4, 12)
+    images = TurningImages.of(torch.randn(2, 3, 4, 12))
+    mirror = [-j % 12 for j in range(12)]
+    found = turned_correlation(TurningTemplate.of(values, weights).mirrored(), images)
+    expected = turned_correlation(TurningTemplate.of(values[..., mirror], weights[..., mirror]), images)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_what_has_no_weight_has_no_influence():

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from engine.crossview.geometric.color import lab
-from engine.crossview.geometric.correlation import TurningImages, TurningTemplate, turned_correlation
+from engine.crossview.geometric.correlation import (
+    TurningImages,
+    TurningTemplate,
+    normalised,
+    standing_correlation,
+    turned_correlation,
+    weighted,
+)
 from engine.crossview.geometric.features import channels
 from engine.crossview.geometric.layout import RingLayout
 from engine.errors import ParameterError
@@ -60,6 +67,25 @@ class Template:
     spectra: TurningTemplate
     seen_share: float
 
+    def decoy(self) -> Template:
+        """The photo as it cannot have been taken, mirrored: what chance finds with one of its kind."""
+        return Template(self.spectra.mirrored(), self.seen_share)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One photo whose heading is known, ready to be compared as it stands: ``pattern`` (guesses, channels, R, A) and
+    ``cover`` (guesses, R, A)."""
+
+    pattern: Tensor
+    cover: Tensor
+    seen_share: float
+
+    def decoy(self) -> Standing:
+        """The photo as it was not taken, turned by a quarter: what chance finds with one of its kind."""
+        quarter = self.pattern.shape[-1] // 4
+        return Standing(self.pattern.roll(quarter, -1), self.cover.roll(quarter, -1), self.seen_share)
+
 
 class GeometricMatcher:
     """Templates of photos, codes of overhead images, and the scores between them. Holds settings and a device only."""
@@ -81,27 +107,16 @@ class GeometricMatcher:
     def template(self, pixels: Tensor, view: PanoramaView) -> Template:
         """Of one photo: ``pixels`` (3, H, W) uint8 or float 0…1, equirectangular; ``view`` what they show; its heading
         plays no part. Raises ParameterError where no ground is seen."""
-        if pixels.dim() != 3 or pixels.shape[0] != 3:
-            raise ParameterError(f"A photo is (3, rows, columns); found {tuple(pixels.shape)}.")
-        image = _floats(pixels.to(self.device))[None]
-        layout, blind = self.settings.layout, replace(view, heading_deg=0.0)
-        rings, seen = zip(
-            *(
-                layout.ground(image, blind, height, right_m=right, forward_m=forward)
-                for height, right, forward in self.settings.guesses
-            ),
-            strict=True,
-        )
-        values, shares = torch.cat(rings), torch.cat(seen)
-        share = float(shares.mean())
-        if share < 0.02:
-            raise ParameterError(
-                f"The photo shows no ground between {layout.near_m:g} m and {layout.far_m:g} m of the camera.",
-                remedy="Check its field of view (vfov_deg, pitch_center_deg).",
-            )
-        features = channels(lab(values), shares)
-        weights = (shares * self._ring_weights()).unsqueeze(1).expand_as(features)
-        return Template(TurningTemplate.of(features, weights), share)
+        features, weights, share = self._seen(pixels, replace(view, heading_deg=0.0))
+        return Template(TurningTemplate.of(features, weights.expand_as(features)), share)
+
+    def standing(self, pixels: Tensor, view: PanoramaView) -> Standing:
+        """Of one photo whose heading is known, as :meth:`template`; ``view.heading_deg`` is believed, and
+        guesses of the place lie east and north of the camera instead of to its right and ahead. Raises
+        ParameterError."""
+        features, weights, share = self._seen(pixels, view)
+        pattern, cover = weighted(features, weights)
+        return Standing(pattern, cover[:, 0], share)
 
     def codes(self, overheads: Tensor, gsd_m: float) -> Tensor:
         """``overheads`` (N, 3, S, S) float 0…1 (or uint8), north up, at ``gsd_m`` metres a pixel → (N, K) uint8."""
@@ -146,6 +161,41 @@ class GeometricMatcher:
             found = (turned_correlation(template.spectra, images) * weights).sum(dim=2)  # (guesses, N, sectors)
             rows.append(soft_best(found, self.settings.sharpness))
         return torch.stack(rows)
+
+    def standing_scores(self, photos: Sequence[Standing], codes: Tensor) -> Tensor:
+        """(Q, N) score of each photo with each code, the photos as they stand: what :meth:`curves` gives at their
+        headings, where these are multiples of a sector."""
+        images = normalised(self._decode(codes.to(self.device)))
+        weights = torch.tensor(self.settings.channel_weights, device=self.device)
+        weights = weights / weights.sum()
+        found = []
+        for guess in range(len(self.settings.guesses)):
+            pattern = torch.stack([photo.pattern[guess] for photo in photos])
+            cover = torch.stack([photo.cover[guess] for photo in photos])
+            found.append(standing_correlation(pattern, cover, images) @ weights)
+        return soft_best(torch.stack(found), self.settings.sharpness)
+
+    def _seen(self, pixels: Tensor, view: PanoramaView) -> tuple[Tensor, Tensor, float]:
+        """(guesses, channels, R, A) features, (guesses, 1, R, A) weights, and the share of the cells that is seen."""
+        if pixels.dim() != 3 or pixels.shape[0] != 3:
+            raise ParameterError(f"A photo is (3, rows, columns); found {tuple(pixels.shape)}.")
+        image, layout = _floats(pixels.to(self.device))[None], self.settings.layout
+        rings, seen = zip(
+            *(
+                layout.ground(image, view, height, right_m=right, forward_m=forward)
+                for height, right, forward in self.settings.guesses
+            ),
+            strict=True,
+        )
+        values, shares = torch.cat(rings), torch.cat(seen)
+        share = float(shares.mean())
+        if share < 0.02:
+            raise ParameterError(
+                f"The photo shows no ground between {layout.near_m:g} m and {layout.far_m:g} m of the camera.",
+                remedy="Check its field of view (vfov_deg, pitch_center_deg).",
+            )
+        features = channels(lab(values), shares)
+        return features, (shares * self._ring_weights()).unsqueeze(1), share
 
     def _decode(self, codes: Tensor) -> Tensor:
         layout = self.settings.layout

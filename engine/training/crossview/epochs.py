@@ -15,6 +15,7 @@ from engine.events import Reporter
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.choice import Chooser, agreement
 from engine.training.crossview.embed import embed_grounds, embed_overheads
+from engine.training.crossview.geometric import Matched
 from engine.training.crossview.images import FrameStore
 from engine.training.crossview.matching import nearest, neighbours, threshold_at
 from engine.training.crossview.mining import mined_batches
@@ -26,6 +27,8 @@ from engine.training.crossview.stages import Stage, Stages
 from engine.training.distributed import World
 from engine.training.rng import derive_seed
 
+_MOST_DOUBT = 0.5
+"""Of the matcher's pairs; more is warned of."""
 _POOL = 2
 """Neighbours are drawn from so many times their number."""
 
@@ -44,6 +47,7 @@ class Between:
     folder: Path
     reporter: Reporter
     chooser: Chooser
+    geometric: Matched | None = None
     precision: str = "fp32"
     resumed_at: int | None = None
 
@@ -113,7 +117,12 @@ class Between:
             )
         if stage.name == "supervised":
             return self._supervised(epoch, shape, draw)
-        return self._curriculum(stage, epoch, shape, draw)
+        train = torch.tensor(self.split.train)
+        labels, near_a, near_b = self._labels(stage, epoch, shape)
+        self._tell(labels, train)
+        if stage.name == "geometric" and self.geometric is not None:
+            self._doubt(self.geometric, labels.threshold, first=epoch == 0)
+        return self._claimed(labels, train, (near_a, near_b), epoch, shape, draw)
 
     def _supervised(self, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
         grounds = list(self.split.labelled)
@@ -125,23 +134,43 @@ class Between:
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         return Plan.make(ground, overhead=tile, labelled=torch.ones_like(ground), also=self._semi(ground))
 
-    def _curriculum(self, stage: Stage, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
-        request, step = self.request, stage.begins(epoch)
-        train = torch.tensor(self.split.train)
-        a, b = self._grounds(self.split.train), self._tiles(step)
+    def _labels(self, stage: Stage, epoch: int, shape: tuple[int, int]) -> tuple[Labels, Tensor, Tensor]:
+        """The pseudo-labels of an epoch, by the network or, once and for all, by the matcher without weights; and the
+        network's embeddings of panoramas and tiles."""
+        request = self.request
+        a, b = self._near(self._grounds(self.split.train)), self._near(self._tiles(stage.begins(epoch)))
+        if stage.name == "geometric" and self.geometric is not None:
+            how: dict[str, Any] = {"mutual": request.mutual, "gap": request.gap_of}
+            threshold = self.geometric.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
+            found = self.geometric.near
+        else:
+            found, threshold = nearest(a, b), request.gap
+            if request.curriculum:
+                threshold = threshold_at(epoch, stage.epochs, request.gap)
         place = {ground: row for row, ground in enumerate(self.split.train)}
-        start = request.gap
-        near_a, near_b = self._near(a), self._near(b)
         labels = pseudo_labels(
-            nearest(near_a, near_b),
-            threshold=threshold_at(epoch, stage.epochs, start) if request.curriculum else start,
+            found,
+            threshold=threshold,
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
             least=max(2, shape[1] // 2, round(request.least_labels * len(self.split.train))),
             mutual=request.mutual,
             gap=request.gap_of,
+            stage=stage.name,
         )
-        self._tell(labels, train)
+        return labels, a, b
+
+    def _claimed(
+        self,
+        labels: Labels,
+        train: Tensor,
+        near_of: tuple[Tensor, Tensor],
+        epoch: int,
+        shape: tuple[int, int],
+        draw: np.random.Generator,
+    ) -> Plan:
+        """Pseudo-labels with what is near them, and a rest that has none."""
+        request = self.request
         pairs = labels.pairs
         grounds, tiles = train[pairs[:, 0]].tolist(), pairs[:, 1].tolist()
         bare = train[labels.tile < 0]
@@ -151,7 +180,7 @@ class Between:
         count = int(min(shape[1], max(least, min(len(pairs), round(wanted * shape[1])))))
         near = None
         if request.neighbours and epoch >= request.mine_after:
-            near = neighbours(near_a[pairs[:, 0]], near_b, _POOL * request.neighbours + 1).numpy()
+            near = neighbours(near_of[0][pairs[:, 0]], near_of[1], _POOL * request.neighbours + 1).numpy()
         chosen = self._pairs(grounds, tiles, near, (shape[0], count), draw)
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         also = self._semi(ground)
@@ -178,6 +207,15 @@ class Between:
         if bool(known.any()):  # told, never used
             right = [int(labels.tile[i]) in self.data.matches[int(train[i])].tiles for i in known.nonzero()[:, 0]]
             self.told["labels_right"] = float(np.mean(right))
+
+    def _doubt(self, found: Matched, threshold: float, *, first: bool) -> None:
+        doubt = found.doubt(threshold, mutual=self.request.mutual, gap=self.request.gap_of)
+        self.told["labels_doubt"] = doubt
+        if first and doubt > _MOST_DOUBT:
+            self.reporter.warn(
+                f"The matcher without weights pairs hardly more panoramas and tiles than chance would: of 100 of its "
+                f"pairs about {100 * doubt:.0f} may be false. Start with the stages intra and cross instead."
+            )
 
     def _mined(self, grounds: list[int], tiles: list[int]) -> Any:
         unique = sorted(set(tiles))

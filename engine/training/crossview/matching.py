@@ -62,24 +62,51 @@ def nearest(panoramas: Tensor, tiles: Tensor, *, chunk: int = CHUNK) -> Nearest:
             raise ModelError(
                 f"The embedding of {name} {int(bad.nonzero()[0])} is not finite ({int(bad.sum())} of {len(table)})."
             )
-    found, gaps = [], []
-    columns = tiles.float().T
-    best = torch.full((len(tiles),), -math.inf, device=tiles.device)
-    second, chosen = best.clone(), torch.zeros(len(tiles), dtype=torch.int64, device=tiles.device)
+    columns, choices = tiles.float().T, Choices(len(tiles), tiles.device)
     for start in range(0, len(panoramas), max(1, chunk)):
-        scores = panoramas[start : start + max(1, chunk)].float() @ columns
+        choices.see(panoramas[start : start + max(1, chunk)].float() @ columns)
+    return choices.nearest()
+
+
+class Choices:
+    """:class:`Nearest` in the making: similarities of all panoramas with all ``tiles`` come block after block, and none
+    is kept."""
+
+    def __init__(self, tiles: int, device: torch.device | str = "cpu") -> None:
+        self._tile = [torch.zeros(0, dtype=torch.int64, device=device)]
+        self._gap = [torch.zeros(0, device=device)]
+        self._best = torch.full((tiles,), -math.inf, device=device)
+        self._second = self._best.clone()
+        self._chosen = torch.zeros(tiles, dtype=torch.int64, device=device)
+        self._seen = 0
+
+    def see(self, scores: Tensor) -> None:
+        """The next panoramas: (n, tiles), finite, n at least 1."""
         top = scores.topk(min(2, scores.shape[1]), dim=1)
-        found.append(top.indices[:, 0])
-        gaps.append(_gap(top.values))
         down = scores.topk(min(2, scores.shape[0]), dim=0)
         first = down.values[0]
         rest = down.values[1] if len(down.values) > 1 else torch.full_like(first, -math.inf)
-        better = first > best
-        second = torch.where(better, torch.maximum(best, rest), torch.maximum(second, first))
-        chosen = torch.where(better, down.indices[0] + start, chosen)
-        best = torch.where(better, first, best)
-    back = torch.where(torch.isfinite(second), best - second, math.inf)
-    return Nearest(torch.cat(found).cpu(), torch.cat(gaps).cpu(), chosen.cpu(), back.cpu())
+        self.join(top.indices[:, 0], _gap(top.values), first, rest, down.indices[0])
+
+    def join(self, tile: Tensor, gap: Tensor, first: Tensor, rest: Tensor, at: Tensor) -> None:
+        """The next panoramas, counted elsewhere: each one's ``tile`` and ``gap``, and of every tile the best similarity
+        with one of them (``first``), the second best (``rest``), and the number ``at`` among them of the best."""
+        better = first > self._best
+        self._second = torch.where(better, torch.maximum(self._best, rest), torch.maximum(self._second, first))
+        self._chosen = torch.where(better, at + self._seen, self._chosen)
+        self._best = torch.where(better, first, self._best)
+        self._tile.append(tile)
+        self._gap.append(gap)
+        self._seen += len(tile)
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """All that was seen, as :meth:`join` takes it."""
+        return torch.cat(self._tile), torch.cat(self._gap), self._best, self._second, self._chosen
+
+    def nearest(self) -> Nearest:
+        """What all of it comes to, on the processor."""
+        tile, gap, best, second, chosen = (part.cpu() for part in self.parts())
+        return Nearest(tile, gap, chosen, torch.where(torch.isfinite(second), best - second, math.inf))
 
 
 def _gap(top: Tensor) -> Tensor:

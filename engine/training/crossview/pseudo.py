@@ -38,6 +38,7 @@ def pseudo_labels(
     least: int,
     mutual: bool = True,
     gap: str = "both",
+    stage: str = "curriculum",
 ) -> Labels:
     """:class:`Labels` of N panoramas and M tiles.
 
@@ -65,8 +66,10 @@ def pseudo_labels(
         tile[panorama] = true
     if not bool((tile >= 0).any()):
         raise ModelError(
-            "No panorama and tile choose each other, so the curriculum has nothing to learn from.",
-            remedy="Train the stages before it longer, or give some labels.",
+            f"No panorama and tile choose each other, so the stage {stage} has nothing to learn from.",
+            remedy="Leave this stage out, or give some labels."
+            if stage == "geometric"
+            else "Train the stages before it longer, or give some labels.",
         )
     candidate = torch.where(near.mutual() & open_rows & (tile < 0), near.tile, -1)
     claimed = torch.zeros(len(near.panorama), dtype=torch.bool)

@@ -10,8 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from engine.models.names import PhotoEncoderName
 from engine.training.requests import KeptRequest, Positive, Share
 
-StageName = Literal["intra", "cross", "curriculum", "supervised"]
-STAGES: tuple[StageName, ...] = ("intra", "cross", "curriculum", "supervised")
+StageName = Literal["intra", "cross", "geometric", "curriculum", "supervised"]
+STAGES: tuple[StageName, ...] = ("intra", "cross", "geometric", "curriculum", "supervised")
+PSEUDO: tuple[StageName, ...] = ("geometric", "curriculum")
+"""Stages that learn from pseudo-labels."""
 Restyle = Literal["none", "colour", "texture", "cyclegan"]
 Count = Annotated[int, Field(ge=1)]
 
@@ -29,8 +31,8 @@ class CrossViewTrainRequest(KeptRequest):
     )
     stages: str | None = Field(
         None,
-        description="Stages in order, of intra, cross, curriculum and supervised; default: the first three, with all "
-        "labels supervised alone.",
+        description="Stages in order, of intra, cross, geometric, curriculum and supervised; default: intra, cross and "
+        "curriculum, with all labels supervised alone.",
     )
     encoder: PhotoEncoderName = Field("convnext_tiny", description="Encoder of either view; their weights are apart.")
     width: float = Field(1.0, gt=0, le=4, description="Factor of the encoders' channel counts.")
@@ -73,11 +75,23 @@ class CrossViewTrainRequest(KeptRequest):
     gan_width: float = Field(1.0, gt=0, le=4, description="Factor of its channels.")
     intra_epochs: Positive = Field(12.0, description="Passes of the stage intra.")
     cross_epochs: Positive = Field(16.0, description="Passes of the stage cross.")
+    geometric_epochs: Positive = Field(16.0, description="Passes of the stage geometric.")
     epochs: Positive | None = Field(None, description="Passes of the stages curriculum and supervised; default: 40.")
     steps: int | None = Field(
         None, ge=1, description="Steps of all stages together, shared out as their passes are; default: by the passes."
     )
     gap: float = Field(0.05, ge=0, le=2, description="Gap of similarity asked of a pseudo-label in the first epoch.")
+    geometric_gap: float = Field(
+        0.02,
+        ge=0,
+        le=2,
+        description="Gap of correlation asked of a pair that the matcher without weights finds (stage geometric).",
+    )
+    geometric_doubt: Share = Field(
+        0.1,
+        description="Share of the matcher's pairs that may be chance, estimated without labels by panoramas that are "
+        "turned or mirrored on purpose: the gap is raised for it.",
+    )
     gap_of: Literal["both", "row", "none"] = Field(
         "both", description="Who must have the gap: panorama and tile, the panorama alone, or none."
     )
@@ -88,7 +102,11 @@ class CrossViewTrainRequest(KeptRequest):
         0.02, description="Share of the panoramas that gets a pseudo-label at least: the gap is lowered for it."
     )
     rehearse: float = Field(
-        1.0, ge=0, le=10, description="Weight of the stage cross within the curriculum, so that it is not forgotten."
+        1.0,
+        ge=0,
+        le=10,
+        description="Weight of the stage cross within geometric and curriculum, so that it is not forgotten; none "
+        "where geometric came instead of it.",
     )
     labelled_share: float = Field(
         0.5, gt=0, le=1, description="Least share of a batch of the curriculum that has labels, where there are enough."
@@ -156,6 +174,13 @@ class CrossViewTrainRequest(KeptRequest):
             return ("supervised",) if self.labels == 1 else ("intra", "cross", "curriculum")
         chosen = [part.strip() for part in self.stages.split(",")]
         return tuple(name for part in chosen for name in STAGES if name == part)
+
+    @property
+    def rehearsed(self) -> bool:
+        """Stages with pseudo-labels rehearse the stage cross: where the cold start was it, or another run's."""
+        names = self.stage_names
+        begun = "cross" in names or "geometric" not in names
+        return self.rehearse > 0 and begun and any(name in PSEUDO for name in names)
 
     @property
     def ground_pixels(self) -> tuple[int, int]:

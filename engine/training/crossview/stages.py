@@ -79,6 +79,7 @@ def plan_stages(request: CrossViewTrainRequest, counts: Mapping[StageName, int],
     passes = {
         "intra": request.intra_epochs,
         "cross": request.cross_epochs,
+        "geometric": request.geometric_epochs,
         "curriculum": request.epochs or MAIN_EPOCHS,
         "supervised": request.epochs or MAIN_EPOCHS,
     }

@@ -20,12 +20,13 @@ from engine.training.crossview.augment import Variation
 from engine.training.crossview.choice import RECORDS, WEIGHTS, Chooser
 from engine.training.crossview.epochs import Between
 from engine.training.crossview.figures import retrieval_figures
+from engine.training.crossview.geometric import match_geometrically
 from engine.training.crossview.images import FrameStore
 from engine.training.crossview.network import framing, make_network
 from engine.training.crossview.objective import CrossViewObjective, Settings
 from engine.training.crossview.plan import forget_plans
 from engine.training.crossview.report import report_html
-from engine.training.crossview.request import CrossViewTrainRequest, StageName
+from engine.training.crossview.request import PSEUDO, STAGES, CrossViewTrainRequest, StageName
 from engine.training.crossview.restyle.fit import FOLDER as RESTYLE
 from engine.training.crossview.restyle.fit import fit_restyler
 from engine.training.crossview.restyle.transfer import Unchanged
@@ -70,7 +71,7 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
         raise ParameterError(f"{data.place}: holds {len(data.grounds)} panoramas and {len(data.overheads)} tiles.")
     parts = split(data, labels=request.labels, validation=request.validation_share, seed=request.seed)
     every = len(parts.train)
-    counts: dict[StageName, int] = {"intra": every, "cross": every, "curriculum": every}
+    counts: dict[StageName, int] = dict.fromkeys(STAGES, every)
     stages = plan_stages(request, {**counts, "supervised": len(parts.labelled)}, world=world.size)
     seed_everything(derive_seed(request.seed, "rank", world.rank))
     network = make_network(request)
@@ -82,15 +83,20 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
             shutil.rmtree(folder.path / RESTYLE, ignore_errors=True)
         world.wait()
         restyler: torch.nn.Module = Unchanged()
-        rehearsed = "curriculum" in request.stage_names and request.rehearse > 0
-        if "cross" in request.stage_names or rehearsed:
-            part = reporter.part(0.02, 0.3) if request.restyle == "cyclegan" else reporter.part(0.02, 0.02)
+        if "cross" in request.stage_names or request.rehearsed:
+            part = reporter.part(*_spans(request)[0])
             restyler = fit_restyler(request, store, parts.train, world, folder=folder.path, reporter=part)
+        first = None
+        if "geometric" in request.stage_names:
+            first = match_geometrically(
+                store, parts.train, world,
+                folder=folder.path, workers=request.workers, reporter=reporter.part(*_spans(request)[1]),
+            )  # fmt: skip
         objective = CrossViewObjective(network, restyler, _settings(request), gather=world.gather)
         resumed_at = _stands_at(folder.path) if request.resume else None
         chooser = Chooser(folder.path, resumed_at=resumed_at)
         between = Between(
-            request, data, parts, stages, network, store, world, folder.path, reporter, chooser,
+            request, data, parts, stages, network, store, world, folder.path, reporter, chooser, first,
         )  # fmt: skip
         loop = TrainingLoop(
             objective,
@@ -98,7 +104,7 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
             settings=_loop_settings(request, stages),
             world=world,
             folder=folder.path,
-            reporter=reporter.part(0.3 if request.restyle == "cyclegan" else 0.02, 0.95),
+            reporter=reporter.part(*_spans(request)[2]),
             samples=request.batch * world.size,
             facts=_facts(request, data, parts),
             validate=between.validate,
@@ -147,6 +153,13 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
         forget_plans(folder.path)
     reporter.progress(1.0, "done", "Done")
     return {**result, "out": str(Path(request.out).expanduser().absolute())}
+
+
+def _spans(request: CrossViewTrainRequest) -> tuple[tuple[float, float], ...]:
+    """What of the progress the CycleGAN, the matcher without weights and the stages take."""
+    styled = 0.3 if request.restyle == "cyclegan" else 0.02
+    matched = styled + (0.1 if "geometric" in request.stage_names else 0.0)
+    return (0.02, styled), (styled, matched), (matched, 0.95)
 
 
 def _settings(request: CrossViewTrainRequest) -> Settings:
@@ -200,11 +213,11 @@ def _batches(
             }
             return out
         out |= {"overhead": store.overhead(overhead.tolist()), "overhead_id": overhead}
-        if stage in ("supervised", "curriculum"):
+        if stage == "supervised" or stage in PSEUDO:
             out |= {"labelled": plan.labelled[row, own] > 0, "also": plan.also[row, own]}
-        if stage == "curriculum":
+        if stage in PSEUDO:
             out["dustbin"] = torch.ones(())
-            if request.rehearse:
+            if request.rehearsed:
                 late = slice(len(ground) // 2, None)
                 style = plan.style[row, own][late].tolist()
                 out |= {"birds_eye": store.birds_eye(ground[late].tolist()), "style": store.overhead(style)}
