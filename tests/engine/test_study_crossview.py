@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from engine.training.run_folder import RESULT
+from tests.engine.crossview_worlds import write_world
 from tests.engine.test_study_scripts import script
 
 
@@ -41,4 +42,19 @@ def test_tables_are_of_the_ranks_and_finished_cells_are_kept(tmp_path, monkeypat
     assert "| 10 % of the labels | 2 | 0.500 (" in shown
     monkeypatch.setattr(sys, "argv", ["study_crossview", str(tmp_path), "--data", "a", "--test", "b", "--grid", "x"])
     with pytest.raises(SystemExit, match="no grid x"):
+        study.main()
+
+
+def test_the_row_of_the_matcher_is_found_without_training(tmp_path, monkeypatch, capsys):
+    study = script("study_crossview")
+    city = write_world(tmp_path / "city", 12, extra=3, headings=True)
+    given = [str(tmp_path / "out"), "--data", str(city), "--test", str(city), "--grid", "start", "--seeds", "0"]
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--only", study.MATCHER, "--set", "vfov=120"])
+    study.main()
+    ranks = study.ranks_of(study.cell_folder(tmp_path / "out", study.MATCHER, 0))
+    assert len(ranks) == 12 and sum(rank == 1 for rank in ranks.values()) >= 8
+    assert min(ranks.values()) >= 1 and max(ranks.values()) <= 15
+    assert f"| {study.MATCHER} | 1 | " in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--only", "x"])
+    with pytest.raises(SystemExit, match="No grid asked for has x"):
         study.main()

@@ -9,7 +9,7 @@ quarter, or mirrored where the heading is not known, are compared too, and whate
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,16 +92,20 @@ def match_geometrically(
         return _shared(_read(path) if world.main else None, len(grounds), len(store.data.overheads), world)
     matcher = matcher or GeometricMatcher(device=world.device.torch)
     with torch.inference_mode():
-        codes = _codes(store, matcher, world, workers, reporter.part(0.0, 0.15))
-        found = _compared(store, grounds, codes, matcher, world, workers, reporter.part(0.15, 1.0))
+        codes = tile_codes(store, matcher, world, workers, reporter.part(0.0, 0.15))
+        seen = [Choices(len(codes), matcher.device) for _ in range(2)]
+        for block in compared(store, grounds, codes, matcher, world, workers, reporter.part(0.15, 1.0)):
+            for choices, scores in zip(seen, block, strict=True):
+                choices.see(scores)
+        found = Matched(*(_merged(choices, len(grounds), world) for choices in seen))
     if world.main:
         _write(path, found)
     world.wait()
     return found
 
 
-def _codes(store: FrameStore, matcher: GeometricMatcher, world: World, workers: int, reporter: Reporter) -> Tensor:
-    """(M, K) uint8 of all tiles, on the processor."""
+def tile_codes(store: FrameStore, matcher: GeometricMatcher, world: World, workers: int, reporter: Reporter) -> Tensor:
+    """(M, K) uint8 codes of all tiles, on the processor, the same in every process. Raises DamagedFileError."""
     items = store.data.overheads
 
     def one(index: int) -> tuple[Tensor, float]:
@@ -119,7 +123,7 @@ def _codes(store: FrameStore, matcher: GeometricMatcher, world: World, workers: 
     return world.stacked(table).flatten(0, 1)[: len(items)]
 
 
-def _compared(
+def compared(
     store: FrameStore,
     grounds: Sequence[int],
     codes: Tensor,
@@ -127,15 +131,15 @@ def _compared(
     world: World,
     workers: int,
     reporter: Reporter,
-) -> Matched:
-    device = matcher.device
-    per, own = _share(len(grounds), world)
+) -> Iterator[Tensor]:
+    """(2, n, M) scores of this process's share of the panoramas ``grounds`` with all tiles, a block of at most
+    :data:`PHOTOS` after the other in their order: of the panoramas, and of their decoys. Raises DamagedFileError."""
+    _, own = _share(len(grounds), world)
     blocks = [range(start, min(start + PHOTOS, own.stop)) for start in range(own.start, own.stop, PHOTOS)]
 
     def read(number: int) -> list[Tensor]:
         return [read_image(store.data.grounds[grounds[row]].file, most_columns=MOST_COLUMNS) for row in blocks[number]]
 
-    choices, decoys = Choices(len(codes), device), Choices(len(codes), device)
     feed = read_ahead(read, 0, len(blocks), workers=min(1, workers), ahead=1, one_core=world.device.kind == "cpu")
     for number, images in enumerate(feed):
         inside = reporter.part(number / len(blocks), (number + 1) / len(blocks))
@@ -144,16 +148,14 @@ def _compared(
         for row, pixels in zip(blocks[number], images, strict=True):
             inside.progress(0.2 * len(photos) / len(images), "geometric", message)
             photos.append(_photo(store, grounds[row], pixels, matcher))
-        false = [None if photo is None else photo.decoy() for photo in photos]
-        scores = torch.full((2, len(photos), len(codes)), NOTHING, device=device)
+        decoys = [None if photo is None else photo.decoy() for photo in photos]
+        scores = torch.full((2, len(photos), len(codes)), NOTHING, device=matcher.device)
         for start in range(0, len(codes), TILES):
             inside.progress(0.2 + 0.8 * start / len(codes), "geometric", message)
-            part = codes[start : start + TILES].to(device)
-            for found, those in zip(scores[:, :, start : start + TILES], (photos, false), strict=True):
+            part = codes[start : start + TILES].to(matcher.device)
+            for found, those in zip(scores[:, :, start : start + TILES], (photos, decoys), strict=True):
                 _fill(found, those, part, matcher, inside)
-        choices.see(scores[0])
-        decoys.see(scores[1])
-    return Matched(*(_merged(one, per, len(grounds), world) for one in (choices, decoys)))
+        yield scores
 
 
 def _photo(store: FrameStore, index: int, pixels: Tensor, matcher: GeometricMatcher) -> Standing | Template | None:
@@ -190,11 +192,12 @@ def _share(count: int, world: World) -> tuple[int, range]:
     return per, range(min(count, world.rank * per), min(count, (world.rank + 1) * per))
 
 
-def _merged(choices: Choices, per: int, count: int, world: World) -> Nearest:
-    """What all processes saw, as one process would have seen it."""
+def _merged(choices: Choices, count: int, world: World) -> Nearest:
+    """What all processes saw of ``count`` panoramas, as one process would have seen it."""
     if world.size == 1:
         return choices.nearest()
     tile, gap, first, rest, at = (part.cpu() for part in choices.parts())
+    per, _ = _share(count, world)
     rows = [world.stacked(torch.cat([part, part.new_zeros(per - len(part))])) for part in (tile, gap)]
     columns = [world.stacked(part) for part in (first, rest, at)]
     whole = Choices(len(first))
