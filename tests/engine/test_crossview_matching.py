@@ -250,3 +250,22 @@ def test_the_chooser_keeps_the_best_weights_and_forgets_what_a_kill_undid(tmp_pa
     assert float(other.scale.log_scale.detach()) == 3
     assert [one["step"] for one in Chooser(tmp_path, resumed_at=25).records] == [10, 20]
     assert Chooser(tmp_path, resumed_at=None).records == []
+
+
+def test_what_another_matcher_gave_stands_unless_the_network_surely_says_otherwise():
+    tiles = torch.eye(6, 8)
+    panoramas = tiles[[1, 0, 2, 3, 4]].clone()
+    panoramas[1] = F.normalize(tiles[0] + 0.9 * tiles[5], dim=0)  # chooses 0 by little
+    found = nearest(panoramas, tiles)
+    options = {"threshold": 0.0, "known": {}, "semi": {}, "least": 1}
+    assert pseudo_labels(found, **options).tile.tolist() == [1, 0, 2, 3, 4]
+    first = torch.tensor([0, 5, -1, 2, -1])
+    told = pseudo_labels(found, **options, first=first, overrule=0.5)
+    assert told.tile.tolist() == [1, 5, 2, 3, 4], "0, 3: surely otherwise; 1: hardly; 2, 4: nothing was given"
+    weak = pseudo_labels(found, **options, first=first, overrule=2.0)
+    assert weak.tile.tolist() == [0, 5, -1, 2, 4], "2 is another's tile, so the panorama that chose it gets none"
+    assert weak.candidate.tolist() == [-1, -1, 2, -1, -1] and weak.free.tolist() == [1, 3]
+    known = pseudo_labels(found, **{**options, "known": {4: 5}}, first=first, overrule=2.0)
+    assert known.tile.tolist() == [0, -1, -1, 2, 5], "a true pair's tile is not another's"
+    few = pseudo_labels(found, **{**options, "threshold": 2.0, "least": 3}, first=first, overrule=2.0)
+    assert few.threshold == 2.0 and few.tile.tolist() == [0, 5, -1, 2, -1], "given ones are enough"

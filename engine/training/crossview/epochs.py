@@ -139,14 +139,16 @@ class Between:
         network's embeddings of panoramas and tiles."""
         request = self.request
         a, b = self._near(self._grounds(self.split.train)), self._near(self._tiles(stage.begins(epoch)))
-        if stage.name == "geometric" and self.geometric is not None:
-            how: dict[str, Any] = {"mutual": request.mutual, "gap": request.gap_of}
-            threshold = self.geometric.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
-            found = self.geometric.near
-        else:
-            found, threshold = nearest(a, b), request.gap
-            if request.curriculum:
-                threshold = threshold_at(epoch, stage.epochs, request.gap)
+        how: dict[str, Any] = {"mutual": request.mutual, "gap": request.gap_of}
+        first = None
+        if self.geometric is not None:
+            sure = self.geometric.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
+            first = self.geometric.near.labels(sure, **how)
+        if self.geometric is not None and stage.name == "geometric":
+            found, threshold, first = self.geometric.near, sure, None
+        else:  # what the matcher is sure of stands beside what the network finds
+            found = nearest(a, b)
+            threshold = threshold_at(epoch, stage.epochs, request.gap) if request.curriculum else request.gap
         place = {ground: row for row, ground in enumerate(self.split.train)}
         labels = pseudo_labels(
             found,
@@ -154,9 +156,10 @@ class Between:
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
             least=max(2, shape[1] // 2, round(request.least_labels * len(self.split.train))),
-            mutual=request.mutual,
-            gap=request.gap_of,
             stage=stage.name,
+            first=first,
+            overrule=request.gap,
+            **how,
         )
         return labels, a, b
 

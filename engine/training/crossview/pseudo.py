@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -39,13 +41,16 @@ def pseudo_labels(
     mutual: bool = True,
     gap: str = "both",
     stage: str = "curriculum",
+    first: Tensor | None = None,
+    overrule: float = math.inf,
 ) -> Labels:
     """:class:`Labels` of N panoramas and M tiles.
 
     ``known``: panorama → true tile, where a label may be used; ``semi``: its further tiles. They stand whatever the
     network thinks, and no other panorama gets their tile. Where fewer than ``least`` pseudo-labels pass, the gap asked
-    for is lowered until as many do (mutual ones alone where ``mutual``). Raises ModelError when nothing at all is left
-    to learn from.
+    for is lowered until as many do (mutual ones alone where ``mutual``). ``first`` (N,): tiles that another matcher
+    gave, −1 for none; they stand, and count among ``least``, unless a choice with a gap of ``overrule`` says otherwise.
+    Raises ModelError when nothing at all is left to learn from.
     """
     taken = {tile: panorama for panorama, tile in known.items()}
     open_rows = torch.tensor([i not in known for i in range(len(near.tile))])
@@ -56,12 +61,15 @@ def pseudo_labels(
         return torch.where(may, near.labels(at, mutual=mutual, gap=gap), -1)
 
     tile = passing(threshold)
-    wanted = min(least, int((passing(0.0) >= 0).sum()))
+    sure = near.gap if gap == "row" else torch.minimum(near.gap, near.back_gap[near.tile])
+    given = 0 if first is None else int((first >= 0).sum())
+    wanted = min(least - given, int((passing(0.0) >= 0).sum()))
     if gap != "none" and int((tile >= 0).sum()) < wanted:
-        sure = near.gap if gap == "row" else torch.minimum(near.gap, near.back_gap[near.tile])
         passed = sure[passing(0.0) >= 0].sort(descending=True).values
         threshold = max(0.0, min(threshold, float(passed[wanted - 1])))
         tile = passing(threshold)
+    if first is not None:
+        tile = _joined(tile, torch.where(open_rows, first, -1), sure >= overrule, taken)
     for panorama, true in known.items():
         tile[panorama] = true
     if not bool((tile >= 0).any()):
@@ -78,6 +86,23 @@ def pseudo_labels(
     for more in semi.values():
         claimed[list(more)] = True
     return Labels(tile, candidate, (~claimed).nonzero()[:, 0], threshold)
+
+
+def _joined(own: Tensor, first: Tensor, strong: Tensor, taken: Collection[int]) -> Tensor:
+    """(N,) the tiles of ``first``, and for other panoramas and tiles those of ``own``; what is ``strong`` of ``own``
+    goes before. No tile in ``taken`` is given."""
+    mine, given = own.tolist(), first.tolist()
+    ruled = {row for row, tile in enumerate(mine) if tile >= 0 and bool(strong[row])}
+    used = {*taken, *(mine[row] for row in ruled)}
+    out = [mine[row] if row in ruled else -1 for row in range(len(mine))]
+    for row, tile in enumerate(given):
+        if row not in ruled and tile >= 0 and tile not in used:
+            out[row] = tile
+            used.add(tile)
+    for row, tile in enumerate(mine):
+        if out[row] < 0 <= tile and tile not in used:
+            out[row] = tile
+    return torch.tensor(out)
 
 
 def consistent(full: Nearest, halves: tuple[Nearest, Nearest]) -> Tensor:
