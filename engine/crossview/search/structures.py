@@ -137,8 +137,14 @@ def propose(structure: Any, queries: Sequence[NDArray[np.float32]], k: int, scal
         structure.hnsw.efSearch = max(SEARCH_BEAM, k)
     vectors = np.ascontiguousarray(np.concatenate(queries), np.float32)
     _, rows = structure.search(vectors, min(k, structure.ntotal))
-    parts = np.split(rows, np.cumsum([len(query) for query in queries])[:-1])
-    return [np.unique(part[part >= 0] // scales).astype(np.int64) for part in parts]
+    cells = rows // scales
+    if len(vectors) == len(queries) and scales == 1 and (rows >= 0).all():
+        return list(np.sort(cells, axis=1))
+    photo = np.repeat(np.arange(len(queries)), [len(query) for query in queries])
+    # One number for photo and cell, so that what was proposed twice is found for all photos at once.
+    numbers = np.unique((photo[:, None] * structure.ntotal + cells)[rows >= 0])
+    starts = np.searchsorted(numbers, np.arange(len(queries) + 1) * structure.ntotal)
+    return [numbers[starts[q] : starts[q + 1]] - q * structure.ntotal for q in range(len(queries))]
 
 
 def _rows(codes: NDArray[Any]) -> NDArray[np.float32]:
