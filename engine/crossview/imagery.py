@@ -140,7 +140,7 @@ class Imagery:
             colors = np.repeat(colors, 3, axis=0)
         if whole:
             return Chunk(colors, None)
-        finite = there.all(axis=0)
+        finite: NDArray[np.bool_] = np.asarray(there.all(axis=0))
         colors[:, ~finite] = 0
         return Chunk(colors, finite)
 
