@@ -1,4 +1,5 @@
-"""The process environment: variables that lead GDAL and PROJ to foreign data are dropped before either is loaded.
+"""The process environment: variables that lead GDAL and PROJ to foreign data are dropped before either is loaded, and
+threads that wait for others are let sleep.
 
 The wheels of rasterio, pyproj and pyogrio carry their own data. A ``PROJ_LIB`` of another installation (QGIS, OSGeo4W,
 PostGIS, a second conda environment) makes them read a database of another version: transformations fail or, worse,
@@ -30,6 +31,13 @@ FOREIGN_PATHS = (
 FOREIGN_SWITCHES = ("CPL_DEBUG", "CPL_LOG", "PROJ_DEBUG", "GDAL_SKIP", "OGR_SKIP", "GDAL_PAM_ENABLED")
 """Variables that change what these libraries print, or which formats they have."""
 
+WAITING = {
+    "OMP_WAIT_POLICY": ("PASSIVE", ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")),
+    "OPENBLAS_THREAD_TIMEOUT": ("4", ("OPENBLAS_THREAD_TIMEOUT",)),
+}
+"""Variables that say how threads wait (OpenMP's of torch and faiss; OpenBLAS's of numpy, 2⁴ turns), what they are set
+to, and those by which a user may have said it."""
+
 DROPPED = "SAMESCENE_DROPPED_VARIABLES"
 """Where :func:`drop_foreign_variables` leaves, as JSON, what it removed: 'engine doctor' tells it."""
 
@@ -55,6 +63,19 @@ def drop_foreign_variables(environ: MutableMapping[str, str] | None = None) -> d
     if dropped:
         environ[DROPPED] = json.dumps({**dropped_variables(environ), **dropped})
     return dropped
+
+
+def let_waiting_threads_sleep(environ: MutableMapping[str, str] | None = None) -> None:
+    """Let the threads of torch, faiss and numpy sleep while they wait for each other, unless the user said how.
+
+    By default they spin for milliseconds at the end of every operation. On a machine with other work the one that they
+    wait for is not running: a search, thousands of small operations, took four times the processor's time and minutes
+    by the clock. Call it before these libraries are imported: they read it once.
+    """
+    environ = os.environ if environ is None else environ
+    for name, (value, said_by) in WAITING.items():
+        if not any(said in environ for said in said_by):
+            environ[name] = value
 
 
 def dropped_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -36,9 +36,10 @@ def main(arguments: list[str]) -> int:
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib comes later
     if root not in sys.path:
         sys.path.insert(0, root)
-    from engine.environment import drop_foreign_variables
+    from engine.environment import drop_foreign_variables, let_waiting_threads_sleep
 
     drop_foreign_variables()
+    let_waiting_threads_sleep()
     debug = "--debug" in arguments
     from engine.quiet import quiet_libraries
     from engine.worker import run

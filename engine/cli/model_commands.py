@@ -10,7 +10,7 @@ import click
 
 from engine.cli.console import Console
 from engine.cli.failure import report
-from engine.environment import drop_foreign_variables
+from engine.environment import drop_foreign_variables, let_waiting_threads_sleep
 from engine.errors import EngineError
 from engine.models.bundle import KnownModel, find_model, list_models, load_bundle
 from engine.plainjson import dumps
@@ -23,6 +23,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON instead
 def tell(work: Callable[[], list[str]], *, debug: bool) -> None:
     """Print the lines that ``work`` gives and leave: 0, or 1 with one line on stderr."""
     drop_foreign_variables()
+    let_waiting_threads_sleep()
     quiet_libraries(debug=debug)
     console = Console(debug=debug)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from engine import stop
 from engine.cli.console import Bar, Console
 from engine.cli.failure import exit_code, report
-from engine.environment import drop_foreign_variables
+from engine.environment import drop_foreign_variables, let_waiting_threads_sleep
 from engine.errors import Cancelled, EngineError
 from engine.events import CancelToken, Reporter
 from engine.failures import explain
@@ -75,6 +75,7 @@ def run_job(
     still no full success.
     """
     drop_foreign_variables()
+    let_waiting_threads_sleep()
     quiet_libraries(debug=debug)
     console = Console(debug=debug)
     token = CancelToken()

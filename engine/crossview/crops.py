@@ -41,6 +41,12 @@ class Cropper:
     def __init__(self, imagery: Imagery, *, side: int) -> None:
         self.imagery, self.side = imagery, side
         self._place = GridPlace(imagery.grid)
+        self._share = (np.arange(side) + 0.5) / side
+        ends = torch.zeros(4, side, 2)
+        for axis in (0, 1):
+            ends[2 * axis, :, axis] = 1
+            ends[2 * axis + 1, :, axis] = torch.from_numpy(self._share)
+        self._along = ends.flatten(1)
 
     def gsd_m(self, lon: float, lat: float) -> float:
         """Metres of a pixel of the reference at a point: the longer side."""
@@ -66,10 +72,13 @@ class Cropper:
     def _sampled(self, cols: Degrees, rows: Degrees, level: int) -> Crops:
         """Samples between the corners (N, 4), in pixels of ``level``; groups of crops that lie close share a mosaic."""
         count = len(cols)
+        good = np.flatnonzero(np.isfinite(cols).all(axis=1) & np.isfinite(rows).all(axis=1))
+        groups = _groups(good, cols, rows)
+        if len(groups) == 1 and len(good) == count:
+            return Crops(*self._group(cols, rows, level))
         pixels = torch.zeros(count, 3, self.side, self.side)
         observed = np.zeros(count, np.float32)
-        good = np.flatnonzero(np.isfinite(cols).all(axis=1) & np.isfinite(rows).all(axis=1))
-        for group in _groups(good, cols, rows):
+        for group in groups:
             pixels[group], observed[group] = self._group(cols[group], rows[group], level)
         return Crops(pixels, observed)
 
@@ -81,17 +90,11 @@ class Cropper:
             return torch.zeros(len(cols), 3, self.side, self.side), np.zeros(len(cols), np.float32)
         whole = bool(valid.all())
         image = torch.from_numpy(colors if whole else np.concatenate([colors, valid[None].astype(np.uint8) * 255]))
-        image = image[None].float().mul_(1 / 255)
-        grid = torch.stack(
-            [
-                _between(torch.from_numpy(cols - left), self.side) * (2 / window.width) - 1,
-                _between(torch.from_numpy(rows - top), self.side) * (2 / window.height) - 1,
-            ],
-            dim=-1,
+        image = image[None].float().mul_(1 / 255).expand(len(cols), -1, -1, -1)
+        grid = self._between(
+            np.stack([(cols - left) * (2 / window.width) - 1, (rows - top) * (2 / window.height) - 1], axis=-1)
         )
-        flat = grid.reshape(1, -1, self.side, 2).float()
-        samples = F.grid_sample(image, flat, mode="bilinear", padding_mode="zeros", align_corners=False)
-        samples = samples.reshape(len(samples[0]), len(cols), self.side, self.side).transpose(0, 1)
+        samples = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         if whole:
             return samples, np.ones(len(cols), np.float32)
         weight = samples[:, 3:]
@@ -101,13 +104,15 @@ class Cropper:
         mean = (colored * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1)
         return torch.where(seen > 0, colored, mean).clamp_(0, 1), share.numpy()
 
-
-def _between(corners: Tensor, side: int) -> Tensor:
-    """(N, S, S) values at the pixel centres between upper left, upper right, lower left, lower right (N, 4)."""
-    share = (torch.arange(side, dtype=torch.float64) + 0.5) / side
-    left = corners[:, 0:1] + (corners[:, 2:3] - corners[:, 0:1]) * share
-    right = corners[:, 1:2] + (corners[:, 3:4] - corners[:, 1:2]) * share
-    return left[:, :, None] + (right - left)[:, :, None] * share
+    def _between(self, corners: NDArray[np.float64]) -> Tensor:
+        """(N, S, S, 2) float32 values at the pixel centres between upper left, upper right, lower left, lower right
+        (N, 4, 2)."""
+        down = self._share[:, None]
+        left = corners[:, None, 0] + (corners[:, None, 2] - corners[:, None, 0]) * down
+        right = corners[:, None, 1] + (corners[:, None, 3] - corners[:, None, 1]) * down
+        # A row begins at its left end and grows by what it is long: one product makes all, without passes between.
+        ends = np.stack([left, right - left], axis=-1).astype(np.float32).reshape(-1, 4)
+        return torch.mm(torch.from_numpy(ends), self._along).view(-1, self.side, self.side, 2)
 
 
 def _groups(members: NDArray[np.intp], cols: Degrees, rows: Degrees) -> list[NDArray[np.intp]]:

@@ -33,13 +33,14 @@ class Stretch:
     low: float = 0.0
     high: float = 255.0
 
-    def apply(self, values: NDArray[np.float32]) -> U8:
-        """uint8 of finite values; NaN becomes 0."""
-        filled = np.nan_to_num(values, nan=self.low, posinf=self.high, neginf=self.low)
-        scaled = (
-            filled if (self.low, self.high) == (0.0, 255.0) else (filled - self.low) * (255 / (self.high - self.low))
-        )
-        return np.asarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+    def apply(self, values: NDArray[np.float32], *, finite: bool = False) -> U8:
+        """uint8 of values; NaN becomes 0. ``finite``: there is none, and ``values`` may be written over."""
+        if not finite:
+            values = np.nan_to_num(values, nan=self.low, posinf=self.high, neginf=self.low)
+        if (self.low, self.high) != (0.0, 255.0):
+            values = (values - self.low) * (255 / (self.high - self.low))
+        np.rint(values, out=values)
+        return np.asarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
 
 
 class Chunk:
@@ -132,12 +133,14 @@ class Imagery:
 
     def _decode(self, window: Window) -> Chunk:
         values = self.raster.read(window, self.bands)
-        finite: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=0))
-        colors = self.stretch.apply(values)
+        there = np.isfinite(values)
+        whole = bool(there.all())
+        colors = self.stretch.apply(values, finite=whole)
         if len(self.bands) == 1:
             colors = np.repeat(colors, 3, axis=0)
-        if finite.all():
+        if whole:
             return Chunk(colors, None)
+        finite: NDArray[np.bool_] = np.asarray(there.all(axis=0))
         colors[:, ~finite] = 0
         return Chunk(colors, finite)
 

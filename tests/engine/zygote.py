@@ -10,8 +10,9 @@ from pathlib import Path
 
 ZYGOTE = """
 import json, os, resource, sys
-from engine.environment import drop_foreign_variables
+from engine.environment import drop_foreign_variables, let_waiting_threads_sleep
 drop_foreign_variables()
+let_waiting_threads_sleep()
 exec(sys.argv[1])
 from engine.cli.main import main
 print("ready", flush=True)

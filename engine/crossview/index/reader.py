@@ -16,6 +16,8 @@ from engine.crossview.index.writer import digest
 from engine.errors import ParameterError
 from engine.events import Reporter
 
+_KEEP_BYTES = 1 << 30
+
 
 class CellIndex:
     """An index folder, opened. Cells are numbered through all shards in order; pages are read as they are used.
@@ -39,6 +41,7 @@ class CellIndex:
                 if size != facts.bytes:
                     raise damaged(path, f"it has {size} bytes; expected {facts.bytes}")
         self._ids: Ids | None = None
+        self._shards: dict[tuple[str, int], NDArray[Any]] = {}
 
     @property
     def cells(self) -> int:
@@ -75,26 +78,36 @@ class CellIndex:
         """Longitude and latitude of all cells."""
         return self.layout.centres(self.ids())
 
-    def shard(self, name: str, k: int) -> NDArray[Any]:
-        """(cells, scales, dim) descriptions of a shard, mapped from the disk and not writable."""
+    def shard(self, name: str, k: int, *, keep: bool = True) -> NDArray[Any]:
+        """(cells, scales, dim) descriptions of a shard, mapped from the disk and not writable. ``keep``: it stays
+        mapped, so that the system need not find pages anew that were used before."""
+        if (name, k) in self._shards:
+            return self._shards[(name, k)]
         facts = self.layer(name)
         shape = (self.card.shards[k].cells, len(facts.scales_m), facts.dim)
-        return self._mapped(k, name, np.dtype(facts.dtype)).reshape(shape)
+        found = self._mapped(k, name, np.dtype(facts.dtype)).reshape(shape)
+        if keep:
+            self._shards[(name, k)] = found
+        return found
 
     def shards(self, name: str) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Number of the first cell, and descriptions, of each shard."""
+        """Number of the first cell, and descriptions, of each shard. Of a large index one at a time is mapped: what was
+        read leaves the process again."""
+        keep = sum(shard.files[name].bytes for shard in self.card.shards) <= _KEEP_BYTES
         for k in range(len(self.card.shards)):
-            yield int(self._starts[k]), self.shard(name, k)
+            yield int(self._starts[k]), self.shard(name, k, keep=keep)
 
     def take(self, name: str, cells: NDArray[np.int64]) -> NDArray[Any]:
         """(N, scales, dim) descriptions of cells by number, in memory."""
         facts = self.layer(name)
         wanted = np.asarray(cells, np.int64)
-        out = np.empty((len(wanted), len(facts.scales_m), facts.dim), facts.dtype)
         home = np.searchsorted(self._starts, wanted, side="right") - 1
+        if len(home) and (home == home[0]).all():
+            return np.take(self.shard(name, int(home[0])), wanted - self._starts[home[0]], axis=0)
+        out = np.empty((len(wanted), len(facts.scales_m), facts.dim), facts.dtype)
         for k in np.unique(home):
-            mine = home == k
-            out[mine] = self.shard(name, int(k))[wanted[mine] - self._starts[k]]
+            mine = np.flatnonzero(home == k)
+            out[mine] = np.take(self.shard(name, int(k)), wanted[mine] - self._starts[k], axis=0)
         return out
 
     def verify(self, reporter: Reporter) -> None:

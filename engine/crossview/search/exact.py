@@ -1,4 +1,5 @@
-"""Every cell compared with every photo, block by block: exact, the same whatever the blocks, ties in a fixed order."""
+"""Every cell compared with every photo, block by block: exact but for the last bit of rounding, ties in a fixed
+order."""
 
 from __future__ import annotations
 
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 
 from engine.crossview.describer import Describer, Scores, VectorQuery
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.search.products import Products, tensor_of
 from engine.errors import ModelError
 from engine.events import Reporter
 
-BLOCK_ROWS = 16_384
-"""Descriptions that are compared at once."""
+_STEP = 16_384
+"""Cells between two looks for a cancel."""
+_OWN_ROWS = 2048
+"""Descriptions that are fetched at once for the photos that they were proposed to."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +32,78 @@ class AllScores:
 
 
 def all_scores(index: CellIndex, describer: Describer, queries: Sequence[Any], reporter: Reporter) -> AllScores:
-    """Scores of all cells: the best over scales. 8 bytes a photo and cell.
+    """Scores of all cells: the best over scales. 4 bytes a photo and cell, 8 where headings are told.
 
     Raises ModelError for scores that are not finite (a damaged model or index), Cancelled.
     """
     facts = index.layer(describer.layer)
     scores = np.empty((len(queries), index.cells), np.float32)
-    headings = np.full((len(queries), index.cells), np.nan, np.float32)
-    step = max(1, BLOCK_ROWS // len(facts.scales_m))
+    products = Products(queries, scales=len(facts.scales_m), dim=facts.dim) if describer.linear else None
+    headings = None
+    if products is None or products.headed:
+        headings = np.empty((len(queries), index.cells), np.float32)
     for first, codes in index.shards(describer.layer):
-        for start in range(0, len(codes), step):
-            part = codes[start : start + step]
+        for start in range(0, len(codes), _STEP):
+            part = codes[start : start + _STEP]
             place = slice(first + start, first + start + len(part))
-            if describer.linear:
-                scores[:, place], headings[:, place] = _products(part, queries)
-            else:
+            own, turned = scores[:, place], None if headings is None else headings[:, place]
+            if products is not None:
+                products.fill(tensor_of(part), own, turned)
+            elif turned is not None:
                 for k, query in enumerate(queries):
-                    scores[k, place], headings[k, place] = scored(describer, query, part, facts.scales_m)
+                    own[k], turned[k] = scored(describer, query, part, facts.scales_m)
+            _require_finite(own, index)
             reporter.progress(place.stop / index.cells, "search", f"{place.stop} of {index.cells} cells")
+    return AllScores(scores, None if headings is None or np.isnan(headings).all() else headings)
+
+
+def scores_at(index: CellIndex, layer: str, queries: Sequence[VectorQuery], cells: NDArray[np.int64]) -> Scores:
+    """(photos, N) scores of the same ``cells`` for all photos, the best over scales; errors as :func:`all_scores`."""
+    facts = index.layer(layer)
+    products = Products(queries, scales=len(facts.scales_m), dim=facts.dim)
+    scores = np.empty((len(queries), len(cells)), np.float32)
+    for start in range(0, len(cells), _STEP):
+        part = slice(start, start + _STEP)
+        products.fill(torch.from_numpy(index.take(layer, cells[part])), scores[:, part], None)
+    _require_finite(scores, index)
+    return scores
+
+
+def own_scores(
+    index: CellIndex, layer: str, queries: Sequence[VectorQuery], cells: Sequence[NDArray[np.int64]]
+) -> list[tuple[Scores, Scores]]:
+    """For each photo: (N,) scores of its own ``cells`` alone, the best over scales, and headings (NaN where none).
+
+    Photos are taken together while their descriptions fit the processor's cache: they are fetched at once. Scores that
+    are not finite raise ModelError."""
+    facts = index.layer(layer)
+    scales = len(facts.scales_m)
+    counts = [len(one) for one in cells]
+    found: list[tuple[Scores, Scores]] = []
+    start = 0
+    while start < len(queries):
+        stop, held = start + 1, counts[start]
+        while stop < len(queries) and (held + counts[stop]) * scales <= _OWN_ROWS:
+            held += counts[stop]
+            stop += 1
+        products = Products(queries[start:stop], scales=scales, dim=facts.dim, blocks=False)
+        codes = index.take(layer, np.concatenate(cells[start:stop]))
+        scores, headings = products.apart(torch.from_numpy(codes), counts[start:stop])
+        _require_finite(scores, index)
+        place = 0
+        for count in counts[start:stop]:
+            found.append((scores[place : place + count], headings[place : place + count]))
+            place += count
+        start = stop
+    return found
+
+
+def _require_finite(scores: Scores, index: CellIndex) -> None:
     if not np.isfinite(scores).all():
         raise ModelError(
             f"{index.folder}: a score is not a finite number, so nothing can be ranked by it.",
             remedy="Check the index with --check, and the model.",
         )
-    return AllScores(scores, None if np.isnan(headings).all() else headings)
 
 
 def scored(describer: Describer, query: Any, codes: NDArray[Any], scales_m: Sequence[float]) -> tuple[Scores, Scores]:
@@ -68,38 +120,18 @@ def scored(describer: Describer, query: Any, codes: NDArray[Any], scales_m: Sequ
 
 
 def top_cells(scores: Scores, k: int) -> NDArray[np.int64]:
-    """Numbers of the ``k`` best, best first; of equals the lower number comes first."""
-    if k >= len(scores):
-        return np.lexsort((np.arange(len(scores)), -scores.astype(np.float64)))
-    least = -np.partition(-scores, k - 1)[k - 1]
-    above = np.flatnonzero(scores > least)
-    equal = np.flatnonzero(scores == least)[: k - len(above)]
-    members = np.sort(np.concatenate([above, equal]))
-    return members[np.argsort(-scores[members], kind="stable")]
-
-
-def _products(codes: NDArray[Any], queries: Sequence[VectorQuery]) -> tuple[Scores, Scores]:
-    """(photos, N) best inner products over scales and vectors, and the headings that the best vectors stand for."""
-    vectors = np.concatenate([query.vectors for query in queries])
-    count, scales, dim = codes.shape
-    # torch: its conversion of half precision is vectorised; the copy is of one block, which is read-only on the disk.
-    rows = torch.from_numpy(np.array(codes.reshape(-1, dim))).float()
-    table = (torch.from_numpy(vectors) @ rows.T).numpy()
-    if scales > 1:
-        table = table.reshape(len(vectors), count, scales).max(axis=2)
-    headings = np.full((len(queries), count), np.nan, np.float32)
-    if len(vectors) == len(queries):
-        for k, query in enumerate(queries):
-            if query.headings is not None:
-                headings[k] = query.headings[0]
-        return table, headings
-    scores = np.empty((len(queries), count), np.float32)
-    start = 0
-    for k, query in enumerate(queries):
-        own = table[start : start + len(query.vectors)]
-        start += len(query.vectors)
-        best = own.argmax(axis=0)
-        scores[k] = np.take_along_axis(own, best[None], axis=0)[0]
-        if query.headings is not None:
-            headings[k] = query.headings[best]
-    return scores, headings
+    """Numbers of the ``k`` best, best first; of equals the lower number comes first. Scores are finite."""
+    if k >= len(scores) or len(scores) <= 1024:
+        return np.argsort(-scores, kind="stable")[:k]
+    members = np.arange(len(scores))
+    if (groups := max(512, 4 * k)) * 4 < len(scores):
+        # The best of a group: k of them are at least as good as the k-th of these, so the k best of all are, too.
+        rows = len(scores) // groups
+        best = scores[: rows * groups].reshape(rows, groups).max(axis=0)
+        members = np.flatnonzero(scores >= np.partition(best, groups - k)[groups - k])
+    # The k-th best and its equals, of which the lowest numbers are taken.
+    own = scores[members]
+    least = np.partition(own, len(own) - k)[len(own) - k]
+    above, equal = members[own > least], members[own == least]
+    chosen = np.sort(np.concatenate([above, equal[: k - len(above)]]))
+    return chosen[np.argsort(-scores[chosen], kind="stable")]

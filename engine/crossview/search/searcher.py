@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.crossview.cells import Degrees
-from engine.crossview.describer import Describer, GroundView
+from engine.crossview.describer import Describer, GroundView, Scores, VectorQuery
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.search.calibration import LISTED, RADII_M, Calibration
-from engine.crossview.search.exact import all_scores, scored, top_cells
+from engine.crossview.search.exact import all_scores, own_scores, scores_at, top_cells
 from engine.crossview.search.ranking import APART_CELLS, Background, Places, distinct, neighbour_mean
 from engine.crossview.search.sequence import joint_scores
 from engine.crossview.search.structures import propose
@@ -60,7 +60,7 @@ class _Proposals:
     cells: NDArray[np.int64]
     z: NDArray[np.float64]
     heading: NDArray[np.float64]
-    all_z: NDArray[np.float64] | None
+    all_z: NDArray[np.float32] | None
     around: NDArray[np.float64]
 
 
@@ -78,7 +78,7 @@ class Searcher:
         verifying: Describer | None = None,
         structure: Any = None,
     ) -> None:
-        self._index, self._describer, self._calibration = index, describer, calibration
+        self._index, self._describer, self.calibration = index, describer, calibration
         self._verifier, self._verifying, self._structure = verifier, verifying, structure
         self._ids = index.ids()
         self._order = np.argsort(self._ids)
@@ -99,7 +99,7 @@ class Searcher:
         Cancelled."""
         cell_m = self._index.layout.size_m
         gathered = self.gather(images, reporter, most=max(4 * top, 64), verify=verify, offsets=offsets)
-        return [placed(evidence, self._calibration, top=top, cell_m=cell_m) for evidence in gathered]
+        return [placed(evidence, self.calibration, top=top, cell_m=cell_m) for evidence in gathered]
 
     def gather(
         self,
@@ -130,34 +130,56 @@ class Searcher:
                 raise ParameterError("A sequence is searched exactly.", remedy="Use --search exact.")
             scales = len(self._index.layer(self._describer.layer).scales_m)
             near = propose(self._structure, [query.vectors for query in queries], max(most, _PROPOSED) * scales, scales)
-            return [self._approximate(query, cells, most) for query, cells in zip(queries, near, strict=True)]
+            return self._approximate(queries, near, most, reporter)
         found = all_scores(self._index, self._describer, queries, reporter)
-        z = np.stack([Background.of(row).z(row) for row in found.scores])
-        ranked_by = z if offsets is None else joint_scores(self._index.layout, self._ids, z, offsets)
+        if offsets is not None:
+            z = np.stack([Background.of(row).z(row) for row in found.scores])
+            joint = joint_scores(self._index.layout, self._ids, z, offsets)
+            return [self._best(k, row, most, found.headings) for k, row in enumerate(joint)]
+        # One photo after another: z of all cells is kept in single precision alone, in the place of the scores.
         out = []
-        for k, row in enumerate(ranked_by):
-            cells = top_cells(row.astype(np.float32), most)
-            heading = np.full(len(cells), np.nan) if found.headings is None else found.headings[k, cells].astype(float)
-            around = neighbour_mean(self._index.layout, self._ids[cells], self._sorted, self._order, row)
-            out.append(_Proposals(cells, row[cells], heading, row, around))
+        for k, row in enumerate(found.scores):
+            reporter.check()
+            out.append(self._best(k, Background.of(row).z(row), most, found.headings, keep=row))
         return out
 
-    def _approximate(self, query: Any, cells: NDArray[np.int64], most: int) -> _Proposals:
-        """Proposed by the structure, scored exactly, with their neighbours."""
-        facts = self._index.layer(self._describer.layer)
+    def _best(
+        self,
+        k: int,
+        z: NDArray[np.float64],
+        most: int,
+        headings: Scores | None,
+        *,
+        keep: NDArray[np.float32] | None = None,
+    ) -> _Proposals:
+        """The best cells of photo ``k`` by ``z`` of all cells, which is put into ``keep``."""
+        all_z = np.empty(len(z), np.float32) if keep is None else keep
+        all_z[:] = z
+        cells = top_cells(all_z, most)
+        heading = np.full(len(cells), np.nan) if headings is None else headings[k, cells].astype(float)
+        around = neighbour_mean(self._index.layout, self._ids[cells], self._sorted, self._order, z)
+        return _Proposals(cells, z[cells], heading, all_z, around)
+
+    def _approximate(
+        self, queries: list[VectorQuery], near: list[NDArray[np.int64]], most: int, reporter: Reporter
+    ) -> list[_Proposals]:
+        """Proposed by the structure, scored exactly, with their neighbours, against a sample of all cells."""
+        layer, layout = self._describer.layer, self._index.layout
         sample = np.unique(np.linspace(0, self._index.cells - 1, _SAMPLE).astype(np.int64))
-        near = self._numbers(np.unique(self._index.layout.neighbours(self._ids[cells])))
-        wanted = np.unique(np.concatenate([cells, sample, near]))
-        scores, headings = scored(
-            self._describer, query, self._index.take(self._describer.layer, wanted), facts.scales_m
-        )
-        z = Background.of(scores[np.searchsorted(wanted, sample)]).z(scores)
-        known = np.zeros(self._index.cells)
-        known[wanted] = z
-        at = np.searchsorted(wanted, cells)
-        best = at[top_cells(z[at].astype(np.float32), most)]
-        around = neighbour_mean(self._index.layout, self._ids[wanted[best]], self._sorted, self._order, known)
-        return _Proposals(wanted[best], z[best], headings[best].astype(float), None, around)
+        background = [Background.of(row) for row in scores_at(self._index, layer, queries, sample)]
+        proposed = own_scores(self._index, layer, queries, near)
+        out = []
+        for query, cells, of_all, (scores, headings) in zip(queries, near, background, proposed, strict=True):
+            reporter.check()
+            z = of_all.z(scores)
+            best = top_cells(z.astype(np.float32), most)
+            around = self._numbers(np.unique(layout.neighbours(self._ids[cells[best]])))
+            ((own, _),) = own_scores(self._index, layer, [query], [around])
+            known = np.zeros(self._index.cells)
+            known[around] = of_all.z(own)
+            mean = neighbour_mean(layout, self._ids[cells[best]], self._sorted, self._order, known)
+            out.append(_Proposals(cells[best], z[best], headings[best].astype(float), None, mean))
+        return out
 
     def _numbers(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
@@ -173,8 +195,7 @@ class Searcher:
             # Those that were not verified stand where the worst of the verified would: they never pass one by that.
             verified[count:] = min(0.0, float(checked.z.min(initial=0.0)))
             lon[:count], lat[:count], heading[:count] = checked.lon, checked.lat, checked.heading
-        all_z = None if found.all_z is None else found.all_z.astype(np.float32)
-        return Evidence(found.cells, found.z, found.around, verified, heading, lon, lat, all_z)
+        return Evidence(found.cells, found.z, found.around, verified, heading, lon, lat, found.all_z)
 
 
 def placed(evidence: Evidence, calibration: Calibration, *, top: int, cell_m: float) -> Found:
