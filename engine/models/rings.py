@@ -48,7 +48,7 @@ class RingNetwork(nn.Module):
         self.ground_branch, self.overhead_branch = RingBranch(8, width), RingBranch(5, width)
         self.ground_out, self.overhead_out = nn.Conv2d(width, FEATURES, 1), nn.Conv2d(width, FEATURES, 1)
         self.weight = nn.Conv2d(width, 1, 1)
-        self.scale = nn.Parameter(torch.tensor(2.5))
+        self.scale = nn.Parameter(torch.tensor(3.0))
         """Logarithm of what a contrast multiplies similarities by in training."""
 
     def ground(self, lab: Tensor, seen: Tensor, above: Tensor) -> Tensor:

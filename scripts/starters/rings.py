@@ -22,7 +22,7 @@ from engine.models.rings import RingNetwork, turned_similarity
 from engine.training.crossview.augment import uniform
 from starters.ring_data import RingSet
 
-WIDTH, BATCH, RATE, WARMUP = 24, 64, 2e-3, 100
+WIDTH, BATCH, RATE, WARMUP = 24, 64, 3e-3, 50
 NEIGHBOURS, AROUND = 60, 400
 """So many of a batch's candidates are among the so many panoramas that follow one another in the list: of one area."""
 

@@ -151,5 +151,5 @@ def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
         assert model.card.network.rings == width == describe(made)["rings"] == made.settings()["rings"]
         assert (model.network.rings is None) == (width == 0) == (build(model.card).rings is None)
     kept = load_crossview(tmp_path / "8").network.rings
-    assert kept is not None and math.isclose(float(kept.scale), 2.5)
+    assert kept is not None and math.isclose(float(kept.scale), 3.0)
     torch.testing.assert_close(kept.weight.weight, made.rings.weight.weight)

@@ -46,7 +46,7 @@ class Fused:
         self._learned = Learned(model, device)
         rings = self._learned.rings
         self._geometric = Geometric(device, None if rings is None else RingMatcher(rings, device=device.torch))
-        self._weight = weight
+        self.weight = weight
         self.name = "fused"
 
     def describe(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Fused:
         curves = self._geometric.turns([query.geometric for query in queries], codes)
         for row, (query, turns) in enumerate(zip(queries, curves, strict=True)):
             both = at_turns(vectors @ query.learned.vectors.T, query.learned.headings, turns.shape[1])
-            joint = standing_out(both) + self._weight * standing_out(turns)
+            joint = standing_out(both) + self.weight * standing_out(turns)
             best, where = joint.max(axis=1), joint.argmax(axis=1)
             for column, (start, stop) in enumerate(parts):
                 at = start + int(best[start:stop].argmax())
