@@ -51,13 +51,9 @@ def test_it_ships_small_with_what_it_was_trained_on_and_figures_of_real_pairs():
     model = find_model("crossview", task="crossview")
     assert sum(file.stat().st_size for file in model.folder.iterdir()) <= 4_000_000
     card = load_crossview(str(model.folder)).card
-    cities, naip = card.trained_on
-    assert cities.name == "Simulated cities (engine simulate city)"
-    assert naip.name.startswith("NAIP") and naip.licence == "CC-BY-4.0" and naip.attribution
-    for method in ("network alone", "fused"):
-        real = {f.metric: f for f in card.figures if "real pairs" in f.data and method in f.data}
-        assert {"r@1", "r@5", "heading_within_10deg"} <= real.keys() and real["r@1"].n == 31
-    assert card.network.rings, "what candidates are turned by"
+    assert [one.name for one in card.trained_on] == ["Simulated cities (engine simulate city)"]
+    real = {figure.metric: figure for figure in card.figures if "real pairs" in figure.data}
+    assert {"r@1", "r@5", "heading_within_10deg"} <= real.keys() and real["r@1"].n == 31
     assert all(figure.low <= figure.value <= figure.high for figure in card.figures)
     state = load_crossview(str(model.folder)).network.state_dict()
     assert all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point())
