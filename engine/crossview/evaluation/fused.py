@@ -25,8 +25,9 @@ from engine.crossview.search.ranking import Background
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
-WEIGHT = 1.0
-"""How much a standard deviation of the matcher counts beside one of the network (docs/studies/cross-view.md)."""
+WEIGHT, RINGS_WEIGHT = 1.0, 2.0
+"""How much a standard deviation of the matcher counts beside one of the network: of the one without weights, and of the
+model's own rings (docs/studies/cross-view.md)."""
 
 Array = NDArray[np.float64]
 
@@ -42,11 +43,11 @@ class FusedQuery:
 class Fused:
     """The network ``model`` (a name or a folder) and the matcher of its rings; where it has none, the geometric one."""
 
-    def __init__(self, model: str, device: Device, *, weight: float = WEIGHT) -> None:
+    def __init__(self, model: str, device: Device, *, weight: float | None = None) -> None:
         self._learned = Learned(model, device)
         rings = self._learned.rings
         self._geometric = Geometric(device, None if rings is None else RingMatcher(rings, device=device.torch))
-        self.weight = weight
+        self.weight = weight if weight is not None else WEIGHT if rings is None else RINGS_WEIGHT
         self.name = "fused"
 
     def describe(self) -> dict[str, Any]:
