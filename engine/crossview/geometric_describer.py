@@ -1,4 +1,4 @@
-"""Cells and photos compared without training: the photo's ground in rings is turned over the crop's."""
+"""Cells and photos compared by turning: the photo's ground in rings is turned over the crop's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.crossview.describer import GroundView, Scores
-from engine.crossview.geometric.matcher import GeometricMatcher, Template
+from engine.crossview.geometric.matcher import GeometricMatcher
+from engine.crossview.geometric.turning import TurningMatcher
 from engine.crossview.wants import GEOMETRIC_SCALES_M
 from engine.device import Device
 
@@ -21,13 +22,14 @@ from engine.device import Device
 class TurningQuery:
     """A photo's ``template`` with north ahead, and the ``heading_deg`` of its centre where it is known."""
 
-    template: Template
+    template: Any
     heading_deg: float | None
 
 
 class GeometricDescriber:
-    """The describer of :class:`engine.crossview.geometric.matcher.GeometricMatcher`; the finest scale that the
-    reference serves is taken. A known heading may be wrong by ``tolerance_deg``."""
+    """The describer of ``matcher`` (None: :class:`engine.crossview.geometric.matcher.GeometricMatcher`, which was not
+    trained); the finest scale that the reference serves is taken. A known heading may be wrong by ``tolerance_deg``.
+    All such matchers keep the same of a cell, so that one layer of an index serves them."""
 
     layer = "geometric"
     linear = False
@@ -36,8 +38,10 @@ class GeometricDescriber:
     scales_m = GEOMETRIC_SCALES_M
     dtype = "uint8"
 
-    def __init__(self, device: Device, *, tolerance_deg: float = 15.0) -> None:
-        self._matcher = GeometricMatcher(device=device.torch)
+    def __init__(
+        self, device: Device, *, tolerance_deg: float = 15.0, matcher: TurningMatcher[Any] | None = None
+    ) -> None:
+        self._matcher: TurningMatcher[Any] = matcher or GeometricMatcher(device=device.torch)
         self._tolerance = tolerance_deg
         self.side = 8 * math.ceil(2 * self._matcher.radius_m / GEOMETRIC_SCALES_M[0] / 8)
         self.dim = self._matcher.code_length

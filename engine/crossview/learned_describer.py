@@ -30,6 +30,8 @@ class LearnedDescriber:
 
     def __init__(self, model: CrossViewModel, device: Device, *, precision: str = "float16") -> None:
         self._network = model.network.eval().to(device.torch)
+        self.rings = self._network.rings
+        """What candidates are verified by, where the model has it."""
         self._model, self._device, self.dtype = model, device.torch, precision
         overhead = model.inputs.overhead
         rows, columns = overhead.size
@@ -80,7 +82,20 @@ class LearnedDescriber:
         table = np.asarray(codes, np.float32) @ query.vectors.T
         best = table.argmax(axis=1)
         scores = table[np.arange(len(table)), best]
-        return scores, None if query.headings is None else query.headings[best]
+        return scores, None if query.headings is None else between(table, query.headings, best)
+
+
+def between(table: NDArray[np.floating], headings: NDArray[np.floating], best: NDArray[np.intp]) -> Scores:
+    """(N,) headings of the greatest values (numbers ``best``) of the rows of a table (N, Q), drawn between the Q
+    ``headings`` by a parabola where they go evenly round the circle."""
+    count = len(headings)
+    step = 360.0 / count
+    if count < 4 or not np.allclose((np.diff(headings) - step + 180) % 360 - 180, 0, atol=1e-3):
+        return np.asarray(headings[best], np.float32)
+    rows = np.arange(len(table))
+    before, top, after = (table[rows, (best + k) % count] for k in (-1, 0, 1))
+    off = (after - before) / (2 * np.maximum(2 * top - before - after, 1e-6))
+    return np.asarray((headings[best] + step * np.clip(off, -0.5, 0.5)) % 360, np.float32)
 
 
 def _finite(found: NDArray[np.float32], name: str) -> NDArray[np.float32]:

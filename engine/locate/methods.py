@@ -46,11 +46,16 @@ def is_starter(model: ModelFacts | None) -> bool:
         return False
 
 
-def verifier_for(device: Device, *, tolerance_deg: float) -> Describer:
-    """What candidates are verified by."""
+def verifier_for(device: Device, *, tolerance_deg: float, primary: Describer | None = None) -> Describer:
+    """What candidates are verified by: the rings of the model that cells are compared by where it has learned any, else
+    what was not trained."""
+    from engine.crossview.geometric.ring_matcher import RingMatcher
     from engine.crossview.geometric_describer import GeometricDescriber
+    from engine.crossview.learned_describer import LearnedDescriber
 
-    return GeometricDescriber(device, tolerance_deg=tolerance_deg)
+    rings = primary.rings if isinstance(primary, LearnedDescriber) else None
+    matcher = RingMatcher(rings, device=device.torch) if rings is not None else None
+    return GeometricDescriber(device, tolerance_deg=tolerance_deg, matcher=matcher)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,6 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
             remedy="Search with the model that made the index, or make another index.",
         )
     if primary.layer == GEOMETRIC:
-        primary = verifier_for(device, tolerance_deg=tolerance_deg)
-    verifying = verifier_for(device, tolerance_deg=tolerance_deg) if verify else None
+        primary = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary)
+    verifying = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary) if verify else None
     return SearchMethod(name, primary, verifying)

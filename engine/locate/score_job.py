@@ -56,7 +56,7 @@ def run(request: LocateScoreRequest, reporter: Reporter) -> dict[str, Any]:
             session.calibration,
             verifier=session.verifier,
             verifying=session.method.verifying,
-            narrow=methods.verifier_for(session.device, tolerance_deg=TURN_DEG),
+            narrow=methods.verifier_for(session.device, tolerance_deg=TURN_DEG, primary=session.method.primary),
         )
         figures = []
         for k, (photo, known) in enumerate(zip(photos, others, strict=True)):

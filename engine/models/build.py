@@ -29,6 +29,7 @@ def build(card: Card) -> AnyNetwork:
             depth=depth,
             stages=card.network.stages,
             maps=card.network.maps,
+            rings=card.network.rings,
             ground_size=card.crossview.ground.size,
             overhead_size=card.crossview.overhead.size,
         ).eval()
@@ -64,7 +65,8 @@ def describe(network: AnyNetwork) -> dict[str, Any]:
         }
     if isinstance(network, CrossViewNetwork):
         told = network.settings()
-        return {"architecture": "crossview"} | {k: told[k] for k in ("encoder", "width", "depth", "stages", "maps")}
+        kept = ("encoder", "width", "depth", "stages", "maps", "rings")
+        return {"architecture": "crossview"} | {k: told[k] for k in kept}
     if isinstance(network, PixelSegmenter):
         found: dict[str, Any] = {"architecture": "pixel" if network.trunk is None else "pixel-unet"}
         if network.trunk is not None:

@@ -72,6 +72,8 @@ class Network(_Part):
     """Stages of the encoders of a "crossview"."""
     maps: Annotated[int, Field(ge=1, le=64)] = 8
     """Maps of a "crossview"'s heads."""
+    rings: Annotated[int, Field(ge=0, le=256, multiple_of=4)] = 0
+    """Width of the :class:`engine.models.rings.RingNetwork` beside a "crossview"; 0: there is none."""
     features: Annotated[int, Field(ge=1, le=512)] = 4
     """Fewest channels of a block of the decoder."""
     validity: bool = False

@@ -18,6 +18,7 @@ from engine.models.convnext import ConvNext
 from engine.models.losses.scale import LogitScale
 from engine.models.names import ConvNextName, EncoderName, PhotoEncoderName
 from engine.models.resnet import ResNet
+from engine.models.rings import RingNetwork
 
 MAPS = 8
 Side = tuple[int, int]
@@ -75,8 +76,9 @@ class CrossViewNetwork(nn.Module):
     """Two encoders and their heads, and the learned temperature of the contrast (``scale``, at least 0.01).
 
     ``ground_size`` and ``overhead_size`` are (rows, columns) of what the branches take, multiples of :attr:`stride`
-    (32, or 4 · 2^(stages−1) with fewer ``stages``); :attr:`dim` = ``maps`` · channels of the last stage. Raises
-    ParameterError for sizes that are none.
+    (32, or 4 · 2^(stages−1) with fewer ``stages``); :attr:`dim` = ``maps`` · channels of the last stage. ``rings``: it
+    comes with a :class:`~engine.models.rings.RingNetwork` of that width, by which what it proposes is verified (0:
+    without). Raises ParameterError for sizes that are none.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class CrossViewNetwork(nn.Module):
         stages: int = 4,
         maps: int = MAPS,
         temperature: float = 0.07,
+        rings: int = 0,
     ) -> None:
         super().__init__()
         self.ground_encoder = photo_encoder(encoder, width=width, depth=depth, stages=stages)
@@ -101,6 +104,7 @@ class CrossViewNetwork(nn.Module):
         self.overhead_head = SpatialMaps(self._grid(overhead_size), maps=maps)
         self.dim = maps * self.ground_encoder.channels[-1]
         self.scale = LogitScale(temperature)
+        self.rings = RingNetwork(rings) if rings else None
 
     @property
     def side(self) -> dict[str, Side]:
@@ -130,6 +134,7 @@ class CrossViewNetwork(nn.Module):
             "depth": self.depth,
             "stages": self.stages,
             "maps": self.maps,
+            "rings": self.rings.width if self.rings is not None else 0,
         }
 
     def _grid(self, size: Side) -> Side:

@@ -1,16 +1,20 @@
-"""Train the starter model crossview from simulated cities, and measure it on others.
+"""Train the starter model crossview from simulated cities and aerial images, and measure it on others.
 
-  train_starter_models --model crossview -o FOLDER [--pairs REAL] [--install resources/models] [--markdown FILE] …
+  train_starter_models --model crossview IMAGERY -o FOLDER [--pairs REAL] [--install resources/models] …
 
-FOLDER keeps every city, run and score: a second call goes on where the first was stopped. Nothing but simulated cities
-is seen (engine simulate city; the extra "cities"), so any real pair is a test; REAL is a set of them whose figures
-go to table and card, after everything is chosen.
+FOLDER keeps every city, set, run and score: a second call goes on where the first was stopped. IMAGERY is a folder with
+overhead/overhead.csv (columns file, gsd_m: NAIP, of which every fifth image is held out) and
+perspective/perspective.csv (columns overhead, gsd_m: orthophotos of Helsinki, all held out). No photo from a street is
+seen (panoramas come from engine simulate city, the extra "cities", or are rendered from the aerial images), so any real
+pair is a test; REAL is a set of them whose figures go to table and card, after everything is chosen.
 
 Two runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose cameras
 stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from it on
 those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of colour,
-for cells of a search are metres apart and 16 headings are tried. The weight of the geometric matcher in "fused" is
-chosen on the cities "choose", the figures are of the cities "test". Every panorama is rolled at random first.
+for cells of a search are metres apart and 16 headings are tried. Then the network of the ground's rings
+(starters/rings.py), which turns photos over candidates, from pairs of aerial images and of twenty of the cities. Its
+weight in "fused" is chosen on pairs that are hard: the cities "choose" and the held-out aerial images, disturbed
+(starters/disturbed.py). The figures are of the cities "test". Every panorama is rolled at random first.
 """
 
 from __future__ import annotations
@@ -36,10 +40,15 @@ from engine.events import Reporter
 from engine.models.bundle import Bundle, load_bundle
 from engine.models.crossview import CrossViewNetwork
 from engine.models.crossview_bundle import save_crossview
+from engine.models.rings import RingNetwork
 from engine.simulate.city.job import run as simulate
 from engine.simulate.city.request import SimulateCityRequest
 from engine.training.crossview.request import CrossViewTrainRequest
 from engine.training.crossview.train import run as train
+from starters.aerial_pairs import images_of, make_pairs
+from starters.disturbed import disturb
+from starters.ring_data import ring_set
+from starters.rings import train_rings
 
 NAME = "crossview"
 CHARACTERS = ("rural", "suburb", "suburb", "town", "centre", "suburb", "town", "rural")
@@ -62,15 +71,29 @@ NETWORK = {
 }
 CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
-WEIGHTS = (0.25, 0.5, 1.0, 2.0)
-"""Of the geometric matcher beside the network, that are tried for fused."""
+WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+"""Of the matcher that turns beside the network, that are tried for fused."""
+RINGS = {"steps": 500, "seed": 0}
+RING_CITIES = 20
+AERIAL: dict[str, dict[str, Any]] = {
+    "aerial": {"spots": 30, "days": 4, "off_m": 3.0, "seed": 1},
+    "held-naip": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 2},
+    "held-helsinki": {"spots": 14, "days": 1, "off_m": 2.0, "seed": 3},
+}
 
 TRAINED_ON = [
     {
         "name": "Simulated cities (engine simulate city)",
         "licence": "none needed",
         "attribution": "Made by this project; everything in them is invented.",
-    }
+    },
+    {
+        "name": "NAIP images of Santa Monica (24 chips of urban-tree-detection-data) and views rendered from them",
+        "licence": "CC-BY-4.0",
+        "attribution": "Ventura et al. 2024, urban-tree-detection-data; imagery: USDA National Agriculture Imagery "
+        "Program.",
+        "address": "https://github.com/jonathanventura/urban-tree-detection-data",
+    },
 ]
 METRICS = ("r@1", "r@5", "r@10", "heading_within_10deg")
 
@@ -96,6 +119,34 @@ def cities(out: Path, part: str, jobs: int) -> tuple[str, ...]:
     return tuple(str(folder) for folder, _ in wanted)
 
 
+def aerial_sets(out: Path, imagery: Path) -> dict[str, Path]:
+    """The sets of pairs that are rendered from aerial images, made where they are not there yet."""
+    naip = images_of(imagery / "overhead", "overhead.csv", "file")
+    held = naip[2::5]
+    images = {
+        "aerial": [one for one in naip if one not in held],
+        "held-naip": held,
+        "held-helsinki": images_of(imagery / "perspective", "perspective.csv", "overhead"),
+    }
+    started = time.monotonic()
+    for name, options in AERIAL.items():
+        make_pairs(out / "sets" / name, images[name], **options)
+    print(f"pairs from aerial images in {time.monotonic() - started:.0f} s", flush=True)
+    return {name: out / "sets" / name for name in AERIAL}
+
+
+def ring_network(out: Path, aerial: Path, centred: Sequence[str]) -> RingNetwork:
+    """The network of the ground's rings, trained where it is not there yet."""
+    started = time.monotonic()
+    sets = [
+        ring_set([str(aerial)], out / "rings" / "aerial.safetensors", variants=4, seed=1),
+        ring_set(centred[:RING_CITIES], out / "rings" / "centred.safetensors", variants=2, seed=2),
+    ]
+    network = train_rings(sets, out / "rings" / "network.safetensors", **RINGS)
+    print(f"rings: {RINGS['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)
+    return network
+
+
 def trained(out: Path, **options: Any) -> Bundle:
     """The model of a run of "engine crossview train", gone on with where it was stopped."""
     if not (out / "result.json").exists():
@@ -107,15 +158,45 @@ def trained(out: Path, **options: Any) -> Bundle:
     return load_bundle(out / "model")
 
 
-def halved(bundle: Bundle, folder: Path, **changes: Any) -> Bundle:
-    """The bundle with weights as float16, as it ships."""
+def halved(bundle: Bundle, rings: RingNetwork, folder: Path, **changes: Any) -> Bundle:
+    """The bundle and the rings' network together, with weights as float16, as it ships."""
     card = {**bundle.card.model_dump(mode="json"), **changes}
     for filled in ("weights_sha256", "engine_version"):
         card.pop(filled)
     network = bundle.module()
     if not isinstance(network, CrossViewNetwork):
         raise TypeError(f"{bundle.folder} holds no cross-view network.")
+    network.rings = rings
     return save_crossview(folder, network, card, half=True)
+
+
+class Again:
+    """A matcher whose photos and images are described once: it is asked again in the same order."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher, self.name = matcher, matcher.name
+        self._kept: dict[str, list[Any]] = {"query": [], "entry": []}
+        self._at = {"query": 0, "entry": 0}
+        self.describe, self.table = matcher.describe, matcher.table
+
+    def rewind(self) -> None:
+        """The next evaluation is of the same sets in the same order."""
+        self._at = {"query": 0, "entry": 0}
+
+    def query(self, pixels: Any, view: Any) -> Any:
+        """As the matcher's."""
+        return self._next("query", pixels, view)
+
+    def entry(self, pixels: Any, gsd_m: float | None) -> Any:
+        """As the matcher's."""
+        return self._next("entry", pixels, gsd_m)
+
+    def _next(self, kind: str, *given: Any) -> Any:
+        kept, at = self._kept[kind], self._at[kind]
+        if at == len(kept):
+            kept.append(getattr(self._matcher, kind)(*given))
+        self._at[kind] += 1
+        return kept[at]
 
 
 def scored(places: Iterable[str], matcher: Matcher, keep: Path) -> dict[str, Any]:
@@ -153,6 +234,7 @@ def table(methods: dict[str, dict[str, Any]]) -> str:
 def main(given: Sequence[str]) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("imagery", type=Path, help="folder of the aerial images")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the cities and runs")
     parser.add_argument("--pairs", help="real pairs (a folder with pairs.csv) to test on")
     parser.add_argument("--install", type=Path, help="folder of models into which crossview is put")
@@ -167,22 +249,37 @@ def main(given: Sequence[str]) -> int:
     centred = trained(out / "centred", data=sets["centred"], **CENTRED, **common)
     both = (*sets["centred"], *sets["offset"])
     robust = trained(out / "robust", data=both, start=str(centred.folder), **ROBUST, **common)
-    shipped = halved(robust, out / "half", name=NAME)
+    aerial = aerial_sets(out, args.imagery)
+    rings = ring_network(out, aerial["aerial"], sets["centred"])
+    shipped = halved(robust, rings, out / "half", name=NAME)
     device = choose_device(args.device)
     scores, folder = out / "scores", str(shipped.folder)
-    chosen = {}
-    for weight in WEIGHTS:
-        found = scored(sets["choose"], Fused(folder, device, weight=weight), scores / f"fused-{weight:g}")
-        chosen[weight] = mean_of(found, "r@1")
+    hard = {name: out / "sets" / name for name in ("hard-cities", "hard-aerial")}
+    disturb(sets["choose"], hard["hard-cities"])
+    disturb([str(aerial["held-naip"]), str(aerial["held-helsinki"])], hard["hard-aerial"])
+    places = tuple(map(str, hard.values()))
+    others = {
+        "geometric": scored(places, Geometric(device), scores / "hard-geometric"),
+        "crossview": scored(places, Learned(folder, device), scores / "hard-crossview"),
+    }
+    fused = Fused(folder, device)
+    again = {place: Again(fused) for place in places}
+    for fused.weight in WEIGHTS:
+        found = others[f"fused, {fused.weight:g}"] = {}
+        for place, matcher in again.items():
+            matcher.rewind()
+            found |= scored((place,), matcher, scores / f"hard-fused-{fused.weight:g}")
+    chosen = {weight: mean_of(others[f"fused, {weight:g}"], "r@1") for weight in WEIGHTS}
+    print(table(others))
     weight = max(chosen, key=lambda one: chosen[one])
-    print("R@1 by weight of geometric in fused:", {one: round(value, 3) for one, value in chosen.items()}, flush=True)
+    print("R@1 by weight of the rings in fused:", {one: round(value, 3) for one, value in chosen.items()}, flush=True)
     tests = (*sets["test-suburb"], *sets["test-town"], *([args.pairs] if args.pairs else []))
     methods = {
         "geometric": scored(tests, Geometric(device), scores / "geometric"),
         "crossview": scored(tests, Learned(folder, device), scores / "crossview"),
         "fused": scored(tests, Fused(folder, device, weight=weight), scores / "fused"),
     }
-    study = {"weights": chosen, "weight": weight, "methods": methods}
+    study = {"weights": chosen, "weight": weight, "hard": others, "methods": methods}
     (out / "study.json").write_text(json.dumps(study, indent=2) + "\n", encoding="utf-8")
     text = table(methods)
     print(text)
@@ -192,17 +289,21 @@ def main(given: Sequence[str]) -> int:
         real = Path(args.pairs).name if args.pairs else None
         figures = [
             {"metric": metric, **{k: one[metric][k] for k in ("value", "low", "high", "n")},
-             "data": f"{'real pairs' if place == real else f'simulated city {place}, held out'}, rolled at random"}
-            for place, one in methods["crossview"].items()
+             "data": f"{'real pairs' if place == real else f'simulated city {place}, held out'}, rolled at random, "
+             f"{'network alone' if method == 'crossview' else 'fused'}"}
+            for method in ("crossview", "fused")
+            for place, one in methods[method].items()
             for metric in METRICS
         ]  # fmt: skip
         done = halved(
             robust,
+            rings,
             args.install / NAME,
             name=NAME,
             title="Where a panorama was taken",
             description="Starter model: two ResNet-18 of a quarter of the usual width, trained by "
-            "scripts/train_starter_models on simulated cities alone.",
+            "scripts/train_starter_models on simulated cities alone, and a network that turns the ground of a photo "
+            "over that of candidates, trained on these and on views rendered from aerial images.",
             licence="GPL-2.0-or-later",
             trained_on=TRAINED_ON,
             figures=figures,

@@ -21,6 +21,7 @@ from engine.training.crossview.augment import (
     turned,
     varied,
 )
+from engine.training.crossview.looks import disguised, tilted
 from engine.training.crossview.objective import CrossViewObjective, Settings
 from engine.training.crossview.restyle.cyclegan import CycleGan, Generator
 from engine.training.crossview.restyle.transfer import colour_transfer, texture_transfer
@@ -169,3 +170,64 @@ def test_known_headings_err_as_far_as_is_said_and_unknown_ones_go_anywhere(error
     plain = CrossViewObjective(torch.nn.Identity(), torch.nn.Identity(), Settings(columns=width))
     again = plain._turns(unknown, width, torch.Generator().manual_seed(seed))
     assert (again[~unknown] == 0).all() and (again[unknown] == turns[unknown]).all()
+
+
+def test_a_disguise_keeps_the_layout_and_the_range():
+    street, _ = pair(3)
+    images = street.expand(32, -1, -1, -1)
+    found = disguised(images, 1.0, draw(1))
+    assert found.shape == images.shape and 0 <= float(found.min()) <= float(found.max()) <= 1
+    assert torch.equal(disguised(images, 0.0, draw(1)), images)
+    assert torch.equal(disguised(images, 1.0, draw(1)), found) and float((found[0] - found[1]).abs().mean()) > 0.02
+    grey = [torch.corrcoef(torch.stack([one.mean(0).flatten(), street[0].mean(0).flatten()]))[0, 1] for one in found]
+    assert float(torch.stack(grey).median()) > 0.6, "what is bright stays brighter"
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_a_tilt_moves_rows_as_far_as_is_said_and_no_columns(seed):
+    height, width, rows = 40, 80, 6.0
+    columns = torch.arange(width).float().expand(4, 1, height, width)
+    lines = torch.arange(height).float()[:, None].expand(4, 1, height, width)
+    whole = torch.ones(4, 1, height, width, dtype=torch.bool)
+    moved, shown = tilted(torch.cat([columns, lines], 1), whole, rows, draw(seed))
+    assert (moved[:, 0, :, 1:-1] - columns[:, 0, :, 1:-1]).abs().max() < 1e-3
+    middle = moved[:, 1, height // 2] - height // 2
+    assert middle.abs().max() <= rows + 1, "at the horizon"
+    assert not shown.all() or (moved[:, 1] - lines[:, 0]).abs().max() < 3, "what comes in from beyond is not shown"
+    still, all_ = tilted(torch.cat([columns, lines], 1), whole, 0.0, draw(seed))
+    stretch = (still[:, 1, 30, 0] - 19.5) / 10.5
+    assert all_.float().mean() > 0.85 and ((stretch > 0.89) & (stretch < 1.11)).all()
+
+
+def test_rivals_are_pairs_turned_against_themselves():
+    """Each of the first pairs comes twice, its tile in two turns, and all rows are pairs that fit."""
+    street, above = pair(4)
+    n = 8
+    bytes_ = [(torch.cat([x, torch.ones_like(x[:, :1])], 1) * 255).to(torch.uint8) for x in (street, above)]
+    batch = {
+        "ground": bytes_[0].expand(n, -1, -1, -1),
+        "overhead": bytes_[1].expand(n, -1, -1, -1),
+        "unknown": torch.zeros(n, dtype=torch.bool),
+        "labelled": torch.ones(n, dtype=torch.bool),
+        "ground_id": torch.arange(n),
+        "overhead_id": torch.arange(n) + 100,
+        "also": torch.tensor([[107, -1]] * n),
+    }
+    plain = Variation(0, 0, 0, 0, 0)
+    settings = Settings(variation=plain, columns=street.shape[3], rivals=1.0)
+    objective = CrossViewObjective(torch.nn.Identity(), torch.nn.Identity(), settings)
+    views = objective.views(batch, draw(2))
+    assert (views["ground_id"] // 2).tolist() == [0, 1, 2, 3] * 2, "four pairs, each twice"
+    assert len(set(views["ground_id"].tolist())) == n == len(set(views["overhead_id"].tolist())), "and rivals"
+    assert views["also"].tolist() == [[214, -1]] * 4 + [[215, -1]] * 4
+    for row in range(4):
+        same = [
+            torch.equal(views["overhead"][row], torch.rot90(views["overhead"][row + 4], k, (1, 2))) for k in range(4)
+        ]
+        assert not same[0], "turned"
+    mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    for seen, tile in zip(views["ground.a"] * std + mean, views["overhead"] * std + mean, strict=True):
+        assert alike(seen_from_above(seen[None]), tile[None]) > 0.9
+    # Without headings nothing is turned against itself.
+    blind = objective.views({**batch, "unknown": torch.ones(n, dtype=torch.bool)}, draw(2))
+    assert blind["ground_id"].tolist() == list(range(n))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.crossview.describer import GroundView
-from engine.crossview.learned_describer import LearnedDescriber
+from engine.crossview.learned_describer import LearnedDescriber, between
 from engine.device import choose_device
 from engine.errors import ModelError
 from engine.models.crossview import CrossViewNetwork
@@ -70,7 +70,19 @@ def test_a_model_that_knows_north_is_asked_for_every_heading(tmp_path):
     assert known.vectors.shape[0] == 1 and known.headings.tolist() == [90.0]
     assert np.allclose(known.vectors[0], unknown.vectors[4], atol=1e-5)
     _, headings = describer.score(unknown, unknown.vectors[[3, 11]].astype(np.float16), 1.0)
-    assert headings.tolist() == [67.5, 247.5]
+    assert np.abs(headings - [67.5, 247.5]).max() <= 11.25, "the nearest of the sixteen, and a parabola between them"
+
+
+def test_headings_lie_between_those_that_were_asked_for():
+    asked = np.arange(16) * 22.5
+    true = np.array([3.0, 118.0, 356.0, 200.0])
+    apart = np.cos(np.radians(asked[None] - true[:, None]))
+    table = np.exp(3 * apart)
+    found = between(table, asked, table.argmax(axis=1))
+    assert np.abs((found - true + 180) % 360 - 180).max() < 1.5
+    uneven = np.array([0.0, 10.0, 200.0, 300.0])
+    assert between(table[:, :4], uneven, np.array([1, 1, 2, 3])).tolist() == [10.0, 10.0, 200.0, 300.0]
+    assert between(np.ones((1, 16)), asked, np.array([0])).tolist() == [0.0], "a constant has no peak"
 
 
 def test_a_broken_model_is_told(tmp_path):

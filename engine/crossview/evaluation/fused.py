@@ -1,4 +1,4 @@
-"""A cross-view network and the matcher without weights together: both say how well each heading fits each image.
+"""A cross-view network and a matcher that turns together: both say how well each heading fits each image.
 
 The network's similarity is known at its headings and drawn between them; the matcher's correlation is known at every
 turn. Each is counted in standard deviations above what the photo gets from the gallery, their sum is taken at every
@@ -20,13 +20,14 @@ from torch import Tensor
 from engine.crossview.describer import VectorQuery
 from engine.crossview.evaluation.geometric import Geometric
 from engine.crossview.evaluation.learned import Learned
-from engine.crossview.geometric.matcher import Template
+from engine.crossview.geometric.ring_matcher import RingMatcher
 from engine.crossview.search.ranking import Background
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
-WEIGHT = 1.0
-"""How much a standard deviation of the matcher counts beside one of the network (docs/studies/cross-view.md)."""
+WEIGHT, RINGS_WEIGHT = 1.0, 2.0
+"""How much a standard deviation of the matcher counts beside one of the network: of the one without weights, and of the
+model's own rings (docs/studies/cross-view.md)."""
 
 Array = NDArray[np.float64]
 
@@ -36,15 +37,17 @@ class FusedQuery:
     """One photo as either method takes it."""
 
     learned: VectorQuery
-    geometric: Template
+    geometric: Any
 
 
 class Fused:
-    """The network ``model`` (a name or a folder) and the geometric matcher."""
+    """The network ``model`` (a name or a folder) and the matcher of its rings; where it has none, the geometric one."""
 
-    def __init__(self, model: str, device: Device, *, weight: float = WEIGHT) -> None:
-        self._learned, self._geometric = Learned(model, device), Geometric(device)
-        self._weight = weight
+    def __init__(self, model: str, device: Device, *, weight: float | None = None) -> None:
+        self._learned = Learned(model, device)
+        rings = self._learned.rings
+        self._geometric = Geometric(device, None if rings is None else RingMatcher(rings, device=device.torch))
+        self.weight = weight if weight is not None else WEIGHT if rings is None else RINGS_WEIGHT
         self.name = "fused"
 
     def describe(self) -> dict[str, Any]:
@@ -68,10 +71,10 @@ class Fused:
         parts = list(pairwise(np.cumsum([0, *(len(one) for one, _ in entries)]).tolist()))
         scores = np.empty((len(queries), len(entries)))
         headings = np.empty_like(scores)
-        for row, query in enumerate(queries):
-            turns = self._geometric.turns(query.geometric, codes)
+        curves = self._geometric.turns([query.geometric for query in queries], codes)
+        for row, (query, turns) in enumerate(zip(queries, curves, strict=True)):
             both = at_turns(vectors @ query.learned.vectors.T, query.learned.headings, turns.shape[1])
-            joint = standing_out(both) + self._weight * standing_out(turns)
+            joint = standing_out(both) + self.weight * standing_out(turns)
             best, where = joint.max(axis=1), joint.argmax(axis=1)
             for column, (start, stop) in enumerate(parts):
                 at = start + int(best[start:stop].argmax())

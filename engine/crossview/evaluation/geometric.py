@@ -1,8 +1,8 @@
-"""The matcher without weights, as an evaluation asks it."""
+"""The matchers that turn a photo's ground over an image's, as an evaluation asks them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.crossview.geometric.matcher import CHUNK, GeometricMatcher, Template, soft_best
+from engine.crossview.geometric.matcher import GeometricMatcher
+from engine.crossview.geometric.turning import CHUNK, TurningMatcher, soft_best
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
@@ -19,21 +20,24 @@ ASSUMED_GSD_M = (0.1, 0.15, 0.2, 0.3, 0.4)
 """Tried for an overhead image of unknown pixel size; their scores are averaged as the matcher's guesses are."""
 
 SHARPNESS = 15.0
+_TOGETHER = 64
+"""Photos that are turned over decoded codes at a time."""
 
 
 class Geometric:
-    """:class:`engine.crossview.geometric.matcher.GeometricMatcher` with scales that are tried where none is known."""
+    """``matcher`` (None: :class:`engine.crossview.geometric.matcher.GeometricMatcher`, which was not trained) with
+    scales that are tried where none is known."""
 
     name = "geometric"
 
-    def __init__(self, device: Device) -> None:
-        self._matcher = GeometricMatcher(device=device.torch)
+    def __init__(self, device: Device, matcher: TurningMatcher[Any] | None = None) -> None:
+        self._matcher: TurningMatcher[Any] = matcher or GeometricMatcher(device=device.torch)
 
     def describe(self) -> dict[str, Any]:
         """Name alone: there are no weights."""
         return {"name": self.name, "sha256": None}
 
-    def query(self, pixels: Tensor, view: PanoramaView) -> Template:
+    def query(self, pixels: Tensor, view: PanoramaView) -> Any:
         """A template."""
         return self._matcher.template(pixels, view)
 
@@ -43,13 +47,17 @@ class Geometric:
         scales = ASSUMED_GSD_M if gsd_m is None else (gsd_m,)
         return torch.cat([self._matcher.codes(image, scale) for scale in scales])
 
-    def turns(self, query: Template, codes: Tensor) -> NDArray[np.float64]:
-        """(N, turns) score of the photo with each of ``codes`` (N, K) at headings 0°, 360/turns°, … of its centre."""
-        parts = [self._matcher.curves([query], part)[0] for part in torch.split(codes, CHUNK)]
-        return np.asarray(torch.cat(parts).double().cpu().numpy())
+    def turns(self, queries: Sequence[Any], codes: Tensor) -> Iterator[NDArray[np.float64]]:
+        """For each photo (N, turns) its score with each of ``codes`` (N, K) at headings 0°, 360/turns°, … of its
+        centre."""
+        for start in range(0, len(queries), _TOGETHER):
+            some = queries[start : start + _TOGETHER]
+            found = torch.cat([self._matcher.curves(some, part) for part in torch.split(codes, CHUNK)], dim=1)
+            for curve in found.cpu():
+                yield np.asarray(curve.double().numpy())
 
     def table(
-        self, queries: Sequence[Template], entries: Sequence[Tensor]
+        self, queries: Sequence[Any], entries: Sequence[Tensor]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores, of several scales softly the best, and headings of the best scale of each entry."""
         codes = torch.cat(list(entries))

@@ -24,6 +24,7 @@ class Learned:
     def __init__(self, model: str, device: Device) -> None:
         self._describer = LearnedDescriber.load(model, device=device, precision="float32")
         self.name = self._describer.model.name
+        self.rings = self._describer.rings
 
     def describe(self) -> dict[str, Any]:
         """Name and sha256 of the weights."""

@@ -78,6 +78,7 @@ def start_from(network: CrossViewNetwork, path: Path) -> None:
         bundle = load_bundle(path)
         module = bundle.module()
         if isinstance(module, CrossViewNetwork):
+            module.rings = None  # of the model as it was: they are not trained here
             if module.settings() != network.settings():
                 raise ModelError(
                     f"{path}: the network is {module.settings()}, this run's is {network.settings()}.",

@@ -124,6 +124,20 @@ class CrossViewTrainRequest(KeptRequest):
     temperature: Positive = Field(0.07, description="Temperature of the contrast at the start; it is learned.")
     smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of intra and supervised; thrice in cross.")
     colour: Share = Field(0.3, description="Largest change of brightness, contrast and saturation.")
+    disguise: Share = Field(
+        0.0,
+        description="Strength of further changes of either view by itself (gamma, mixed colours, uneven light, haze, "
+        "coarse pixels, noise), for photos and imagery unlike those that are learned from.",
+    )
+    tilt: float = Field(
+        0.0, ge=0, le=20, description="Degrees by which cameras seem tilted and the ground rises or falls, at most."
+    )
+    rivals: Share = Field(
+        0.0,
+        description="Share of the rows of a supervised batch in which pairs come twice, turned by quarters against "
+        "themselves, so that a panorama is told from itself turned; for headings that a search must find. Pairs "
+        "without a heading are never turned so.",
+    )
     batch: int = Field(64, ge=2, description="Pairs a step and process.")
     lr: Positive = Field(1e-3, description="Largest learning rate of each stage; 1e-4 for published weights.")
     warmup: Share = Field(0.1, description="Share of each stage over which the rate climbs.")

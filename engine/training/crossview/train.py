@@ -92,7 +92,8 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
                 store, parts.train, world,
                 folder=folder.path, workers=request.workers, reporter=reporter.part(*_spans(request)[1]),
             )  # fmt: skip
-        objective = CrossViewObjective(network, restyler, _settings(request), gather=world.gather)
+        settings = _settings(request, frames.ground.vfov_deg)
+        objective = CrossViewObjective(network, restyler, settings, gather=world.gather)
         resumed_at = _stands_at(folder.path) if request.resume else None
         chooser = Chooser(folder.path, resumed_at=resumed_at)
         between = Between(
@@ -162,7 +163,7 @@ def _spans(request: CrossViewTrainRequest) -> tuple[tuple[float, float], ...]:
     return (0.02, styled), (styled, matched), (matched, 0.95)
 
 
-def _settings(request: CrossViewTrainRequest) -> Settings:
+def _settings(request: CrossViewTrainRequest, vfov_deg: float) -> Settings:
     return Settings(
         variation=Variation(colour=request.colour),
         smoothing=request.smoothing,
@@ -171,6 +172,9 @@ def _settings(request: CrossViewTrainRequest) -> Settings:
         rehearse=request.rehearse,
         columns=request.ground_pixels[1],
         heading_error=request.heading_error,
+        disguise=request.disguise,
+        tilt=request.tilt * request.ground_pixels[0] / vfov_deg,
+        rivals=request.rivals,
     )
 
 

@@ -1,0 +1,73 @@
+"""The matcher that has learned which features of the ground are alike from the street and from the air."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from engine.crossview.geometric.color import lab
+from engine.crossview.geometric.layout import RingLayout
+from engine.crossview.geometric.matcher import GeometricSettings
+from engine.crossview.geometric.turning import TurningMatcher, check_photo, floats, soft_best
+from engine.models.crossview_inputs import GroundFrame
+from engine.models.rings import RINGS, RingNetwork, turned_similarity
+from engine.panorama.view import PanoramaView
+
+LAYOUT = RingLayout(rings=RINGS)
+SHARPNESS = 40.0
+ABOVE_DEG = 65.45 / 2
+"""How far above the horizon a photo is looked at."""
+
+
+@dataclass(frozen=True)
+class RingTemplate:
+    """``features`` (guesses, K, rings, B) of one photo."""
+
+    features: Tensor
+    seen_share: float
+
+
+class RingMatcher(TurningMatcher[RingTemplate]):
+    """The matcher of ``network``, over the codes of :class:`~engine.crossview.geometric.matcher.GeometricMatcher` and
+    with its guesses of height and place: an index serves both."""
+
+    def __init__(self, network: RingNetwork, *, device: torch.device | str = "cpu") -> None:
+        super().__init__(LAYOUT, device=device)
+        self._network = network.eval().to(self.device)
+        self._guesses = GeometricSettings().guesses
+
+    def template(self, pixels: Tensor, view: PanoramaView) -> RingTemplate:
+        """See :class:`~engine.crossview.geometric.turning.TurningMatcher`."""
+        check_photo(pixels)
+        image, blind = floats(pixels.to(self.device))[None], replace(view, heading_deg=0.0)
+        rings, seen = zip(
+            *(
+                self.layout.ground(image, blind, height, right_m=right, forward_m=forward)
+                for height, right, forward in self._guesses
+            ),
+            strict=True,
+        )
+        share = float(torch.cat(seen).mean())
+        self.check_seen(share)
+        high = above(image, [blind]).expand(len(rings), -1, -1, -1)
+        with torch.inference_mode():
+            return RingTemplate(self._network.ground(lab(torch.cat(rings)), torch.cat(seen), high), share)
+
+    def curves(self, templates: Sequence[RingTemplate], codes: Tensor) -> Tensor:
+        """See :class:`~engine.crossview.geometric.turning.TurningMatcher`."""
+        with torch.inference_mode():
+            images = self._network.overhead(*self.decoded(codes.to(self.device)))
+            every = (turned_similarity(one.features, images, self.layout.sectors) for one in templates)
+            return torch.stack([soft_best(found, SHARPNESS) for found in every])
+
+
+def above(images: Tensor, views: Sequence[PanoramaView]) -> Tensor:
+    """Panoramas (N, 3, H, W) of 0…1 with their views → (N, 3, :data:`RINGS`, sectors) what stands above the horizon, up
+    to :data:`ABOVE_DEG`, at the azimuths of the rings' sectors, −1…1, and 0 where nothing is shown."""
+    frame = GroundFrame((2 * RINGS, LAYOUT.sectors), 360.0, 2 * ABOVE_DEG)
+    found, shown = frame.put(images, list(views))
+    upper = ((found - 0.5) * 2 * shown)[:, :, :RINGS]
+    return upper.roll(-LAYOUT.sectors // 2, dims=3)  # a frame's middle looks north, sector 0 does

@@ -1,0 +1,59 @@
+"""Sets of pairs (pairs.csv) from overhead images of a free licence: tiles, and panoramas rendered from them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from starters.aerial import crop, places, read_aerial, save
+from starters.streetview import VFOV_DEG, day_of, panorama
+
+TILE_SIDE, TILE_GSD_M = 160, 0.5
+SPACING_M = 8.0
+_FIELDS = ("pair_id", "panorama", "overhead", "heading_deg", "hfov_deg", "vfov_deg", "gsd_m", "group")
+
+
+def images_of(folder: Path, table: str, column: str) -> list[tuple[Path, float]]:
+    """(file, metres a pixel) of every line of a table in ``folder``, in its order."""
+    with (folder / table).open(encoding="utf-8", newline="") as stream:
+        return [(folder / row[column], float(row["gsd_m"])) for row in csv.DictReader(stream)]
+
+
+def make_pairs(
+    out: Path, images: Sequence[tuple[Path, float]], *, spots: int, days: int, off_m: float, seed: int
+) -> None:
+    """``spots`` places of each image with one tile each, whose middle is up to ``off_m`` metres off the camera each
+    way, and ``days`` panoramas of each place, each in another light and season; unless it is there. Headings are
+    random."""
+    if (out / "pairs.csv").exists():
+        return
+    rows = []
+    for number, (file, gsd) in enumerate(images):
+        rng = np.random.default_rng([seed, number])
+        aerial = read_aerial(file, gsd)
+        found = places(aerial, spots, SPACING_M, rng)
+        for spot, (row, column) in enumerate(found):
+            off = rng.uniform(-off_m, off_m, 2) / 0.4
+            save(
+                out / f"overheads/{aerial.name}_{spot}.jpg",
+                crop(aerial, row + off[0], column + off[1], TILE_SIDE, TILE_GSD_M),
+            )
+        for turn in range(days):
+            day = day_of(aerial, rng)
+            for spot, (row, column) in enumerate(found):
+                picture = panorama(day, row, column, float(rng.uniform(1.9, 3.0)), rng)
+                rolled = int(rng.integers(picture.shape[1]))
+                name = f"{aerial.name}_{spot}_{turn}"
+                save(out / f"panoramas/{name}.jpg", np.roll(picture, rolled, axis=1))
+                heading = (-360.0 * rolled / picture.shape[1]) % 360
+                tile = f"overheads/{aerial.name}_{spot}.jpg"
+                rows.append(
+                    [name, f"panoramas/{name}.jpg", tile, f"{heading:.3f}", 360, VFOV_DEG, TILE_GSD_M, aerial.name]
+                )
+    with (out / "pairs.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_FIELDS)
+        writer.writerows(rows)

@@ -1,0 +1,155 @@
+"""Learned features of ground rings turn with what they describe, and a matcher of them finds what it was taught."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.crossview.geometric.color import lab as to_lab
+from engine.crossview.geometric.matcher import GeometricMatcher
+from engine.crossview.geometric.ring_matcher import LAYOUT, RingMatcher, above
+from engine.errors import ParameterError
+from engine.models.build import build, describe
+from engine.models.crossview import CrossViewNetwork
+from engine.models.crossview_bundle import load_crossview, save_crossview
+from engine.models.rings import FEATURES, RINGS, RingNetwork, turned_similarity
+from engine.panorama.view import PanoramaView
+from tests.engine.test_geometric_matcher import ground, seen_from
+
+
+def draw(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def network(seed: int = 0, width: int = 8) -> RingNetwork:
+    torch.manual_seed(seed)
+    return RingNetwork(width).eval()
+
+
+def rings(seed: int, sectors: int = 24) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    draws = draw(seed)
+    lab = torch.rand(2, 3, RINGS, sectors, generator=draws) * torch.tensor([100.0, 60, 60])[:, None, None]
+    seen = (torch.rand(2, RINGS, sectors, generator=draws) < 0.8).float()
+    return lab, seen, torch.rand(2, 3, RINGS, sectors, generator=draws) * 2 - 1
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 11))
+def test_features_turn_with_the_photo_and_are_of_unit_length(seed, turn):
+    lab, seen, high = rings(seed)
+    net = network(seed % 3)
+    with torch.no_grad():
+        found = net.ground(lab, seen, high)
+        turned = net.ground(*(x.roll(2 * turn, dims=-1) for x in (lab, seen, high)))
+        over = net.overhead(lab, seen)
+    assert found.shape == (2, FEATURES, RINGS, 12)
+    torch.testing.assert_close(turned, found.roll(turn, dims=-1), atol=1e-5, rtol=0)
+    for one in (found, over):
+        torch.testing.assert_close(one.flatten(1).norm(dim=1), torch.ones(2))
+    assert (over.abs().sum(1)[(seen[..., ::2] <= 0.25)] == 0).all(), "what is not shown says nothing"
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_similarity_is_that_of_a_loop_over_turns(seed):
+    a, b = torch.randn(2, 3, 4, 10, generator=draw(seed)), torch.randn(5, 3, 4, 10, generator=draw(seed + 1))
+    found = turned_similarity(a, b, 10)
+    for turn in range(10):
+        expected = torch.einsum("qcrj,ncrj->qn", a, b.roll(-turn, dims=-1))
+        torch.testing.assert_close(found[..., turn], expected, atol=1e-4, rtol=1e-4)
+    # Twice as many turns: the same at every second, and smooth between.
+    torch.testing.assert_close(turned_similarity(a, b, 20)[..., ::2], found, atol=1e-3, rtol=1e-3)
+    assert (turned_similarity(a, a, 20).argmax(2).diagonal() == 0).all()
+
+
+def test_what_is_not_shown_and_how_bright_it_is_change_nothing():
+    lab, seen, high = rings(1)
+    net = network()
+    with torch.no_grad():
+        before = net.ground(lab, seen, high)
+        other = torch.where(seen[:, None] > 0.25, lab, lab + 30)
+        torch.testing.assert_close(net.ground(other, seen, high), before, atol=1e-5, rtol=0)
+        light = lab * torch.tensor([0.5, 1, 1])[:, None, None] + torch.tensor([7.0, 4, -3])[:, None, None]
+        torch.testing.assert_close(net.ground(light, seen, high), before, atol=1e-4, rtol=0)
+
+
+def test_a_matcher_learns_places_and_headings(tmp_path):
+    """A few steps on patches of colour: others of them are found, at their headings."""
+    images = torch.cat([ground(seed) for seed in range(20)])
+    headings = [(37.0 * k) % 360 for k in range(20)]
+    plain = GeometricMatcher()
+    lab, covered = plain.decoded(plain.codes(images, 0.5))
+    photos, shares, highs = [], [], []
+    for image, heading in zip(images, headings, strict=True):
+        photo, view = seen_from(image[None], heading), PanoramaView()
+        values, share = LAYOUT.ground(photo[None], view, 2.5)
+        photos.append(to_lab(values)[0])
+        shares.append(share[0])
+        highs.append(above(photo[None], [view])[0])
+    street, seen, high = torch.stack(photos), torch.stack(shares), torch.stack(highs)
+    net = network(0, 8).train()
+    optimiser = torch.optim.AdamW(net.parameters(), 5e-3)
+    turns = torch.tensor([round(heading / 6) % 60 for heading in headings])
+    train = torch.arange(14)
+    for _ in range(25):
+        table = turned_similarity(
+            net.ground(street[:14], seen[:14], high[:14]), net.overhead(lab[:14], covered[:14]), 60
+        )
+        logits = (table * 20).reshape(14, -1)
+        loss = torch.nn.functional.cross_entropy(logits, train * 60 + turns[:14])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    matcher = RingMatcher(net)
+    codes = matcher.codes(images[14:], 0.5)
+    assert torch.equal(codes, plain.codes(images[14:], 0.5)), "one layer of an index serves both"
+    right = near = 0
+    for k in range(14, 20):
+        template = matcher.template(seen_from(images[k : k + 1], headings[k]), PanoramaView())
+        scores, found = matcher.score(template, codes)
+        right += int(scores.argmax()) == k - 14
+        near += abs((float(found[k - 14]) - headings[k] + 180) % 360 - 180) <= 9
+    assert right >= 4 and near >= 4, (right, near)
+    _, held = matcher.score(template, codes, heading_deg=(headings[19] + 90) % 360, tolerance_deg=10)
+    assert (((held - headings[19] - 90 + 180) % 360 - 180).abs() <= 12).all(), "a known heading is kept"
+
+
+def test_what_stands_above_the_horizon_is_laid_out_as_the_sectors_are():
+    photo = torch.zeros(1, 3, 90, 360)
+    photo[..., :45, 180] = 1  # ahead, where the view looks to: 50°
+    found = above(photo, [PanoramaView(heading_deg=50.0, vfov_deg=90)])[0, 0]
+    assert found.shape == (RINGS, LAYOUT.sectors)
+    assert abs(int(found.mean(0).argmax()) * 3 - 50) <= 3
+    strip = above(photo[..., 40:50, :], [PanoramaView(vfov_deg=10)])[0]
+    assert (strip[:, :12] == 0).all() and (strip[:, -2:] != 0).all(), "higher than it shows"
+
+
+def test_a_photo_of_the_sky_alone_is_told():
+    with pytest.raises(ParameterError, match="shows no ground"):
+        RingMatcher(network()).template(torch.zeros(3, 40, 80), PanoramaView(vfov_deg=20, pitch_center_deg=60))
+    with pytest.raises(ParameterError, match="A photo is"):
+        RingMatcher(network()).template(torch.zeros(1, 40, 80), PanoramaView())
+
+
+def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
+    side = {"size": [32, 32], "mean": [0.5] * 3, "std": [0.2] * 3}
+    card = {
+        "name": "m", "title": "M", "licence": "x", "gsd_m": [0.3, 0.6], "trained_on": [],
+        "crossview": {
+            "ground": {**side, "size": [32, 64], "hfov_deg": 360, "vfov_deg": 60, "heading": "north"},
+            "overhead": {**side, "extent_m": 40},
+        },
+    }  # fmt: skip
+    for width in (0, 8):
+        made = CrossViewNetwork("resnet18", ground_size=(32, 64), overhead_size=(32, 32), width=0.125, rings=width)
+        save_crossview(tmp_path / str(width), made, card)
+        model = load_crossview(tmp_path / str(width))
+        assert model.card.network.rings == width == describe(made)["rings"] == made.settings()["rings"]
+        assert (model.network.rings is None) == (width == 0) == (build(model.card).rings is None)
+    kept = load_crossview(tmp_path / "8").network.rings
+    assert kept is not None and math.isclose(float(kept.scale), 3.0)
+    torch.testing.assert_close(kept.weight.weight, made.rings.weight.weight)
