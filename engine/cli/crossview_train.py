@@ -24,14 +24,14 @@ LAYOUT = Layout(
         "Network": ("encoder", "width", "depth", "encoder_stages", "maps", "start"),
         "Images": (
             "ground_size", "overhead_size", "heading", "heading_error", "hfov", "vfov", "extent", "camera_height",
-            "colour", "cache_gb",
+            "colour", "disguise", "tilt", "cache_gb",
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
         "Pseudo-labels": (
             "gap", "gap_of", "mutual", "curriculum", "geometric_gap", "geometric_doubt", "least_labels",
             "labelled_share", "dustbin", "rehearse",
         ),
-        "Hard negatives": ("mine_after", "neighbours"),
+        "Hard negatives": ("mine_after", "neighbours", "rivals"),
         "Choice of the weights": ("choose", "validation_share"),
         "Optimiser": ("batch", "lr", "warmup", "weight_decay", "clip", "temperature", "smoothing", "precision"),
         "Run": ("seed", "device", "workers", "checkpoint_every", "log_every", "tensorboard", "resume", "overwrite"),
