@@ -17,14 +17,18 @@ def offset_of(degrees: float, sight: Sight, width: float) -> float:
     """Pixels right of the middle at which a place on the horizon stands that many degrees off; ±inf behind."""
     if abs(degrees) >= 85:
         return math.copysign(math.inf, degrees)
-    steep = max(0.2, math.cos(math.radians(sight.pitch)))
-    return width / 2 / math.tan(math.radians(sight.fov) / 2) * math.tan(math.radians(degrees)) / steep
+    return _stretch(sight, width) * math.tan(math.radians(degrees))
 
 
 def degrees_at(offset: float, sight: Sight, width: float) -> float:
     """The inverse of :func:`offset_of`."""
+    return math.degrees(math.atan(offset / _stretch(sight, width)))
+
+
+def _stretch(sight: Sight, width: float) -> float:
+    """Pixels of one radian in the middle of the scale: more where one looks steeply up or down."""
     steep = max(0.2, math.cos(math.radians(sight.pitch)))
-    return math.degrees(math.atan(offset * steep * math.tan(math.radians(sight.fov) / 2) / (width / 2)))
+    return width / 2 / math.tan(math.radians(sight.fov) / 2) / steep
 
 
 def marks(sight: Sight, heading_deg: float | None, width: float, room: float) -> list[tuple[float, str]]:
@@ -33,16 +37,14 @@ def marks(sight: Sight, heading_deg: float | None, width: float, room: float) ->
     With a heading texts are points of the compass and azimuths; without one degrees right (+) and left (−) of the
     photo's middle.
     """
-    across = width / 2 / math.tan(math.radians(sight.fov) / 2)
-    closest = math.degrees(room / across)
+    closest = math.degrees(room / _stretch(sight, width))  # the marks are closest together in the middle
     step = next((one for one in _STEPS if one >= closest), 90)
     middle = sight.turn + (heading_deg or 0.0)
     half = min(84.0, degrees_at(width / 2, sight, width))
-    found = []
-    for number in range(math.ceil((middle - half) / step), math.floor((middle + half) / step) + 1):
-        value = number * step
-        found.append((offset_of(value - middle, sight, width), _text(value, heading_deg)))
-    return found
+    numbers = range(math.ceil((middle - half) / step), math.floor((middle + half) / step) + 1)
+    # Between two of them there may be nothing to read: then the whole degree nearest to the middle.
+    values = [number * step for number in numbers] or [round(middle)]
+    return [(offset_of(value - middle, sight, width), _text(value, heading_deg)) for value in values]
 
 
 def _text(value: int, heading_deg: float | None) -> str:
