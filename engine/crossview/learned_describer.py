@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.crossview.describer import GroundView, Scores, VectorQuery
+from engine.crossview.headings import likeliest
 from engine.crossview.index.card import ModelFacts
 from engine.crossview.wants import learned_scales_m
 from engine.device import Device
@@ -79,23 +80,11 @@ class LearnedDescriber:
 
     def score(self, query: VectorQuery, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
         """See :class:`engine.crossview.describer.Describer`."""
-        table = np.asarray(codes, np.float32) @ query.vectors.T
-        best = table.argmax(axis=1)
-        scores = table[np.arange(len(table)), best]
-        return scores, None if query.headings is None else between(table, query.headings, best)
-
-
-def between(table: NDArray[np.floating], headings: NDArray[np.floating], best: NDArray[np.intp]) -> Scores:
-    """(N,) headings of the greatest values (numbers ``best``) of the rows of a table (N, Q), drawn between the Q
-    ``headings`` by a parabola where they go evenly round the circle."""
-    count = len(headings)
-    step = 360.0 / count
-    if count < 4 or not np.allclose((np.diff(headings) - step + 180) % 360 - 180, 0, atol=1e-3):
-        return np.asarray(headings[best], np.float32)
-    rows = np.arange(len(table))
-    before, top, after = (table[rows, (best + k) % count] for k in (-1, 0, 1))
-    off = (after - before) / (2 * np.maximum(2 * top - before - after, 1e-6))
-    return np.asarray((headings[best] + step * np.clip(off, -0.5, 0.5)) % 360, np.float32)
+        table = torch.from_numpy(np.asarray(codes, np.float32) @ query.vectors.T)
+        if query.headings is None:
+            return table.amax(dim=1).numpy(), None
+        scores, turned = likeliest(table, torch.from_numpy(query.headings))
+        return scores.numpy(), turned.numpy()
 
 
 def _finite(found: NDArray[np.float32], name: str) -> NDArray[np.float32]:

@@ -103,6 +103,6 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
             remedy="Search with the model that made the index, or make another index.",
         )
     if primary.layer == GEOMETRIC:
-        primary = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary)
+        primary = verifier_for(device, tolerance_deg=tolerance_deg)
     verifying = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary) if verify else None
     return SearchMethod(name, primary, verifying)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from engine.crossview.describer import GroundView
-from engine.crossview.learned_describer import LearnedDescriber, between
+from engine.crossview.headings import likeliest
+from engine.crossview.learned_describer import LearnedDescriber
 from engine.device import choose_device
 from engine.errors import ModelError
 from engine.models.crossview import CrossViewNetwork
@@ -73,16 +74,26 @@ def test_a_model_that_knows_north_is_asked_for_every_heading(tmp_path):
     assert np.abs(headings - [67.5, 247.5]).max() <= 11.25, "the nearest of the sixteen, and a parabola between them"
 
 
+def likely(table, headings):
+    """In single precision, as numpy."""
+    best, found = likeliest(torch.from_numpy(table).float(), torch.from_numpy(headings).float())
+    return best.numpy(), found.numpy()
+
+
 def test_headings_lie_between_those_that_were_asked_for():
     asked = np.arange(16) * 22.5
     true = np.array([3.0, 118.0, 356.0, 200.0])
     apart = np.cos(np.radians(asked[None] - true[:, None]))
     table = np.exp(3 * apart)
-    found = between(table, asked, table.argmax(axis=1))
-    assert np.abs((found - true + 180) % 360 - 180).max() < 1.5
+    best, found = likely(table, asked)
+    assert np.abs((found - true + 180) % 360 - 180).max() < 1.5 and np.allclose(best, table.max(axis=1))
+    assert np.allclose(likely(np.roll(table, -5, axis=1), np.roll(asked, -5))[1], found, atol=1e-4), "it is a circle"
     uneven = np.array([0.0, 10.0, 200.0, 300.0])
-    assert between(table[:, :4], uneven, np.array([1, 1, 2, 3])).tolist() == [10.0, 10.0, 200.0, 300.0]
-    assert between(np.ones((1, 16)), asked, np.array([0])).tolist() == [0.0], "a constant has no peak"
+    assert likely(table[:, [1, 0, 9, 13]], uneven)[1].tolist() == [10.0, 200.0, 10.0, 200.0], "the best of those asked"
+    assert likely(table[:, ::8], np.array([0.0, 180.0]))[1].tolist() == [0.0, 180.0, 0.0, 180.0], "too few for a curve"
+    assert likely(np.ones((1, 16)), asked)[1].tolist() == [0.0], "a constant has no peak"
+    below = np.array([[1.0, 0.5, 0.0, 0.5 + 1e-7]])
+    assert likely(below, np.arange(4) * 90.0)[1].tolist() == [0.0], "a rounding below north is north"
 
 
 def test_a_broken_model_is_told(tmp_path):

@@ -8,10 +8,13 @@ import pytest
 from engine.crossview.cells import distance_m
 from engine.crossview.describer import GroundView
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.learned_describer import LearnedDescriber
+from engine.crossview.photos import read_query
 from engine.crossview.search import place as place_module
 from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.place import PlaceScorer, standing
 from engine.crossview.search.ranking import Weights
+from engine.crossview.search.searcher import Searcher
 from engine.errors import DamagedFileError, MissingFileError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
@@ -58,8 +61,6 @@ def test_the_place_of_a_cell_has_the_score_that_the_search_gave_it(made):
     request = LocateSearchRequest(
         index=str(made / "index"), panorama=[str(made / "p0.png")], out=str(made / "x"), verify=12
     )
-    from engine.crossview.photos import read_query
-
     photo = read_query(made / "p0.png")
     with open_session(request, Reporter(), tolerance_deg=15.0) as session:
         (found,) = session.searcher.search([photo.image], Reporter(), top=5, verify=12)
@@ -70,6 +71,38 @@ def test_the_place_of_a_cell_has_the_score_that_the_search_gave_it(made):
     for one, best_lon, best_lat in zip(told, found.lon, found.lat, strict=True):
         assert distance_m(one["best_lon"], one["best_lat"], best_lon, best_lat) < 0.01
         assert one["rank"] is None and one["probability_50m"] is None, "without results there is nothing to rank among"
+
+
+class Between(world.SmallDescriber):
+    """The small describer, whose headings are told as those of a network are."""
+
+    score = LearnedDescriber.score
+
+
+@pytest.mark.parametrize("structure", [False, True])
+def test_without_verification_search_and_score_tell_one_heading_between_those_that_were_asked(made, structure):
+    """As ``--verify 0``: the search compares by products of all cells, a place and an evaluation by the describer."""
+    index, describer = CellIndex(made / "index"), Between()
+    image: GroundView = read_query(made / "p0.png").image
+    calibration = Calibration(Weights(), {50.0: Choice(1.0, 0.0, 0.0)}, 0.5, "x")
+    scorer = PlaceScorer(index, describer, calibration, verifier=None, verifying=None, narrow=None)
+    searcher = Searcher(index, describer, calibration, structure=EveryRow(index) if structure else None)
+    for photos in ([image], [image, image]):
+        evidence = searcher.gather(photos, Reporter(), most=40, verify=0)[-1]
+        told = [one.heading_deg for one in scorer.score(image, evidence.lon, evidence.lat, Reporter())]
+        assert evidence.heading == pytest.approx(told, abs=0.01)
+        assert (np.abs(evidence.heading / 15 - np.round(evidence.heading / 15)) > 0.02).any(), "24 were asked"
+    assert abs((evidence.heading[0] - PLACES[0][2] + 180) % 360 - 180) <= 8
+
+
+class EveryRow:
+    """A structure that proposes all descriptions of an index."""
+
+    def __init__(self, index):
+        self.ntotal = index.cells
+
+    def search(self, vectors, k):
+        return None, np.tile(np.arange(min(k, self.ntotal)), (len(vectors), 1))
 
 
 def test_the_true_place_ranks_first_and_a_wrong_one_does_not(made):
@@ -112,8 +145,6 @@ def test_without_imagery_cells_alone_speak(made):
     index = CellIndex(made / "index")
     calibration = Calibration(Weights(own=0.0, neighbours=0.3, verified=1.5), {50.0: Choice(1.0, 0.0, 0.0)}, 0.5, "x")
     scorer = PlaceScorer(index, world.SmallDescriber(), calibration, verifier=None, verifying=None, narrow=None)
-    from engine.crossview.photos import read_query
-
     image: GroundView = read_query(made / "p0.png").image
     lon, lat = (np.array([v]) for v in world.at(*PLACES[0][:2]))
     (one,) = scorer.score(image, lon, lat, Reporter(), turned_deg=10.0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.crossview.geometric.color import lab
 from engine.crossview.geometric.layout import RingLayout
+from engine.crossview.headings import likeliest
 from engine.errors import ParameterError
 from engine.panorama.view import PanoramaView
 
@@ -84,9 +85,9 @@ class TurningMatcher(ABC, Generic[Template]):
             curve = self.curves([template], part)[0]
             if allowed is not None:
                 curve = torch.where(allowed, curve, torch.full_like(curve, -2.0))
-            best, turn = _peak(curve)
+            best, turned = likeliest(curve, self._turns())
             scores.append(best)
-            headings.append(turn * (360.0 / self.layout.sectors) % 360.0)
+            headings.append(turned)
         return torch.cat(scores), torch.cat(headings)
 
     def check_seen(self, share: float) -> None:
@@ -101,10 +102,12 @@ class TurningMatcher(ABC, Generic[Template]):
     def _allowed(self, heading_deg: float | None, tolerance_deg: float) -> Tensor | None:
         if heading_deg is None:
             return None
-        step = 360.0 / self.layout.sectors
-        turns = torch.arange(self.layout.sectors, device=self.device) * step
-        apart = ((turns - heading_deg + 180.0) % 360.0 - 180.0).abs()
-        return apart <= max(tolerance_deg, step / 2 + 1e-3)
+        apart = ((self._turns() - heading_deg + 180.0) % 360.0 - 180.0).abs()
+        return apart <= max(tolerance_deg, 180.0 / self.layout.sectors + 1e-3)
+
+    def _turns(self) -> Tensor:
+        """(sectors,) heading in degrees that each turn stands for."""
+        return torch.arange(self.layout.sectors, device=self.device) * (360.0 / self.layout.sectors)
 
 
 def soft_best(scores: Tensor, sharpness: float) -> Tensor:
@@ -122,13 +125,3 @@ def check_photo(pixels: Tensor) -> None:
     """Raise ParameterError for what is no (3, rows, columns)."""
     if pixels.dim() != 3 or pixels.shape[0] != 3:
         raise ParameterError(f"A photo is (3, rows, columns); found {tuple(pixels.shape)}.")
-
-
-def _peak(curve: Tensor) -> tuple[Tensor, Tensor]:
-    """(…,) greatest value of a closed curve (…, A) and where it lies, between samples by a parabola."""
-    best, at = curve.max(dim=-1)
-    count = curve.shape[-1]
-    before = torch.gather(curve, -1, ((at - 1) % count).unsqueeze(-1)).squeeze(-1)
-    after = torch.gather(curve, -1, ((at + 1) % count).unsqueeze(-1)).squeeze(-1)
-    bend = (2 * best - before - after).clamp(min=1e-6)
-    return best, at + ((after - before) / (2 * bend)).clamp(-0.5, 0.5)

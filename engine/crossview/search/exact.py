@@ -25,30 +25,29 @@ _OWN_ROWS = 2048
 
 @dataclass(frozen=True)
 class AllScores:
-    """(photos, cells) ``scores`` and, where the method tells them, compass ``headings`` of each photo's centre."""
+    """(photos, cells) ``scores`` and, where comparing tells them anyway, compass ``headings`` of each photo's centre;
+    for vectors they are told of few cells by :func:`own_scores`."""
 
     scores: Scores
     headings: Scores | None
 
 
 def all_scores(index: CellIndex, describer: Describer, queries: Sequence[Any], reporter: Reporter) -> AllScores:
-    """Scores of all cells: the best over scales. 4 bytes a photo and cell, 8 where headings are told.
+    """Scores of all cells: the best over scales. 4 bytes a photo and cell, 8 with headings.
 
     Raises ModelError for scores that are not finite (a damaged model or index), Cancelled.
     """
     facts = index.layer(describer.layer)
     scores = np.empty((len(queries), index.cells), np.float32)
     products = Products(queries, scales=len(facts.scales_m), dim=facts.dim) if describer.linear else None
-    headings = None
-    if products is None or products.headed:
-        headings = np.empty((len(queries), index.cells), np.float32)
+    headings = None if products is not None else np.empty((len(queries), index.cells), np.float32)
     for first, codes in index.shards(describer.layer):
         for start in range(0, len(codes), _STEP):
             part = codes[start : start + _STEP]
             place = slice(first + start, first + start + len(part))
             own, turned = scores[:, place], None if headings is None else headings[:, place]
             if products is not None:
-                products.fill(tensor_of(part), own, turned)
+                products.fill(tensor_of(part), own)
             elif turned is not None:
                 for k, query in enumerate(queries):
                     own[k], turned[k] = scored(describer, query, part, facts.scales_m)
@@ -64,7 +63,7 @@ def scores_at(index: CellIndex, layer: str, queries: Sequence[VectorQuery], cell
     scores = np.empty((len(queries), len(cells)), np.float32)
     for start in range(0, len(cells), _STEP):
         part = slice(start, start + _STEP)
-        products.fill(torch.from_numpy(index.take(layer, cells[part])), scores[:, part], None)
+        products.fill(torch.from_numpy(index.take(layer, cells[part])), scores[:, part])
     _require_finite(scores, index)
     return scores
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.crossview.describer import Scores, VectorQuery
+from engine.crossview.headings import likeliest
 
 _BLOCK_BYTES = 1 << 21
 
@@ -30,14 +31,8 @@ class Products:
         self._alone = len(self._vectors) == len(queries)
         self._rows = torch.empty((scales, self._cells if blocks else 0, dim))
 
-    @property
-    def headed(self) -> bool:
-        """Does a vector of any photo stand for a heading?"""
-        return any(headings is not None for headings in self._headings)
-
-    def fill(self, codes: torch.Tensor, scores: Scores, headings: Scores | None) -> None:
-        """Fill ``scores`` (photos, N) and ``headings`` (photos, N), NaN where a photo's vectors tell none, for
-        descriptions (N, scales, dim), a block at a time. NaN goes through to the scores."""
+    def fill(self, codes: torch.Tensor, scores: Scores) -> None:
+        """Fill ``scores`` (photos, N) for descriptions (N, scales, dim), a block at a time. NaN goes through."""
         written = torch.from_numpy(scores)
         for start in range(0, len(codes), self._cells):
             part = codes[start : start + self._cells]
@@ -48,28 +43,23 @@ class Products:
             if self._alone and codes.shape[1] == 1:
                 torch.mm(self._vectors, rows.T, out=written[:, place])
             else:
-                self._best(torch.mm(self._vectors, rows.T), written[:, place], headings, place)
-        if headings is not None and self._alone:
-            headings[:] = np.array([[np.nan if turns is None else turns[0]] for turns in self._headings])
+                self._best(torch.mm(self._vectors, rows.T), written[:, place])
 
-    def _best(self, table: torch.Tensor, scores: torch.Tensor, headings: Scores | None, place: slice) -> None:
-        """Of ``table`` (vectors, scales * N) the best over scales and each photo's vectors into ``scores`` (photos, N),
-        and into ``place`` of ``headings`` what they stand for."""
+    def _best(self, table: torch.Tensor, scores: torch.Tensor) -> None:
+        """Of ``table`` (vectors, scales * N) the best over scales and each photo's vectors, into (photos, N)."""
         count = scores.shape[1]
         if table.shape[1] > count:
             table = table.view(len(table), -1, count).amax(dim=1)
         if self._alone:
             scores.copy_(table)
             return
-        for k, (own, turns) in enumerate(zip(table.split(self._counts), self._headings, strict=True)):
-            best = own.max(dim=0)
-            scores[k] = best.values
-            if headings is not None:
-                headings[k, place] = np.nan if turns is None else turns[best.indices.numpy()]
+        for k, own in enumerate(table.split(self._counts)):
+            scores[k] = own.amax(dim=0)
 
     def apart(self, codes: torch.Tensor, counts: Sequence[int]) -> tuple[Scores, Scores]:
         """(N,) scores and headings (NaN where none) of each photo with its own descriptions: ``codes`` (N, scales,
-        dim) hold ``counts`` of them for one photo after another."""
+        dim) hold ``counts`` of them for one photo after another. A heading is drawn between those of the vectors at the
+        scale that fits best (:func:`engine.crossview.headings.likeliest`)."""
         count, scales = codes.shape[:2]
         scores, headings = torch.empty(count), np.full(count, np.nan, np.float32)
         parts = zip(
@@ -77,14 +67,20 @@ class Products:
         )
         start = 0
         for (rows, out), vectors, turns in zip(parts, self._vectors.split(self._counts), self._headings, strict=True):
-            stop, best = start + len(out), None
+            stop = start + len(out)
             if scales == len(vectors) == 1:
                 torch.mv(rows, vectors[0], out=out)
+                if turns is not None:
+                    headings[start:stop] = turns[0]
             else:
-                best = torch.mm(rows, vectors.T).view(len(out), scales, len(vectors)).amax(dim=1).max(dim=1)
-                out.copy_(best.values)
-            if turns is not None:
-                headings[start:stop] = turns[0] if best is None else turns[best.indices.numpy()]
+                table = torch.mm(rows, vectors.T).view(len(out), scales, len(vectors))
+                fits = table[:, 0] if scales == 1 else table[torch.arange(len(out)), table.amax(dim=2).argmax(dim=1)]
+                if turns is None:
+                    out.copy_(fits.amax(dim=1))
+                else:
+                    best, turned = likeliest(fits, torch.from_numpy(turns))
+                    out.copy_(best)
+                    headings[start:stop] = turned.numpy()
             start = stop
         return scores.numpy(), headings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -135,13 +135,20 @@ class Searcher:
         if offsets is not None:
             z = np.stack([Background.of(row).z(row) for row in found.scores])
             joint = joint_scores(self._index.layout, self._ids, z, offsets)
-            return [self._best(k, row, most, found.headings) for k, row in enumerate(joint)]
+            return self._headed(queries, [self._best(k, row, most, found.headings) for k, row in enumerate(joint)])
         # One photo after another: z of all cells is kept in single precision alone, in the place of the scores.
         out = []
         for k, row in enumerate(found.scores):
             reporter.check()
             out.append(self._best(k, Background.of(row).z(row), most, found.headings, keep=row))
-        return out
+        return self._headed(queries, out)
+
+    def _headed(self, queries: list[Any], found: list[_Proposals]) -> list[_Proposals]:
+        """With headings, where vectors tell them: of the best cells alone, for none of the others is returned."""
+        if not self._describer.linear or all(query.headings is None for query in queries):
+            return found
+        own = own_scores(self._index, self._describer.layer, queries, [one.cells for one in found])
+        return [replace(one, heading=headings.astype(float)) for one, (_, headings) in zip(found, own, strict=True)]
 
     def _best(
         self,
