@@ -14,6 +14,8 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..tasks import cancel_task
+
 
 class AlgorithmRun(QObject):
     """One background run; algorithm, context and feedback live as long as it does.
@@ -52,10 +54,12 @@ class AlgorithmRun(QObject):
         QgsApplication.taskManager().addTask(self.task)
 
     def cancel(self) -> None:
-        """Ask the run to stop; :attr:`ended` follows."""
+        """Ask the run to stop; :attr:`ended` follows, at once where the run has not begun."""
         self.feedback.cancel()
-        if self.task is not None:
-            self.task.cancel()
+        if self.task is not None and not cancel_task(self.task):
+            self.task.executed.disconnect(self._executed)
+            self.task.kept = (self.algorithm, self.context, self.feedback)  # which it touches when it begins
+            self._executed(False, {})
 
     def errors(self) -> str:
         """What the run reported as errors, for the message bar."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ..tasks import cancel_task, stop_task
+
 KEPT_LINES = 2000
 
 
@@ -50,15 +52,14 @@ class EngineSetup(QObject):
     def cancel(self) -> None:
         """Ask it to stop; :attr:`ended` follows."""
         if self._task is not None:
-            self._task.cancel()
+            cancel_task(self._task)
             self.message = self.tr("Stopping")
             self.changed.emit()
 
     def shut_down(self) -> None:
         """Stop it and wait, for the plugin's unload."""
         if self._task is not None:
-            self._task.cancel()
-            self._task.waitForFinished(10_000)
+            stop_task(self._task, 10)
 
     def _take_line(self, text: str) -> None:
         self.lines.append(text)

@@ -7,6 +7,7 @@ from typing import Any
 from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..engine_client.runs import CANCELLED, RunRegistry
+from ..tasks import ended_within
 from .algorithm_run import AlgorithmRun
 
 BREATH_MS = 30
@@ -46,7 +47,7 @@ class Runner(QObject):
         for run in list(self._active):
             run.cancel()
             if run.task is not None:
-                run.task.waitForFinished(10_000)
+                ended_within(run.task, 10)
         self._active.clear()
 
     def _ended(self, run: AlgorithmRun, successful: bool, outputs: dict) -> None:

@@ -9,6 +9,7 @@ from qgis.PyQt.QtWidgets import QGroupBox, QHBoxLayout, QLabel, QSlider, QSpinBo
 from ..layers.flood_product import PERCENT_PROPERTY
 from ..layers.results import RUN_PROPERTY, run_layers
 from ..layers.threshold import ThresholdView
+from ..tasks import stop_task
 from .area_task import AreaTask
 from .icons import theme_icon
 
@@ -145,9 +146,7 @@ class ThresholdBar(QGroupBox):
         task, self._task, self._areas = self._task, None, None
         if task is not None and task.areas is None:
             task.taskCompleted.disconnect(self._take_areas)
-            task.cancel()
-            if wait:
-                task.waitForFinished(5000)
+            stop_task(task, 5 if wait else 0)
 
     def _moved(self, percent: int) -> None:
         self.spin.blockSignals(True)

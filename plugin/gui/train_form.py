@@ -11,6 +11,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import QLabel, QLineEdit, QWidget
 
 from ..processing.label_classes import LabelClass, class_colors_json, label_classes
+from ..tasks import stop_task
 from .class_table import ClassTable
 from .form_page import Form
 from .form_parts import OutputFolder, add_row, rows, stack
@@ -193,9 +194,7 @@ class TrainForm(Form):
         task, self._count, self._counts, self._without = self._count, None, None, 0
         if task is not None and not task.done:
             task.taskCompleted.disconnect(self._counted)
-            task.cancel()
-            if wait:
-                task.waitForFinished(5000)
+            stop_task(task, 5 if wait else 0)
 
     def _table_changed(self) -> None:
         self._show_checks()

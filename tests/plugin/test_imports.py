@@ -65,3 +65,7 @@ def test_the_syntax_is_that_of_python_39(path):
             union = name == "isinstance" and len(node.args) == 2 and isinstance(node.args[1], ast.BinOp)
             assert not union, f"{path}:{node.lineno}: isinstance with X | Y"
             assert getattr(node.func, "attr", "") != "exec_", f"{path}:{node.lineno}: exec_ is gone in Qt 6"
+            waits = (
+                getattr(node.func, "attr", "") == "waitForFinished" and "engine_client" not in path.parts
+            )  # QProcess
+            assert not waits, f"{path}:{node.lineno}: a task is waited for by tasks.ended_within"

@@ -18,6 +18,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...layers.answers import Answer, Answers, Candidate
+from ...tasks import stop_task
 from ..form_parts import hint
 from ..icons import theme_icon
 from ..workspace import Workspace
@@ -170,7 +171,7 @@ class AnswerPage(QWidget):
     def shut_down(self) -> None:
         """Follow nothing any more."""
         for task in list(self._tasks):
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
         self._tasks.clear()
         self.layers.shut_down()
         self._photos.changed.disconnect(self._show_photo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
+from ...tasks import stop_task
 from .answer_task import AnswerTask
 
 
@@ -35,7 +36,7 @@ class AnswerReader(QObject):
         tasks = list(self._tasks)
         self.drop()
         for task in tasks:
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
 
     def _ended(self, task: AnswerTask) -> None:
         if task not in self._tasks:

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from ...engine_client.proxy import proxy_variables
 from ...processing.layer_files import LayerFault
+from ...tasks import cancel_task, stop_task
 from ..icons import theme_icon
 from ..job_task import JobTask
 from .plan_text import plan_problem, plan_sentence
@@ -76,8 +77,7 @@ class Estimate(QWidget):
         """Stop what is under way and wait for it."""
         self._timer.stop()
         for task in list(self._running):
-            task.cancel()
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
         self._task = None
 
     def showEvent(self, event):
@@ -121,7 +121,7 @@ class Estimate(QWidget):
 
     def _stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
+            cancel_task(self._task)
             self._task = None
 
     def _ended(self, task: JobTask) -> None:

@@ -22,6 +22,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...compat import quiet_task
+from ...tasks import stop_task
 from ..form_page import scrolled
 from ..icons import theme_icon
 from ..workspace import Workspace
@@ -110,7 +111,7 @@ class EvaluationView(QWidget):
     def shut_down(self) -> None:
         """Wait for what is being read."""
         if self._task is not None:
-            self._task.waitForFinished(10_000)
+            stop_task(self._task, 10)
             self._task = None
 
     def _read(self, task: _ReadTask) -> None:

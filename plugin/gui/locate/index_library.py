@@ -8,6 +8,7 @@ from qgis.core import QgsApplication, QgsSettings, QgsTask
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...compat import quiet_task
+from ...tasks import ended_within
 from .index_facts import GONE, IndexFacts, delete_index, read_index
 
 _KEY = "samescene/locate/indexes"
@@ -75,7 +76,7 @@ class IndexLibrary(QObject):
     def shut_down(self) -> None:
         """Wait for what is under way."""
         for task in list(self._tasks):
-            task.waitForFinished(10_000)
+            ended_within(task, 10)
         self._tasks.clear()
 
     def _begin(self, task: QgsTask) -> None:

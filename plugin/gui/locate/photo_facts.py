@@ -7,6 +7,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...engine_client.proxy import proxy_variables
 from ...photos.facts import Photo, PhotoSet, photo_of
+from ...tasks import stop_task
 from ..job_task import JobTask
 
 JOB = "photo-facts"
@@ -47,8 +48,7 @@ class PhotoFinder(QObject):
         self._set.changed.disconnect(self._set_changed)
         task, self._task, self._path = self._task, None, ""
         if task is not None:
-            task.cancel()
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
 
     def _start(self, path: str) -> None:
         task = JobTask("SameScene: photo", JOB, {"photos": [path]}, proxy_variables())

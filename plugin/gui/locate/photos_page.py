@@ -19,6 +19,7 @@ from ...engine_client.locate import find_engine
 from ...layers.photo_layer import PhotoLayer
 from ...photos import wording
 from ...photos.facts import Photo, PhotoSet
+from ...tasks import cancel_task, stop_task
 from ..workspace import Workspace
 from .dropped import dropped_paths
 from .photo_reading import PhotoReading
@@ -81,7 +82,7 @@ class PhotosPage(PhotosView):
         self._waiting.clear()
         if self._task is not None:
             self.cancel.setEnabled(False)
-            self._task.cancel()
+            cancel_task(self._task)
 
     def refresh(self) -> None:
         """Show what can be done with what is there."""
@@ -104,7 +105,7 @@ class PhotosPage(PhotosView):
         """Stop reading, take the layer off the map, and follow nothing any more."""
         self.stop()
         if self._task is not None:
-            self._task.waitForFinished(10_000)
+            stop_task(self._task, 10)
         self._workspace.banner.state_changed.disconnect(self.refresh)
         self.layer.shut_down()
         self._thumbnails.remove()

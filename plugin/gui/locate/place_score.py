@@ -10,6 +10,7 @@ from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...engine_client.proxy import proxy_variables
 from ...layers.answers import Answers
+from ...tasks import cancel_task, stop_task
 from ..job_task import JobTask
 from .score_question import JOB, answer_of, answer_text, question
 
@@ -61,7 +62,7 @@ class PlaceScore(QObject):
         task, self._task = self._task, None
         if task is not None:
             self._dropped.append(task)  # kept until it has ended
-            task.cancel()
+            cancel_task(task)
 
     def text(self, told: dict[str, Any], heading_deg: float | None) -> str:
         """The answer as rich text."""
@@ -71,7 +72,7 @@ class PlaceScore(QObject):
         """Ask nothing more, and wait."""
         self.stop()
         for task in list(self._dropped):
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
         self._dropped.clear()
 
     def _ended(self, task: JobTask) -> None:

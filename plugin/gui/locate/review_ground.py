@@ -6,6 +6,7 @@ from qgis.core import QgsApplication, QgsMapLayer, QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...layers.index_imagery import IndexImagery
+from ...tasks import stop_task
 from .imagery_task import ImageryTask
 
 
@@ -52,8 +53,7 @@ class ReviewGround(QObject):
         QgsProject.instance().layerWillBeRemoved.disconnect(self._layer_goes)
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            task.waitForFinished(10_000)
+            stop_task(task, 10)
         self._own = None
 
     def _opened(self, task: ImageryTask) -> None:
