@@ -272,8 +272,7 @@ def held_up(huge: str) -> float:
 
 
 def test_a_panorama_of_sixty_million_pixels_never_holds_the_window_up(qgis_app, huge):
-    # A thread that reads and is stopped by the kernel may keep Python's lock: what holds the window up by itself does so
-    # every time.
+    # A thread that reads may keep Python's lock while the kernel stops it: what is our own fault comes every time.
     worst = held_up(huge)
     for _ in range(2):
         worst = worst if worst < 100 else min(worst, held_up(huge))
