@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.crossview.crops import Cropper
+from engine.crossview.index.card import ImageryFacts
+from engine.crossview.patchwork import Patchwork
 from engine.crossview.photos import QueryPhoto
 from engine.crossview.search.calibration import RADII_M
 from engine.crossview.search.heatmap import relative_likelihood
@@ -25,9 +26,8 @@ def write_search_report(
     path: Path, *, result: dict[str, Any], session: Session, photos: list[QueryPhoto], found: list[Found]
 ) -> None:
     """Write ``report.html``; raises OutputError, and what reading the imagery raises."""
-    cropper = Cropper(session.reference.imagery, side=_CROP_PX) if session.reference is not None else None
+    cropper = session.cropper(_CROP_PX)
     matches = sum(one.match for one in found)
-    imagery = session.index.card.imagery[0]
     title = photos[0].name if len(photos) == 1 else f"{len(photos)} photos"
     write_sheet(
         path,
@@ -40,15 +40,18 @@ def write_search_report(
             "photos": [_photo(p, f, session, cropper) for p, f in zip(photos, found, strict=True)],
             "calibration": session.calibration.source,
             "match_at": percent_text(100 * session.calibration.match_at),
-            "imagery": ", ".join(
-                part
-                for part in (
-                    imagery.attribution or "attribution not given",
-                    f"taken {imagery.imagery_date}" if imagery.imagery_date else "date unknown",
-                    f"{imagery.gsd_m:.2g} m a pixel",
-                )
-            ),
+            "imagery": "; ".join(dict.fromkeys(map(_imagery, session.index.card.imagery))),
         },
+    )
+
+
+def _imagery(facts: ImageryFacts) -> str:
+    return ", ".join(
+        [
+            facts.attribution or "attribution not given",
+            f"taken {facts.imagery_date}" if facts.imagery_date else "date unknown",
+            f"{facts.gsd_m:.2g} m a pixel",
+        ]
     )
 
 
@@ -58,7 +61,7 @@ def _lead(matches: int, count: int) -> str:
     return f"{matches} of {count} photos have a place in this region that is believed."
 
 
-def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Cropper | None) -> dict[str, Any]:
+def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Patchwork | None) -> dict[str, Any]:
     best = one.probability[RADII_M[-1]][0]
     z, searcher = one.z, session.searcher
     values = (
@@ -92,7 +95,7 @@ def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Cropper | N
     }
 
 
-def _crops(one: Found, cropper: Cropper) -> list[dict[str, Any]]:
+def _crops(one: Found, cropper: Patchwork) -> list[dict[str, Any]]:
     count = min(_SHOWN, len(one.lon))
     heading = np.nan_to_num(one.places.heading[:count])
     crops = cropper.cut(one.lon[:count], one.lat[:count], _CROP_M / _CROP_PX, turn_deg=heading)

@@ -198,8 +198,8 @@ def _track(path: str, photos: list[QueryPhoto]) -> NDArray[np.float64]:
 
 
 def _crs(session: Session) -> Any:
-    if session.reference is not None:
-        return session.reference.raster.grid.crs
+    if session.references:
+        return session.references[0].raster.grid.crs
     return CRS.from_user_input(
         session.index.card.imagery[0].crs if session.index.card.imagery[0].crs.startswith("EPSG") else WGS84
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
 from engine.crossview.imagery import Stretch
+from engine.crossview.index.card import ImageryFacts
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.patchwork import Patchwork
 from engine.crossview.reference import Reference, open_reference
 from engine.crossview.resolution import COARSER
 from engine.crossview.search.calibration import Calibration
@@ -27,17 +29,21 @@ from engine.locate.requests import PhotosRequest
 
 @dataclass(frozen=True)
 class Session:
-    """``searcher`` is ready; ``reference`` is open, or None where the imagery cannot be read; ``choice`` how the
-    nearest are found; ``verifier`` None where nothing is turned over the imagery."""
+    """``searcher`` is ready; ``references`` are open, fewer than the index has where imagery cannot be read; ``choice``
+    how the nearest are found; ``verifier`` None where nothing is turned over the imagery."""
 
     index: CellIndex
     searcher: Searcher
     method: methods.SearchMethod
     calibration: Calibration
     choice: Choice
-    reference: Reference | None
+    references: tuple[Reference, ...]
     device: Device
     verifier: Verifier | None
+
+    def cropper(self, side: int) -> Patchwork | None:
+        """Cuts crops of ``side`` pixels from all imagery that can be read; None without any."""
+        return _cropper(self.references, side) if self.references else None
 
 
 @contextmanager
@@ -60,11 +66,13 @@ def open_session(
         reporter.warn(
             f"The probabilities and the verdict are not calibrated ({calibration.source}): trust the order only."
         )
-    reference = _reference(request, index, reporter)
-    try:
+    with ExitStack() as opened:
+        references = _references(request, index, reporter)
+        for reference in references:
+            opened.callback(reference.raster.close)
         verifier = None
-        if reference is not None and method.verifying is not None:
-            verifier = _verifier(method, reference, index)
+        if references and method.verifying is not None:
+            verifier = _verifier(method, references, index)
             if verifier is None:
                 reporter.warn("The imagery is too coarse to verify candidates by turning views over it.")
         searcher = Searcher(
@@ -75,39 +83,60 @@ def open_session(
             verifying=method.verifying,
             structure=structure,
         )
-        yield Session(index, searcher, method, calibration, choice, reference, device, verifier)
-    finally:
-        if reference is not None:
-            reference.raster.close()
+        yield Session(index, searcher, method, calibration, choice, references, device, verifier)
 
 
-def _reference(request: PhotosRequest, index: CellIndex, reporter: Reporter) -> Reference | None:
-    imagery = index.card.imagery[0]
-    path = request.reference or imagery.path
+def _references(request: PhotosRequest, index: CellIndex, reporter: Reporter) -> tuple[Reference, ...]:
+    """The imagery that was asked for, or all that the index was made from, each file once."""
     west, south, east, north = index.card.extent
+    place = ((west + east) / 2, (south + north) / 2)
+    imagery = {one.path: one for one in index.card.imagery}
+    if request.reference is not None:
+        imagery = {request.reference: index.card.imagery[0]}
+    references: list[Reference] = []
+    try:
+        for path, facts in imagery.items():
+            opened = _opened(path, facts, request, place, (192 << 20) // len(imagery), reporter)
+            references += [opened] if opened is not None else []
+    except BaseException:
+        for reference in references:
+            reference.raster.close()
+        raise
+    return tuple(references)
+
+
+def _opened(
+    path: str,
+    facts: ImageryFacts,
+    request: PhotosRequest,
+    place: tuple[float, float],
+    budget_bytes: int,
+    reporter: Reporter,
+) -> Reference | None:
+    """None, and a warning, where an index's own imagery cannot be read."""
+    stretch = Stretch(*facts.stretch)
     try:
         return open_reference(
-            path,
-            request,
-            finest_m=imagery.gsd_m,
-            place=((west + east) / 2, (south + north) / 2),
-            budget_bytes=192 << 20,
-            stretch=Stretch(*imagery.stretch),
+            path, request, finest_m=facts.gsd_m, place=place, budget_bytes=budget_bytes, stretch=stretch
         )
     except EngineError as error:
         if request.reference is not None:
             raise
         reporter.warn(
-            f"The index's imagery cannot be read, so candidates are neither verified nor shown: {error.message}"
+            f"The index's imagery cannot be read, so candidates there are neither verified nor shown: {error.message}"
         )
         return None
 
 
-def _verifier(method: methods.SearchMethod, reference: Reference, index: CellIndex) -> Verifier | None:
+def _cropper(references: tuple[Reference, ...], side: int) -> Patchwork:
+    return Patchwork([Cropper(one.imagery, side=side) for one in references])
+
+
+def _verifier(method: methods.SearchMethod, references: tuple[Reference, ...], index: CellIndex) -> Verifier | None:
     verifying = method.verifying
     if verifying is None:
         return None
-    cropper = Cropper(reference.imagery, side=verifying.side)
+    cropper = _cropper(references, verifying.side)
     west, south, east, north = index.card.extent
     gsd = cropper.gsd_m((west + east) / 2, (south + north) / 2)
     scales = [scale for scale in sorted(verifying.scales_m) if gsd <= scale * COARSER]

@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from engine.cli.locate_skipped import skipped_photos
 from engine.crossview.cells import CellLayout, distance_m
+from engine.crossview.crops import Cropper
 from engine.crossview.describer import VectorQuery
+from engine.crossview.imagery import Imagery
 from engine.crossview.index.reader import CellIndex
+from engine.crossview.patchwork import Patchwork
 from engine.crossview.photos import read_query
 from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.exact import all_scores, top_cells
@@ -28,6 +31,7 @@ from engine.errors import DamagedFileError, EngineError, InputError, ModelError,
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.locate import methods
+from engine.raster.read import open_raster
 from tests.engine import locate_world as world
 
 PLACES = [(-62.0, 41.0, 200.0), (35.0, -58.0, 20.0), (70.0, 62.0, 305.0)]
@@ -130,6 +134,48 @@ def test_the_same_answers_without_the_imagery_but_for_verification(made, tmp_pat
         moved.rename(made / "ortho.tif")
     assert any("neither verified nor shown" in line for line in without["warnings"])
     assert without["figures"]["photos"][0]["best"] == with_it["figures"]["photos"][0]["best"]
+
+
+def test_an_index_of_two_files_is_verified_against_both(made, tmp_path):
+    """West of the middle from one file, east of it from another, which overlap by 40 m: as from one file."""
+    with rasterio.open(made / "ortho.tif") as whole:
+        for name, left, right in (("west", 0, 440), ("east", 360, 800)):
+            window = rasterio.windows.Window(left, 0, right - left, 800)
+            profile = whole.profile | {"width": right - left, "transform": whole.window_transform(window)}
+            with rasterio.open(tmp_path / f"{name}.tif", "w", **profile) as part:
+                part.write(whole.read(window=window))
+    job = find_job("locate-index")
+    for name, box in (("west", "9.1785,48.7791,9.18,48.7809"), ("east", "9.18,48.7791,9.1815,48.7809")):
+        words = {"reference": str(tmp_path / f"{name}.tif"), "region": box, "out": str(tmp_path / "index"), "cell": 10}
+        job.run(job.parse({**words, "update": name == "east"}), Reporter())
+    photos = ["p0.png", "p1.png"]  # 62 m west and 35 m east of the middle
+    joined = search(made, tmp_path / "joined", photos, index=str(tmp_path / "index"))
+    assert joined["warnings"] == search(made, tmp_path / "whole", photos)["warnings"]
+    for one, (east, north, heading) in zip(joined["figures"]["photos"], PLACES, strict=False):
+        assert distance_m(one["best"]["lon"], one["best"]["lat"], *world.at(east, north)) < 8
+        assert abs((one["best"]["heading_deg"] - heading + 180) % 360 - 180) <= 10 and one["match"]
+    (tmp_path / "east.tif").unlink()
+    half = search(made, tmp_path / "half", photos, index=str(tmp_path / "index"))
+    assert any("east.tif" in line and "candidates there" in line for line in half["warnings"])
+    best = half["figures"]["photos"][0]["best"]
+    assert distance_m(best["lon"], best["lat"], *world.at(*PLACES[0][:2])) < 8
+
+
+def test_crops_come_from_the_image_that_covers_them_best(made, tmp_path):
+    with rasterio.open(made / "ortho.tif") as whole:
+        profile = whole.profile | {"width": 500}
+        with rasterio.open(tmp_path / "west.tif", "w", **profile) as part:
+            part.write(whole.read(window=rasterio.windows.Window(0, 0, 500, 800)))
+    lon, lat = map(np.array, zip(*(world.at(east, 0) for east in (-80, 40, 60, 120)), strict=True))
+    with open_raster(str(tmp_path / "west.tif")) as west, open_raster(str(made / "ortho.tif")) as whole:
+        alone = Cropper(Imagery(whole), side=64)
+        both = Patchwork([Cropper(Imagery(west), side=64), alone])
+        crops, wanted = both.cut(lon, lat, 0.5), alone.cut(lon, lat, 0.5)
+        assert np.array_equal(crops.observed, np.ones(4)) and both.gsd_m(9.18, 48.78) == alone.gsd_m(9.18, 48.78)
+        assert np.abs(crops.pixels.numpy() - wanted.pixels.numpy()).max() < 1e-5
+        turned = both.cut(lon, lat, 0.5, turn_deg=np.array([10.0, 50.0, 90.0, 200.0]))
+        same = alone.cut(lon, lat, 0.5, turn_deg=np.array([10.0, 50.0, 90.0, 200.0]))
+        assert np.abs(turned.pixels.numpy() - same.pixels.numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])

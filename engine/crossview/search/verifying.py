@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.crossview.cells import METRES_PER_DEGREE, CellLayout, Degrees
-from engine.crossview.crops import Cropper
 from engine.crossview.describer import Describer
+from engine.crossview.patchwork import Cuts
 from engine.crossview.search.ranking import Background
 from engine.events import Reporter
 
@@ -38,15 +38,15 @@ class Verified:
 class Verifier:
     """Turns photos over the imagery by ``describer`` at ``scale_m``. Codes of places are made once for all photos."""
 
-    def __init__(self, describer: Describer, cropper: Cropper, layout: CellLayout, scale_m: float) -> None:
+    def __init__(self, describer: Describer, cropper: Cuts, layout: CellLayout, scale_m: float) -> None:
         self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
         self._background: NDArray[Any] | None = None
 
     def prepare(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> None:
-        """Describe the cells (some of a region, spread over it) that scores are measured against."""
+        """Describe the cells that scores are measured against: some of a region, spread over it, that have imagery."""
         pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(int))
-        codes, _ = self._codes(lon[pick], lat[pick], reporter)
-        self._background = codes
+        codes, there = self._codes(lon[pick], lat[pick], reporter)
+        self._background = codes[there] if there.any() else codes
 
     def by(self, describer: Describer) -> Verifier:
         """The same places and background, compared by another describer of the same kind (one that holds a heading)."""
