@@ -45,22 +45,28 @@ class IndexImagery:
         return f"{scheme}://{host.rpartition('@')[2]}{slash}{tail}"
 
 
-def read_imagery(index: str | Path) -> IndexImagery:
-    """What the card of an index says of its imagery; raises ImageryError."""
+def read_imagery(index: str | Path) -> list[IndexImagery]:
+    """What the card of an index says of its imagery, each file once: an index may grow from file to file. Raises
+    ImageryError."""
     path = Path(index) / CARD
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))["imagery"][0]
-        low, high = (float(value) for value in facts["stretch"])
-        return IndexImagery(
-            path=str(facts["path"]),
-            stretch=(low, high),
-            date=str(facts.get("imagery_date") or ""),
-            attribution=str(facts.get("attribution") or ""),
-        )
+        listed = json.loads(path.read_text(encoding="utf-8"))["imagery"]
+        first = _told(listed[0])
+        return list({first.path: first, **{str(facts["path"]): _told(facts) for facts in listed[1:]}}.values())
     except OSError as error:
         raise ImageryError(f"{path}: the index cannot be read ({error.strerror or error}).") from error
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ImageryError(f"{path}: this is not the card of an index.") from error
+
+
+def _told(facts: dict) -> IndexImagery:
+    low, high = (float(value) for value in facts["stretch"])
+    return IndexImagery(
+        path=str(facts["path"]),
+        stretch=(low, high),
+        date=str(facts.get("imagery_date") or ""),
+        attribution=str(facts.get("attribution") or ""),
+    )
 
 
 def tile_source(address: str) -> str:

@@ -32,8 +32,9 @@ def in_utm(point: QgsPointXY) -> QgsPointXY:
     return move.transform(point)
 
 
-def write_imagery(path, *, deep: bool = False) -> str:
-    """200 m around LON, LAT at 0.5 m: a colour for each quarter, and a white square of 4 m that lies 30 m east."""
+def write_imagery(path, *, deep: bool = False, east: float = 0.0) -> str:
+    """200 m around LON, LAT, or a place so many metres east of it, at 0.5 m: a colour for each quarter, and a white
+    square of 4 m that lies 30 m east."""
     middle, side, gsd = in_utm(QgsPointXY(LON, LAT)), 400, 0.5
     values = np.zeros((3, side, side), np.uint16 if deep else np.uint8)
     half = side // 2
@@ -44,7 +45,7 @@ def write_imagery(path, *, deep: bool = False) -> str:
     values[:, half - 4 : half + 4, half + 56 : half + 64] = 255 * (20 if deep else 1)
     kind = gdal.GDT_UInt16 if deep else gdal.GDT_Byte
     made = gdal.GetDriverByName("GTiff").Create(str(path), side, side, 3, kind)
-    made.SetGeoTransform((middle.x() - half * gsd, gsd, 0, middle.y() + half * gsd, 0, -gsd))
+    made.SetGeoTransform((middle.x() + east - half * gsd, gsd, 0, middle.y() + half * gsd, 0, -gsd))
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32633)
     made.SetProjection(reference.ExportToWkt())
@@ -70,11 +71,12 @@ def write_photo(path, *, width: int = 720) -> Photo:
     )  # fmt: skip
 
 
-def write_index(folder, imagery: str, stretch=(0.0, 255.0)) -> str:
+def write_index(folder, *imagery: str, stretch=(0.0, 255.0)) -> str:
     """The card of an index, as far as the plugin reads it."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {"path": imagery, "stretch": list(stretch), "imagery_date": "2021-06-01", "attribution": None}
-    (folder / "card.json").write_text(json.dumps({"kind": "samescene-cell-index", "imagery": [facts]}))
+    facts = {"stretch": list(stretch), "imagery_date": "2021-06-01", "attribution": None}
+    listed = [{"path": path, **facts} for path in imagery]
+    (folder / "card.json").write_text(json.dumps({"kind": "samescene-cell-index", "imagery": listed}))
     return str(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from plugin.gui.locate.crop_renderer import CropRenderer
 from plugin.gui.locate.crop_view import CropView
 from plugin.gui.locate.near_plane import NearPlane, plane_at
 from plugin.gui.locate.photo_above import PhotoAbove
+from plugin.gui.locate.review_ground import ReviewGround
 from plugin.gui.locate.review_walk import BY_HAND, ReviewWalk
 from plugin.gui.locate.score_question import answer_text, question
 from plugin.layers.answers import read_answers
@@ -91,7 +93,7 @@ def test_an_earlier_session_is_recalled(answers):
 
 def test_the_imagery_of_an_index_is_read_from_its_card(qgis_app, tmp_path):
     path = world.write_imagery(tmp_path / "ortho.tif")
-    imagery = read_imagery(world.write_index(tmp_path / "index", path, (3, 200)))
+    (imagery,) = read_imagery(world.write_index(tmp_path / "index", path, path, stretch=(3, 200)))
     assert imagery == IndexImagery(path, (3.0, 200.0), "2021-06-01", "")
     assert open_imagery(imagery).isValid()
     with pytest.raises(ImageryError, match="cannot be read"):
@@ -104,6 +106,20 @@ def test_the_imagery_of_an_index_is_read_from_its_card(qgis_app, tmp_path):
     (tmp_path / "text.tif").write_text("x")
     with pytest.raises(ImageryError, match=r"text\.tif: .*cannot be opened"):
         open_imagery(replace(imagery, path=str(tmp_path / "text.tif")))
+
+
+def test_an_index_of_two_files_is_shown_in_both(qgis_app, tmp_path):
+    paths = [world.write_imagery(tmp_path / f"{east}.tif", east=east) for east in (0, 150)]
+    index = world.write_index(tmp_path / "index", *paths, str(tmp_path / "gone.tif"))
+    ground, told = ReviewGround(), []
+    ground.ready.connect(lambda layers, fault: told.append(([layer.source() for layer in layers], fault)))
+    ground.use_index(index)
+    spin(lambda: told and told[-1][0])
+    assert told[-1] == (paths, "")
+    east = 200 / 111_320 / math.cos(math.radians(world.LAT))
+    assert ground.imagery_at(QgsPointXY(world.LON, world.LAT)).path == paths[0]
+    assert ground.imagery_at(QgsPointXY(world.LON + east, world.LAT)).path == paths[1]
+    ground.shut_down()
 
 
 def test_tiles_become_layers_of_tiles(qgis_app, tmp_path):

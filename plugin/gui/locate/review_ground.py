@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsApplication, QgsMapLayer, QgsProject
+from qgis.core import QgsApplication, QgsMapLayer, QgsPointXY, QgsProject
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 
 from ...layers.index_imagery import IndexImagery
 from ...tasks import stop_task
-from .imagery_task import ImageryTask
+from .imagery_task import ImageryTask, OpenedImagery
 
 
 class ReviewGround(QObject):
@@ -17,25 +17,24 @@ class ReviewGround(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._own: QgsMapLayer | None = None
+        self._own: list[OpenedImagery] = []
         self._fault = ""
         self._index = ""
         self._chosen = ""
         self._task: ImageryTask | None = None
-        self._imagery: IndexImagery | None = None
         QgsProject.instance().layerWillBeRemoved.connect(self._layer_goes)
 
-    @property
-    def imagery(self) -> IndexImagery | None:
-        """What is known of the imagery of the index."""
-        return self._imagery
+    def imagery_at(self, place: QgsPointXY) -> IndexImagery | None:
+        """What is known of the imagery of the index at a place (degrees)."""
+        there = [one for one in self._own if one.covers(place)]
+        return next((one.told for one in there or self._own), None)
 
     def use_index(self, folder: str) -> None:
         """Open the imagery of an index."""
-        if folder == self._index and (self._own is not None or self._task is not None):
+        if folder == self._index and (self._own or self._task is not None):
             self._tell()
             return
-        self._index, self._own, self._imagery, self._fault = folder, None, None, ""
+        self._index, self._own, self._fault = folder, [], ""
         task = ImageryTask(folder)
         self._task = task
         task.taskCompleted.connect(lambda: self._opened(task))
@@ -54,21 +53,21 @@ class ReviewGround(QObject):
         task, self._task = self._task, None
         if task is not None:
             stop_task(task, 10)
-        self._own = None
+        self._own = []
 
     def _opened(self, task: ImageryTask) -> None:
         if task is not self._task:
             return
         self._task = None
-        self._own, self._imagery, self._fault = task.layer, task.imagery, task.fault
+        self._own, self._fault = task.opened, task.fault
         self._tell()
 
     def _tell(self) -> None:
         chosen = QgsProject.instance().mapLayer(self._chosen) if self._chosen else None
         if chosen is not None:
             self.ready.emit([chosen], "")
-        elif self._own is not None:
-            self.ready.emit([self._own], "")
+        elif self._own:
+            self.ready.emit([one.layer for one in self._own], "")
         else:
             self.ready.emit([], self._fault or (self.tr("Opening the imagery…") if self._task is not None else ""))
 

@@ -242,7 +242,7 @@ class ReviewPanel(QWidget):
             self.heading,
             proposal=self.proposal,
             turned_by_hand=self.turned_by_hand,
-            imagery=self._ground.imagery,
+            imagery=self._ground.imagery_at(self.place),
         )
 
     # scores
