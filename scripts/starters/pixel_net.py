@@ -39,7 +39,7 @@ class PixelNet:
         codes = np.concatenate([one.codes for one in groups])
         self._y = torch.from_numpy(np.searchsorted(CODES, codes))
         _, place, counts = np.unique([one.place for one in groups], return_inverse=True, return_counts=True)
-        weights = np.repeat(counts[place] ** -balance, [len(one.codes) for one in groups])
+        weights = np.repeat(np.asarray(counts[place], np.float64) ** -balance, [len(one.codes) for one in groups])
         self._weights = torch.from_numpy(weights)
         known = described(self._x)
         self._centre, self._spread = known.mean(0), known.std(0)
