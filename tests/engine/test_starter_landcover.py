@@ -90,6 +90,18 @@ def test_from_chips_to_a_bundle_with_figures_of_the_folds(starter, tmp_path, cap
     assert "others together" in said and "steps in" not in capsys.readouterr().out
 
 
+def test_every_fold_learns_from_simulated_scenes_too_and_is_scored_on_chips_alone(starter, tmp_path):
+    given = [str(data_of(tmp_path / "data")), "-o", str(tmp_path / "runs"), "--folds-only", "--simulated", "2"]
+    small = {"steps": 2, "width": 0.0625, "crop": 32, "batch": 4, "precision": '"fp32"', "scale": 1.0, "shrink": 1.0}
+    for name, value in small.items():
+        given += ["--set", f"{name}={value}"]
+    assert starter.main(given) == 0
+    result = json.loads((tmp_path / "runs" / "fold-others-1" / "result.json").read_text())
+    assert result["figures"]["squares"] == 5 + 8, "two scenes of twice the side of a chip"
+    study = json.loads((tmp_path / "runs" / "study.json").read_text())
+    assert study["simulated"] == 2 and study["others"]["overall_accuracy"]["n"] == 4
+
+
 def test_the_forest_stands_beside_the_network_on_the_same_chips(starter, tmp_path, monkeypatch, capsys):
     pytest.importorskip("sklearn", reason="the forest of the study needs scikit-learn, which the engine does not")
     small = {"steps": 2, "width": 0.0625, "crop": 32, "batch": 4, "precision": "fp32"}
