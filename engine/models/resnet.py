@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from engine.errors import ParameterError
 from engine.models.fit import check_fit
+from engine.models.memory_format import channels_last
 from engine.models.names import EncoderName
 
 _STAGES: dict[str, tuple[int, int, int, int]] = {
@@ -114,7 +115,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        features = [self.relu(self.bn1(self.conv1(x)))]
+        features = [self.relu(self.bn1(self.conv1(channels_last(x))))]
         x = self.maxpool(features[0])
         for stage in range(1, len(self.channels)):
             x = self.get_submodule(f"layer{stage}")(x)

@@ -1,0 +1,18 @@
+"""How images lie in memory before a convolution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """The same (N, C, H, W) values, the channels of a pixel beside each other.
+
+    Convolutions of a processor then take 1.3 to 2 times as many images, forward and backward, and tensor cores want it
+    so (``scripts/bench/memory_format``, docs/benchmarks.md; a ConvNeXt gains nothing: it turns its features anyway).
+    As they are on Apple's GPU, whose kernels do not gain, and while a network is exported, where memory has no meaning.
+    """
+    if images.device.type == "mps" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
+        return images
+    return images.contiguous(memory_format=torch.channels_last)
