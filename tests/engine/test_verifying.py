@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 def test_the_background_is_what_the_index_keeps_or_described_anew_and_alike(made, monkeypatch):
     """Another reference is described: what the index keeps is of its own imagery."""
     cut, places = Cropper.cut, []
-    monkeypatch.setattr(Cropper, "cut", lambda self, lon, *rest: places.append(len(lon)) or cut(self, lon, *rest))
+    monkeypatch.setattr(Cropper, "cut", lambda self, lon, *a, **b: places.append(len(lon)) or cut(self, lon, *a, **b))
     found = []
     for reference in (None, str(made / "ortho.tif")):
         request = LocateSearchRequest(
