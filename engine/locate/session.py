@@ -82,6 +82,11 @@ def open_session(
             reporter.warn(
                 f"The probabilities and the verdict are not calibrated ({calibration.source}): trust the order only."
             )
+        if calibration.match_at >= 1:
+            reporter.warn(
+                "No candidate is verified over the imagery: which photos were taken in the region cannot be told, so "
+                "none is called found."
+            )
         searcher = Searcher(
             index,
             method.primary,

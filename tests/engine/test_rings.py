@@ -182,9 +182,10 @@ def test_a_model_of_ones_own_searches_and_scores_with_rings_or_without(tmp_path,
         assert isinstance(matcher, RingMatcher if width else GeometricMatcher)
         assert (session.calibration.weights.own == 0) == (width > 0), "each is fitted for what verifies"
     bare = request.model_copy(update={"verify": 0})
-    with open_session(bare, Reporter(), tolerance_deg=15.0) as session:
+    reporter = Reporter()
+    with open_session(bare, reporter, tolerance_deg=15.0) as session:
         assert session.verifier is None and session.calibration.weights.verified == 0
-        assert session.calibration.match_at == 1
+        assert session.calibration.match_at == 1 and "none is called found" in reporter.warnings[-1]
 
 
 def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
