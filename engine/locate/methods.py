@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engine.crossview.describer import Describer
 from engine.crossview.index.card import IndexCard, ModelFacts
+from engine.crossview.search.tables import RINGS
 from engine.crossview.wants import AUTO, FUSED, GEOMETRIC, STARTER, resolved
 from engine.device import Device
 from engine.errors import ModelError, ParameterError
+
+if TYPE_CHECKING:
+    from engine.models.rings import RingNetwork
 
 WORTH = (
     "The geometric method was not trained: it compares the ground around the camera with the imagery. It narrows a "
@@ -46,25 +51,33 @@ def is_starter(model: ModelFacts | None) -> bool:
         return False
 
 
+def rings_of(describer: Describer | None) -> RingNetwork | None:
+    """The rings of a describer's model, where it has learned any."""
+    from engine.crossview.learned_describer import LearnedDescriber
+
+    return describer.rings if isinstance(describer, LearnedDescriber) else None
+
+
 def verifier_for(device: Device, *, tolerance_deg: float, primary: Describer | None = None) -> Describer:
     """What candidates are verified by: the rings of the model that cells are compared by where it has learned any, else
     what was not trained."""
     from engine.crossview.geometric.ring_matcher import RingMatcher
     from engine.crossview.geometric_describer import GeometricDescriber
-    from engine.crossview.learned_describer import LearnedDescriber
 
-    rings = primary.rings if isinstance(primary, LearnedDescriber) else None
+    rings = rings_of(primary)
     matcher = RingMatcher(rings, device=device.torch) if rings is not None else None
     return GeometricDescriber(device, tolerance_deg=tolerance_deg, matcher=matcher)
 
 
 @dataclass(frozen=True)
 class SearchMethod:
-    """``primary`` compares all cells; ``verifying`` candidates (None: nothing does); ``name`` for people."""
+    """``primary`` compares all cells; ``verifying`` candidates (None: nothing does), by the model's rings or by
+    geometry, as ``verified_by`` says; ``name`` for people."""
 
     name: str
     primary: Describer
     verifying: Describer | None
+    verified_by: str
 
 
 def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, tolerance_deg: float) -> SearchMethod:
@@ -105,4 +118,4 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
     if primary.layer == GEOMETRIC:
         primary = verifier_for(device, tolerance_deg=tolerance_deg)
     verifying = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary) if verify else None
-    return SearchMethod(name, primary, verifying)
+    return SearchMethod(name, primary, verifying, GEOMETRIC if rings_of(primary) is None else RINGS)

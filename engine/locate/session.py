@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
@@ -60,21 +64,29 @@ def open_session(
     rows = index.cells * len(facts.scales_m)
     choice = choose(rows, "exact" if exact else request.search, linear=facts.linear)
     structure = structure_files.structure_of(index, facts, choice.kind, reporter) if choice.kind != "exact" else None
-    calibration = calibration_for(method.primary.layer, starter=methods.is_starter(method.primary.model))
-    calibration = calibration.believing(request.inside)
-    if not calibration.fitted:
-        reporter.warn(
-            f"The probabilities and the verdict are not calibrated ({calibration.source}): trust the order only."
-        )
     with ExitStack() as opened:
         references = _references(request, index, reporter)
         for reference in references:
             opened.callback(reference.raster.close)
         verifier = None
         if references and method.verifying is not None:
-            verifier = _verifier(method, references, index)
+            verifier = _verifier(method, references, index, own=request.reference is None)
             if verifier is None:
                 reporter.warn("The imagery is too coarse to verify candidates by turning views over it.")
+        calibration = calibration_for(
+            method.primary.layer,
+            starter=methods.is_starter(method.primary.model),
+            verified=None if verifier is None else method.verified_by,
+        ).believing(request.inside)
+        if not calibration.fitted:
+            reporter.warn(
+                f"The probabilities and the verdict are not calibrated ({calibration.source}): trust the order only."
+            )
+        if calibration.match_at >= 1:
+            reporter.warn(
+                "No candidate is verified over the imagery: which photos were taken in the region cannot be told, so "
+                "none is called found."
+            )
         searcher = Searcher(
             index,
             method.primary,
@@ -132,7 +144,10 @@ def _cropper(references: tuple[Reference, ...], side: int) -> Patchwork:
     return Patchwork([Cropper(one.imagery, side=side) for one in references])
 
 
-def _verifier(method: methods.SearchMethod, references: tuple[Reference, ...], index: CellIndex) -> Verifier | None:
+def _verifier(
+    method: methods.SearchMethod, references: tuple[Reference, ...], index: CellIndex, *, own: bool
+) -> Verifier | None:
+    """None where the imagery is too coarse; ``own``: the references are what the index was made from."""
     verifying = method.verifying
     if verifying is None:
         return None
@@ -140,4 +155,13 @@ def _verifier(method: methods.SearchMethod, references: tuple[Reference, ...], i
     west, south, east, north = index.card.extent
     gsd = cropper.gsd_m((west + east) / 2, (south + north) / 2)
     scales = [scale for scale in sorted(verifying.scales_m) if gsd <= scale * COARSER]
-    return Verifier(verifying, cropper, CellLayout(index.card.cell_m), scales[0]) if scales else None
+    if not scales:
+        return None
+    layer, scale, kept = index.card.layer(verifying.layer), scales[0], None
+    if own and layer is not None and layer.dim == verifying.dim and scale in layer.scales_m:
+        number = layer.scales_m.index(scale)
+
+        def kept(cells: NDArray[np.int64]) -> NDArray[Any]:
+            return index.take(verifying.layer, cells)[:, number]
+
+    return Verifier(verifying, cropper, CellLayout(index.card.cell_m), scale, kept=kept)

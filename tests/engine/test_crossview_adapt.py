@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine.crossview.cells import distance_m
 from engine.errors import Cancelled, GridError, InputError, OutputError, ParameterError, RegionError
 from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
-from engine.models.crossview_bundle import load_crossview
+from engine.models.crossview_bundle import load_crossview, save_crossview
 from engine.models.library import user_models_folder
+from engine.models.rings import RingNetwork
 from engine.panorama.view import PanoramaView
 from engine.training.crossview.adapt import compare, measure
 from engine.training.crossview.adapt.measure import by_chance, figures_of
@@ -26,6 +29,7 @@ from engine.training.crossview.adapt.words import expectation, summary_line, ver
 from engine.training.crossview.adapt.workspace import workspace_folder
 from tests.engine import locate_world as world
 
+FILLED = {"weights_sha256", "engine_version"}
 TINY = {"width": 0.0625, "steps": 10, "batch": 8, "device": "cpu", "start": "random", "cell": 25, "apart": 0.2}
 
 
@@ -92,6 +96,9 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     with pytest.raises(ParameterError, match="already"):
         learn(area, tmp_path / "again", register_as="my-town")
 
+    model.network.rings = RingNetwork(4)
+    shutil.rmtree(user_models_folder() / "my-town")
+    save_crossview(user_models_folder() / "my-town", model.network, card.model_dump(mode="json", exclude=FILLED))
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)  # told above; it takes longer than all the rest
     more = learn(area, tmp_path / "more", start="my-town", width=None, positions=str(area / "places.csv"))
     told = more["figures"]
@@ -99,7 +106,10 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     assert set(told["measured"]["apart"]) == {"chance", "before", "after"}
     before = told["measured"]["apart"]["before"]["pooled"]
     assert before == groups["apart"]["after"]["pooled"], "the same photos, places and weights"
-    assert len(load_crossview(tmp_path / "more" / "model").card.trained_on) == 4
+    adapted = load_crossview(tmp_path / "more" / "model")
+    assert len(adapted.card.trained_on) == 4
+    assert adapted.network.rings is not None, "candidates are verified as by the model that it started from"
+    torch.testing.assert_close(adapted.network.rings.state_dict(), model.network.rings.state_dict())
     with pytest.raises(ParameterError, match="--extent cannot be chosen"):
         learn(area, tmp_path / "other", start="my-town", width=None, extent=30)
 

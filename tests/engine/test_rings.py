@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +14,16 @@ from engine.crossview.geometric.color import lab as to_lab
 from engine.crossview.geometric.matcher import GeometricMatcher
 from engine.crossview.geometric.ring_matcher import LAYOUT, RingMatcher, above
 from engine.errors import ParameterError
+from engine.events import Reporter
+from engine.jobs import find_job
+from engine.locate.requests import LocateSearchRequest
+from engine.locate.session import open_session
 from engine.models.build import build, describe
 from engine.models.crossview import CrossViewNetwork
 from engine.models.crossview_bundle import load_crossview, save_crossview
 from engine.models.rings import FEATURES, RINGS, RingNetwork, turned_similarity
 from engine.panorama.view import PanoramaView
+from tests.engine import locate_world as world
 from tests.engine.test_geometric_matcher import ground, seen_from
 
 
@@ -135,7 +141,8 @@ def test_a_photo_of_the_sky_alone_is_told():
         RingMatcher(network()).template(torch.zeros(1, 40, 80), PanoramaView())
 
 
-def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
+def bundle(folder: Path, width: int) -> CrossViewNetwork:
+    """A small cross-view bundle whose rings are of that width."""
     side = {"size": [32, 32], "mean": [0.5] * 3, "std": [0.2] * 3}
     card = {
         "name": "m", "title": "M", "licence": "x", "gsd_m": [0.3, 0.6], "trained_on": [],
@@ -144,9 +151,46 @@ def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
             "overhead": {**side, "extent_m": 40},
         },
     }  # fmt: skip
+    made = CrossViewNetwork("resnet18", ground_size=(32, 64), overhead_size=(32, 32), width=0.125, rings=width)
+    save_crossview(folder, made, card)
+    return made
+
+
+@pytest.mark.parametrize("width", [0, 8], ids=["without rings", "with rings"])
+def test_a_model_of_ones_own_searches_and_scores_with_rings_or_without(tmp_path, width):
+    bundle(tmp_path / "model", width)
+    reference = world.write_reference(tmp_path / "ortho.tif")
+    world.write_panorama(tmp_path / "p.png", world.panorama(world.ground(), *world.at(20, 30), 70.0))
+    common = {"device": "cpu", "method": str(tmp_path / "model")}
+
+    def run(name: str, **options: object) -> dict:
+        job = find_job(name)
+        return job.run(job.parse(common | options), Reporter())
+
+    index = str(tmp_path / "index")
+    run("locate-index", reference=reference, region=world.BOX, out=index, cell=40)
+    asked = {"index": index, "panorama": [str(tmp_path / "p.png")], "verify": 3}
+    found = run("locate-search", **asked, out=str(tmp_path / "out"))
+    assert any("not fitted for this model" in line for line in found["warnings"])
+    (place,) = run("locate-score", **asked, at=["{:.6f},{:.6f}".format(*world.at(20, 30))])["figures"]["photos"][0][
+        "places"
+    ]
+    assert place["verified"] is not None and place["score"] is not None
+    request = LocateSearchRequest(**common, **asked, out="-")
+    with open_session(request, Reporter(), tolerance_deg=15.0) as session:
+        matcher = session.method.verifying._matcher
+        assert isinstance(matcher, RingMatcher if width else GeometricMatcher)
+        assert (session.calibration.weights.own == 0) == (width > 0), "each is fitted for what verifies"
+    bare = request.model_copy(update={"verify": 0})
+    reporter = Reporter()
+    with open_session(bare, reporter, tolerance_deg=15.0) as session:
+        assert session.verifier is None and session.calibration.weights.verified == 0
+        assert session.calibration.match_at == 1 and "none is called found" in reporter.warnings[-1]
+
+
+def test_a_bundle_keeps_them_and_one_without_has_none(tmp_path):
     for width in (0, 8):
-        made = CrossViewNetwork("resnet18", ground_size=(32, 64), overhead_size=(32, 32), width=0.125, rings=width)
-        save_crossview(tmp_path / str(width), made, card)
+        made = bundle(tmp_path / str(width), width)
         model = load_crossview(tmp_path / str(width))
         assert model.card.network.rings == width == describe(made)["rings"] == made.settings()["rings"]
         assert (model.network.rings is None) == (width == 0) == (build(model.card).rings is None)

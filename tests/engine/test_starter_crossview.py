@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from engine.crossview.index.card import ModelFacts
+from engine.crossview.search.ranking import Places
 from engine.crossview.search.tables import calibration_for
 from engine.events import Reporter
 from engine.jobs import find_job
@@ -51,9 +53,13 @@ def test_it_ships_small_with_what_it_was_trained_on_and_figures_of_real_pairs():
     model = find_model("crossview", task="crossview")
     assert sum(file.stat().st_size for file in model.folder.iterdir()) <= 4_000_000
     card = load_crossview(str(model.folder)).card
-    assert [one.name for one in card.trained_on] == ["Simulated cities (engine simulate city)"]
-    real = {figure.metric: figure for figure in card.figures if "real pairs" in figure.data}
-    assert {"r@1", "r@5", "heading_within_10deg"} <= real.keys() and real["r@1"].n == 31
+    cities, naip = card.trained_on
+    assert cities.name == "Simulated cities (engine simulate city)"
+    assert naip.name.startswith("NAIP") and naip.licence == "CC-BY-4.0" and naip.attribution
+    for method in ("network alone", "fused"):
+        real = {f.metric: f for f in card.figures if "real pairs" in f.data and method in f.data}
+        assert {"r@1", "r@5", "heading_within_10deg"} <= real.keys() and real["r@1"].n == 31
+    assert card.network.rings, "what candidates are turned by"
     assert all(figure.low <= figure.value <= figure.high for figure in card.figures)
     state = load_crossview(str(model.folder)).network.state_dict()
     assert all(bool(torch.isfinite(value).all()) for value in state.values() if value.is_floating_point())
@@ -78,5 +84,19 @@ def test_probabilities_are_said_to_be_fitted_for_the_model_that_ships_alone():
     assert is_starter(ModelFacts(name="crossview", sha256=sha256))
     assert not is_starter(ModelFacts(name="crossview", sha256="0" * 64)), "one's own may have the same name"
     assert not is_starter(None)
-    assert calibration_for("learned", starter=True).fitted and calibration_for("geometric", starter=False).fitted
-    assert not calibration_for("learned", starter=False).fitted
+    assert calibration_for("geometric", starter=False, verified="geometric").fitted
+    for verified in ("rings", None):
+        assert calibration_for("learned", starter=True, verified=verified).fitted
+        assert not calibration_for("learned", starter=False, verified=verified).fitted
+
+
+def test_what_a_search_believes_depends_on_what_verified_its_candidates():
+    """Each is fitted for its own scores: rings stand for the network's, which leads where nothing is verified."""
+    rings, geometry, nothing = (
+        calibration_for("learned", starter=True, verified=one) for one in ("rings", "geometric", None)
+    )
+    assert rings.weights.verified > rings.weights.own
+    assert geometry.weights.own > 0 and not geometry.fitted, "the starter model is verified by its rings"
+    sure = Places(np.arange(2), np.array([9.0, 1.0]), np.array([8.0, -8.0]), np.zeros(2))
+    assert rings.by_radius(sure)[50.0][0] > 0.9
+    assert nothing.by_radius(sure)[100.0][0] < nothing.match_at, "by the network alone nothing is called found"

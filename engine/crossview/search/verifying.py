@@ -6,6 +6,7 @@ where the candidate's point comes to lie. Scores are measured against those of c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,15 +37,29 @@ class Verified:
 
 
 class Verifier:
-    """Turns photos over the imagery by ``describer`` at ``scale_m``. Codes of places are made once for all photos."""
+    """Turns photos over the imagery by ``describer`` at ``scale_m``. ``kept`` gives the descriptions of cells of these
+    numbers, where the index has them of the same describer, scale and imagery: they need not be made again."""
 
-    def __init__(self, describer: Describer, cropper: Cuts, layout: CellLayout, scale_m: float) -> None:
+    def __init__(
+        self,
+        describer: Describer,
+        cropper: Cuts,
+        layout: CellLayout,
+        scale_m: float,
+        *,
+        kept: Callable[[NDArray[np.int64]], NDArray[Any]] | None = None,
+    ) -> None:
         self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
+        self._kept = kept
         self._background: NDArray[Any] | None = None
 
     def prepare(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> None:
-        """Describe the cells that scores are measured against: some of a region, spread over it, that have imagery."""
-        pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(int))
+        """Describe the cells that scores are measured against: some of all cells of the index, which are given in its
+        order, spread over it, that have imagery."""
+        pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(np.int64))
+        if self._kept is not None:
+            self._background = self._kept(pick)
+            return
         codes, there = self._codes(lon[pick], lat[pick], reporter)
         self._background = codes[there] if there.any() else codes
 

@@ -22,8 +22,9 @@ def save_adapted(
     reference: Reference,
     figures: dict[str, Any],
 ) -> Bundle:
-    """Write the network of the bundle ``trained`` to ``folder`` with the card of the adaptation. Names of photos and
-    paths of this machine stay out of it. Raises what saving a bundle raises."""
+    """Write the network of the bundle ``trained`` to ``folder`` with the card of the adaptation, and with the rings of
+    the model that it started from: candidates are verified as before. Names of photos and paths of this machine stay
+    out of it. Raises what saving a bundle raises."""
     bundle = load_bundle(trained)
     facts = bundle.card.model_dump(mode="json", exclude={"weights_sha256", "engine_version"})
     said = " ".join(expectation(figures["photos"], from_model=plan.model is not None))
@@ -45,7 +46,10 @@ def save_adapted(
         ],
         "figures": _figures(figures),
     }
-    return save_crossview(folder, bundle.crossview(), facts)
+    network = bundle.crossview()
+    if plan.model is not None:
+        network.rings = plan.model.network.rings
+    return save_crossview(folder, network, facts)
 
 
 def _imagery(path: str, reference: Reference) -> str:
