@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from osgeo import ogr, osr
 from qgis.core import QgsCoordinateReferenceSystem, QgsLayerTreeModel, QgsProject
@@ -58,6 +59,7 @@ def spin(until, seconds: float = 5.0) -> None:
     QTimer.singleShot(int(seconds * 1000), lambda: stop.append(1))
     while not until() and not stop:
         QApplication.processEvents()
+        time.sleep(0.001)  # for threads and engines, which may have no other core
 
 
 def make_sample(folder, places, *, classes=None, map_path="") -> str:
