@@ -34,6 +34,8 @@ class AlgorithmRun(QObject):
         self.context.setProject(QgsProject.instance())
         self.feedback = QgsProcessingFeedback(False)
         self.task: QgsProcessingAlgRunnerTask | None = None
+        self.begun = True  # as far as is known: false of a run that was cancelled before
+        self._over = False
 
     def fault(self) -> str:
         """What the algorithm itself has against the parameters, or the empty string."""
@@ -56,10 +58,13 @@ class AlgorithmRun(QObject):
     def cancel(self) -> None:
         """Ask the run to stop; :attr:`ended` follows, at once where the run has not begun."""
         self.feedback.cancel()
-        if self.task is not None and not cancel_task(self.task):
+        if self._over or (self.task is not None and cancel_task(self.task)):
+            return
+        if self.task is not None:
             self.task.executed.disconnect(self._executed)
             self.task.kept = (self.algorithm, self.context, self.feedback)  # which it touches when it begins
-            self._executed(False, {})
+        self.begun = False
+        self._executed(False, {})
 
     def errors(self) -> str:
         """What the run reported as errors, for the message bar."""
@@ -67,5 +72,5 @@ class AlgorithmRun(QObject):
         return text.strip()
 
     def _executed(self, successful: bool, results: dict) -> None:
-        self.task = None
+        self.task, self._over = None, True
         self.ended.emit(successful, results)

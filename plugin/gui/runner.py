@@ -44,11 +44,11 @@ class Runner(QObject):
 
     def shut_down(self) -> None:
         """Cancel what runs and wait for it."""
-        for run in list(self._active):
+        active, self._active = self._active, []  # of their ends nothing is told any more
+        for run in active:
             run.cancel()
             if run.task is not None:
                 ended_within(run.task, 10)
-        self._active.clear()
 
     def _ended(self, run: AlgorithmRun, successful: bool, outputs: dict) -> None:
         if run not in self._active:
@@ -60,8 +60,11 @@ class Runner(QObject):
         run.deleteLater()
 
     def _tell(self, run: AlgorithmRun) -> None:
-        record = self._registry.newest_of(str(run.parameters["OUTPUT"]))
         bar = self._iface.messageBar()
+        if not run.begun:
+            bar.pushInfo("SameScene", self.tr("Cancelled before it began. Nothing was written."))
+            return
+        record = self._registry.newest_of(str(run.parameters["OUTPUT"]))
         if record is not None and record.state == CANCELLED:
             bar.pushInfo("SameScene", self.tr("Cancelled: {}. Nothing was written.").format(record.title))
         else:

@@ -9,9 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsTask
+from gui_support import spin
+from qgis.core import QgsApplication, QgsSettings, QgsTask
 from qgis.PyQt import sip
+from qgis.PyQt.QtCore import QSettings
 
+from plugin.engine_client.runs import RunRegistry
+from plugin.gui.runner import Runner
 from plugin.tasks import cancel_task, ended_within, stop_task
 
 
@@ -76,6 +80,34 @@ def test_a_task_that_qgis_has_deleted_has_ended(qgis_app):
     assert ended_within(task, 20)
 
 
+@pytest.fixture
+def runner(iface, qgis_app, tmp_path):
+    runner = Runner(iface, RunRegistry(QgsSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)))
+    yield runner
+    runner.shut_down()
+
+
+def test_a_run_that_is_cancelled_before_it_begins_ends_at_once(held, runner, iface, tmp_path, qgis_processing):
+    while held().begun_.wait(0.5):
+        pass
+    told = []
+    runner.ended.connect(lambda run, successful, outputs: told.append((run, successful)))
+    given = {"INPUT": "0,1,0,1 [EPSG:4326]", "OUTPUT": str(tmp_path / "box.gpkg")}
+    soon, fault = runner.begin("native:extenttolayer", given)
+    assert not fault
+    soon.cancel()  # before it was handed to QGIS
+    behind, _ = runner.begin("native:extenttolayer", given)
+    spin(lambda: behind.task is not None)
+    behind.cancel()
+    behind.cancel()
+    assert told == [(soon, False), (behind, False)]
+    assert {item.text() for item in iface.bar.items()} == {"Cancelled before it began. Nothing was written."}
+    for task in held.made:
+        task.go.set()
+    spin(lambda: QgsApplication.taskManager().countActiveTasks() == 0)
+    assert len(told) == 2 and not (tmp_path / "box.gpkg").exists()
+
+
 HASTE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -83,6 +115,8 @@ from qgis.core import QgsApplication, QgsTask
 from qgis.PyQt.QtCore import QCoreApplication, QEvent
 app = QgsApplication([], False)
 app.initQgis()
+from plugin.engine_client.runs import RunRegistry
+from plugin.gui.runner import Runner
 from plugin.tasks import cancel_task
 class Short(QgsTask):
     def run(self):
