@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.mapping.background import Stopped
-from engine.mapping.blending import ColumnBlender, RowBlender
+from engine.mapping.blending import ColumnBlender, RowBlender, row_like
 from engine.mapping.inputrows import InputRows, Normaliser, read_ahead
 from engine.mapping.network import PreparedNetwork, activate
 from engine.mapping.settings import InferenceSettings
@@ -114,7 +114,7 @@ class ColumnPass:
                 counts = torch.stack([~missing[:, self._starts[i] : self._starts[i] + tile] for i in chosen])
             logits = self._network.forward(self._gather(values, chosen), counts=counts)
             if row is None:
-                row = torch.zeros((logits.shape[1], tile, self._width), device=self._device)
+                row = row_like(logits[0], self._width)
             for place, index in enumerate(chosen):
                 for skipped in range(done, index):
                     self._blender.put(row, skipped, None)
@@ -123,8 +123,7 @@ class ColumnPass:
         if row is None:
             # The scene begins without a valid pixel: one tile of zeros tells the number of classes.
             zeros = torch.zeros((1, values.shape[0], tile, tile), device=self._device)
-            classes = self._network.forward(zeros, prove=False).shape[1]
-            row = torch.zeros((classes, tile, self._width), device=self._device)
+            row = row_like(self._network.forward(zeros, prove=False)[0], self._width)
         for skipped in range(done, len(needed)):
             self._blender.put(row, skipped, None)
         return row

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -161,7 +162,17 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 def activate(logits: Tensor, *, activation: Activation, temperature: float) -> Tensor:
     """New float32 array of (classes, rows, columns): logits / temperature, through sigmoid or softmax over classes."""
-    scaled = torch.div(logits, temperature, out=fresh(logits.shape, device=logits.device))
+    scaled = _divided(logits, temperature)
     if activation == "none":
         return scaled
     return scaled.sigmoid_() if activation == "sigmoid" else torch.softmax(scaled, dim=0, out=scaled)
+
+
+def _divided(logits: Tensor, divisor: float) -> Tensor:
+    out = fresh(logits.shape, device=logits.device)
+    if logits.device.type != "cpu" or logits.is_contiguous() or logits.stride(2) == 1:
+        return torch.div(logits, divisor, out=out)
+    # Row by row, so that turning the classes outwards stays in the cache: a third of the time.
+    for source, target in zip(logits.unbind(1), out.unbind(1), strict=True):
+        np.divide(source.numpy(), np.float32(divisor), out=target.numpy())
+    return out
