@@ -20,7 +20,6 @@ from engine.mapping.inputrows import Normaliser
 from engine.mapping.network import activate
 from engine.mapping.tiles import Lattice, shares
 from engine.raster.grid import Window
-
 from tests.engine.test_inference import ArraySource, Patch
 
 CPU = Device("cpu")
