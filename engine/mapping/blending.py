@@ -2,6 +2,9 @@
 
 The weights of :mod:`engine.mapping.tiles` sum to 1 at every pixel, along rows and along columns, so no sum of weights
 is kept and nothing is divided: where a tile is alone its values are copied to the bit.
+
+Rows of tiles lie in memory as the network's answers do (:func:`row_like`): on most devices the classes of a pixel are
+beside each other, and turning every tile round would cost more than all sums, for tiles overlap.
 """
 
 from __future__ import annotations
@@ -13,6 +16,24 @@ from torch import Tensor
 
 from engine.mapping.fresh import fresh
 from engine.mapping.tiles import Share
+
+
+def row_like(answer: Tensor, columns: int) -> Tensor:
+    """Zeros, float32 (classes, tile, columns), in the order in memory of a tile's ``answer`` (classes, tile, tile)."""
+    classes, rows = answer.shape[:2]
+    row = _fresh_like(answer, (classes, rows, columns))
+    return row.zero_()
+
+
+def _fresh_like(values: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """float32 (classes, rows, columns) of any values, classes innermost in memory where those of ``values`` are."""
+    if _classes_innermost(values):
+        return fresh((*shape[1:], shape[0]), device=values.device).permute(2, 0, 1)
+    return fresh(shape, device=values.device)
+
+
+def _classes_innermost(values: Tensor) -> bool:
+    return values.shape[0] > 1 and values.stride(0) == 1
 
 
 class RowBlender:
@@ -34,18 +55,27 @@ class RowBlender:
         Every tile comes exactly once, in ascending order.
         """
         start, earlier, later = self._starts[index], self._earlier[index], self._later[index]
-        weights = self._weights[index]
-        size = weights.shape[0]
+        size = self._weights[index].shape[0]
         if tile is None:
             row[:, :, start + earlier : start + size] = 0
             return
+        weights = self._weights_of(index, row)
         if earlier:
-            row[:, :, start : start + earlier].addcmul_(tile[:, :, :earlier].to(row.dtype), weights[:earlier])
+            shared = row[:, :, start : start + earlier]
+            shared.addcmul_(tile[:, :, :earlier].to(row.dtype), weights[:, :, :earlier])
         if later > earlier:
             row[:, :, start + earlier : start + later].copy_(tile[:, :, earlier:later])
         if later < size:
             shared = row[:, :, start + later : start + size]
-            torch.mul(tile[:, :, later:].to(row.dtype), weights[later:], out=shared)
+            torch.mul(tile[:, :, later:].to(row.dtype), weights[:, :, later:], out=shared)
+
+    def _weights_of(self, index: int, row: Tensor) -> Tensor:
+        """(1 or classes, 1, tile): written out for every class where classes are innermost, or each of the few of a
+        pixel would be a loop of its own."""
+        weights = self._weights[index][None, None]
+        if not _classes_innermost(row):
+            return weights
+        return weights[0, 0, :, None].expand(-1, row.shape[0]).contiguous()[None].permute(2, 0, 1)
 
 
 class ColumnBlender:
@@ -75,5 +105,6 @@ class ColumnBlender:
     def _kept(self, rows: Tensor) -> Tensor:
         """A copy of ``rows``; the copy before is not needed any more."""
         if self._store is None or self._store.shape != rows.shape:
-            self._store = fresh(rows.shape, device=rows.device)
+            classes, height, width = rows.shape
+            self._store = _fresh_like(rows, (classes, height, width))
         return self._store.copy_(rows)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.mapping.background import Stopped
-from engine.mapping.blending import ColumnBlender, RowBlender
+from engine.mapping.blending import ColumnBlender, RowBlender, row_like
 from engine.mapping.inputrows import InputRows, Normaliser, read_ahead
 from engine.mapping.network import PreparedNetwork, activate
+from engine.mapping.precision import Activation
 from engine.mapping.settings import InferenceSettings
 from engine.mapping.source import Source
 from engine.mapping.tiles import Lattice, shares
 from engine.raster.grid import Window
 
+Digest = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""Takes finished values (classes, rows, columns), a few rows of them, which it may change but not keep, and gives
+(planes, rows, columns) of what the caller wants instead. Called in another thread."""
+
+_CACHED_VALUES = 1 << 18
+"""Values of finished rows that stay in a processor's cache until they are digested."""
+
 
 class Rows(NamedTuple):
-    """Finished rows: ``values`` (classes, rows, columns) on the host, readable once ``ready`` (if any) has happened."""
+    """Finished rows: ``values`` (classes, rows, columns) on the host, readable once ``ready`` (if any) has happened.
+
+    Where there is a digest they are what it made, but for a GPU's, which the receiver has to digest.
+    """
 
     window: Window
     values: Tensor
@@ -41,9 +54,10 @@ class ColumnPass:
         *,
         columns: tuple[int, int],
         batch: int,
+        digest: Digest | None = None,
     ) -> None:
         self._network, self._settings, self._source = network, settings, source
-        self._columns, self._batch_size = columns, batch
+        self._columns, self._batch_size, self._digest = columns, batch, digest
         self.tiles = self.skipped = 0
         self._rows = Lattice(source.grid.height, settings.tile, settings.stride)
         cols = Lattice(source.grid.width, settings.tile, settings.stride)
@@ -75,6 +89,7 @@ class ColumnPass:
             left=self._left,
             width=self._width,
             device=self._device,
+            channels_last=self._device.type == "cpu" and self._network.layout == torch.channels_last,
         )
         try:
             with self._network.running(stop):
@@ -114,7 +129,7 @@ class ColumnPass:
                 counts = torch.stack([~missing[:, self._starts[i] : self._starts[i] + tile] for i in chosen])
             logits = self._network.forward(self._gather(values, chosen), counts=counts)
             if row is None:
-                row = torch.zeros((logits.shape[1], tile, self._width), device=self._device)
+                row = row_like(logits[0], self._width)
             for place, index in enumerate(chosen):
                 for skipped in range(done, index):
                     self._blender.put(row, skipped, None)
@@ -123,8 +138,7 @@ class ColumnPass:
         if row is None:
             # The scene begins without a valid pixel: one tile of zeros tells the number of classes.
             zeros = torch.zeros((1, values.shape[0], tile, tile), device=self._device)
-            classes = self._network.forward(zeros, prove=False).shape[1]
-            row = torch.zeros((classes, tile, self._width), device=self._device)
+            row = row_like(self._network.forward(zeros, prove=False)[0], self._width)
         for skipped in range(done, len(needed)):
             self._blender.put(row, skipped, None)
         return row
@@ -145,12 +159,12 @@ class ColumnPass:
         cols = slice(start - self._left, stop - self._left)
         settings = self._settings
         activation = "none" if settings.logits else settings.activation
-        values = activate(final[:, :height, cols], activation=activation, temperature=settings.temperature)
-        if missing is not None:
-            # One plane added to all classes: filling them under a mask takes six times as long.
-            hole = torch.zeros((), device=self._device).masked_fill(missing[:height, cols], float("nan"))
-            values.add_(hole)
+        final = final[:, :height, cols]
+        hidden = None if missing is None else missing[:height, cols]
         window = Window(top, start, height, stop - start)
+        if self._digest is not None and self._device.type != "cuda":
+            return Rows(window, self._digested(final, hidden, activation, self._digest), None)
+        values = activate(final, activation=activation, temperature=settings.temperature, missing=hidden)
         if self._device.type != "cuda":
             return Rows(window, values.cpu(), None)
         host = torch.empty(values.shape, pin_memory=True)
@@ -158,3 +172,24 @@ class ColumnPass:
         ready = torch.cuda.Event()
         ready.record()
         return Rows(window, host, ready)
+
+    def _digested(self, final: Tensor, hidden: Tensor | None, activation: Activation, digest: Digest) -> Tensor:
+        """What ``digest`` makes of the finished rows, a few at a time: their classes never leave the cache."""
+        classes, height, width = final.shape
+        step = max(1, min(height, _CACHED_VALUES // (classes * width)))
+        whole: NDArray[Any] | None = None
+        store = torch.empty((classes, step, width))
+        for row in range(0, height, step):
+            rows = slice(row, min(row + step, height))
+            values = activate(
+                final[:, rows].cpu(),
+                activation=activation,
+                temperature=self._settings.temperature,
+                missing=None if hidden is None else hidden[rows].cpu(),
+                out=store[:, : rows.stop - row],
+            )
+            made = digest(values.numpy())
+            if whole is None:
+                whole = np.empty((made.shape[0], height, width), made.dtype)
+            whole[:, rows] = made
+        return torch.from_numpy(np.empty((0, 0, width), np.uint8) if whole is None else whole)

@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Generator
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
@@ -20,15 +19,13 @@ from engine.device import Device, choose_device
 from engine.errors import DeviceError
 from engine.events import Reporter
 from engine.mapping.background import Background
-from engine.mapping.columnpass import ColumnPass, Rows
+from engine.mapping.columnpass import ColumnPass, Digest, Rows
 from engine.mapping.network import PreparedNetwork, out_of_memory
 from engine.mapping.settings import InferenceSettings
 from engine.mapping.source import Blocks, RasterSource, Source
 from engine.raster.grid import Window
 
 __all__ = ["InferenceSettings", "RasterSource", "Source", "StreamingInference"]
-
-FloatArray = NDArray[np.float32]
 
 
 class StreamingInference:
@@ -63,13 +60,15 @@ class StreamingInference:
         return max(1, pixels // self.settings.tile**2)
 
     def stream(
-        self, source: Source, reporter: Reporter | None = None
-    ) -> Generator[tuple[Window, FloatArray], None, None]:
+        self, source: Source, reporter: Reporter | None = None, *, digest: Digest | None = None
+    ) -> Generator[tuple[Window, NDArray[Any]], None, None]:
         """Yield (window, float32 (classes, rows, columns)) from the top; together they cover the grid exactly once.
 
         Windows have the full width, or, past the memory budget, each group of columns goes from the top to the bottom
         before the next. NaN exactly where the settings' nodata rule says. Arrays are the caller's to keep or change.
         Values do not depend on batch, strips or groups (beyond the rounding of the network's own kernels).
+
+        With ``digest`` what it makes of the values comes in their place, and they are never all in memory.
 
         Raises Cancelled within a second of the request, whatever the source's read raises, ModelError when the network
         does not fit the input, DeviceError when memory runs out. Closing the generator early ends its threads.
@@ -81,8 +80,9 @@ class StreamingInference:
             return
         done = 0
         said = ""
-        for columns in self.column_groups(source):
-            one = ColumnPass(self.network, self.settings, source, columns=columns, batch=self.batch)
+        digested = digest is not None and self.device.kind != "cuda"
+        for columns in self.column_groups(source, digested=digested):
+            one = ColumnPass(self.network, self.settings, source, columns=columns, batch=self.batch, digest=digest)
             self._passes.append(one)
             results: Background[Rows] = Background(one.run, depth=1, name="samescene-inference")
             try:
@@ -93,6 +93,8 @@ class StreamingInference:
                         said = self.network.precision
                         reporter.log(f"The network runs on {self.device} in {said} ({self.network.reason}).")
                     window, values = rows.window, rows.values.numpy()
+                    if digest is not None and rows.ready is not None:  # what a GPU gave was not digested yet
+                        values = digest(values)
                     del rows  # nothing here may keep alive what the caller has dropped
                     yield window, values
                     del values
@@ -112,8 +114,9 @@ class StreamingInference:
             remedy="Free some memory, map a smaller area of interest, or use --device cpu.",
         )
 
-    def column_groups(self, source: Source) -> list[tuple[int, int]]:
-        """First and last + 1 column of every group, block-aligned; one group where the budget allows the full width."""
+    def column_groups(self, source: Source, *, digested: bool = False) -> list[tuple[int, int]]:
+        """First and last + 1 column of every group, block-aligned; one group where the budget allows the full width.
+        ``digested``: finished rows do not wait as they are."""
         s, width = self.settings, source.grid.width
         if s.budget_bytes is None:
             return [(0, width)]
@@ -121,9 +124,9 @@ class StreamingInference:
         bands = len(s.mean) if s.mean is not None else 4
         classes = getattr(self.network.original, "classes", 8)
         # Input: a row of tiles and three strips on the way. Output: a row of tiles and its carry, and four finished
-        # strips between the pass and whoever writes.
+        # strips between the pass and whoever writes, unless they were digested.
         input_rows = s.tile + 3 * blocks.strip_rows
-        output_rows = s.tile + s.overlap + 4 * s.stride
+        output_rows = s.tile + s.overlap + (0 if digested else 4 * s.stride)
         affordable = s.budget_bytes // (4 * (bands * input_rows + classes * output_rows)) - 2 * s.tile
         if affordable >= width:
             return [(0, width)]

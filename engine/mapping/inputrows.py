@@ -19,6 +19,8 @@ from engine.raster.grid import Window
 
 _CACHED_ROWS = 16
 """Rows whose intermediate results stay in a processor's cache."""
+_WITHOUT_SIGN, _INFINITY = 0x7FFFFFFF, 0x7F800000
+"""Bits of a float32: all but its sign, and infinity."""
 
 
 class Piece(NamedTuple):
@@ -74,38 +76,44 @@ class Normaliser:
 
         Returns bool (rows, columns), True where the output will be missing, or None where nothing is missing.
         """
+        rows = values.shape[1]
+        missing = None if complete else torch.empty(values.shape[1:], dtype=torch.bool, device=values.device)
+        step = _CACHED_ROWS if values.device.type == "cpu" else max(1, rows)
+        for row in range(0, rows, step):
+            part = slice(row, row + step)
+            self._write(values[:, part], out[:, part], None if missing is None else missing[part])
+        return missing
+
+    def _write(self, values: Tensor, out: Tensor, missing: Tensor | None) -> None:
         bands = values.shape[0]
         if self._scale is not None and self._shift is not None:
             torch.addcmul(self._shift, values, self._scale, out=out[:bands])
         else:
             out[:bands].copy_(values)
-        missing = None
-        if not complete:
+        if missing is not None:
             out[:bands].nan_to_num_(0.0, 0.0, 0.0)  # only of what is not finite itself does the line above make such
-            missing = _missing(values, any_band=self._settings.nodata == "any")
+            _find_missing(values, missing, any_band=self._settings.nodata == "any")
         if self._settings.validity:
             if missing is None:
                 out[bands].fill_(1.0)
             else:
                 out[bands].copy_(~missing)
-        return missing
 
 
-def _missing(values: Tensor, *, any_band: bool) -> Tensor:
-    """bool (rows, columns): where any band, or every band, of (bands, rows, columns) is not finite."""
-    out = torch.empty(values.shape[1:], dtype=torch.bool, device=values.device)
-    step = _CACHED_ROWS if values.device.type == "cpu" else max(1, values.shape[1])
-    for row in range(0, values.shape[1], step):
-        valid = values[:, row : row + step] * 0.0 == 0.0
-        whole = valid[0]
-        for plane in valid[1:]:
-            whole = whole.logical_and_(plane) if any_band else whole.logical_or_(plane)
-        torch.logical_not(whole, out=out[row : row + step])
-    return out
+def _find_missing(values: Tensor, out: Tensor, *, any_band: bool) -> None:
+    """``out`` (rows, columns) becomes True where any band, or every band, of ``values`` (bands, rows, columns) float32
+    is not finite."""
+    # The bits of a number without its sign are in the order of numbers, with infinity and NaN above all finite ones.
+    bits = values.view(torch.int32) & _WITHOUT_SIGN
+    torch.ge(bits.amax(dim=0) if any_band else bits.amin(dim=0), _INFINITY, out=out)
 
 
 class InputRows:
-    """Rows ``top … top + tile`` of the input, ``width`` columns from ``left``, normalised, on the device."""
+    """Rows ``top … top + tile`` of the input, ``width`` columns from ``left``, normalised, on the device.
+
+    With ``channels_last`` the channels of a pixel are beside each other in memory: for networks that want them so,
+    every pixel is turned round once here and not once for each tile that has it.
+    """
 
     def __init__(
         self,
@@ -116,8 +124,10 @@ class InputRows:
         left: int,
         width: int,
         device: torch.device,
+        channels_last: bool = False,
     ) -> None:
         self._pieces, self._normaliser, self._device = pieces, normaliser, device
+        self._channels_last = channels_last
         self._tile, self._left, self._width = tile, left, width
         self._waiting: list[Piece] = []
         self._top = self._filled = self._read_to = self._missing_to = 0
@@ -176,7 +186,11 @@ class InputRows:
         values = piece.values[:, first - window.row : last - window.row]
         if self._buffer is None:
             channels = self._normaliser.channels(values.shape[0])
-            self._buffer = torch.zeros((channels, self._tile, self._width), device=self._device)
+            if self._channels_last:
+                inner = torch.zeros((self._tile, self._width, channels), device=self._device)
+                self._buffer = inner.permute(2, 0, 1)
+            else:
+                self._buffer = torch.zeros((channels, self._tile, self._width), device=self._device)
         rows = slice(first - self._top, last - self._top)
         cols = slice(window.col - self._left, window.col_stop - self._left)
         missing = self._normaliser.write(values, self._buffer[:, rows, cols], complete=piece.complete)

@@ -134,13 +134,16 @@ def test_reading_and_computing_overlap() -> None:
             time.sleep(0.05)
             return x
 
-    source = Zeros(20 * 256, 64, slow_s=0.05)
     engine = StreamingInference(Wait(), InferenceSettings(tile=256, overlap=0), device=CPU)
-    start = time.monotonic()
-    for _ in engine.stream(source):
-        time.sleep(0.05)
-    # One after another this would take 3.0 s.
-    assert time.monotonic() - start < 2.2
+
+    def seconds() -> float:
+        start = time.monotonic()
+        for _ in engine.stream(Zeros(20 * 256, 64, slow_s=0.05)):
+            time.sleep(0.05)
+        return time.monotonic() - start
+
+    # One after another this would take 3.0 s, every time; a machine with other work may hold it up once.
+    assert any(seconds() < 2.2 for _ in range(3))
 
 
 def test_a_strip_that_the_caller_drops_is_freed() -> None:

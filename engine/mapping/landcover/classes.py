@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 RGBA = tuple[int, int, int, int]
 
-_ROWS = 16
+_PIXELS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class ClassTable:
         """
         shape = logits.shape[1:]
         codes, percent = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-        for row in range(0, shape[0], _ROWS):  # small enough to stay in the processor's cache
-            part = slice(row, row + _ROWS)
+        rows = max(1, _PIXELS // max(1, shape[1]))
+        for row in range(0, shape[0], rows):  # small enough to stay in the processor's cache
+            part = slice(row, row + rows)
             codes[part], percent[part] = self._decide(logits[:, part])
         return codes, percent
 
@@ -71,7 +72,7 @@ class ClassTable:
             better *= np.uint8(index)
             np.maximum(place, better, out=place)
             np.maximum(best, chance, out=best)
-        codes = np.asarray(self.codes, np.uint8)[place]
+        codes = np.take(np.asarray(self.codes, np.uint8), place)
         if self.lost:
             chance = _sum(logits, top, self.lost)
             total += chance
@@ -81,8 +82,8 @@ class ClassTable:
         best *= 100
         np.rint(best, out=best)
         if missing.any():
-            best[missing] = NOT_OBSERVED
-            codes[missing] = NOT_OBSERVED
+            np.copyto(best, NOT_OBSERVED, where=missing)
+            np.maximum(codes, missing.view(np.uint8) * np.uint8(NOT_OBSERVED), out=codes)
         return codes, best.astype(np.uint8)
 
 

@@ -27,9 +27,13 @@ from engine.sensors import SENSORS
 
 FloatArray = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+U8 = NDArray[np.uint8]
 
 Watch = Callable[[Window, Sequence[str], FloatArray], None]
 """(window, names, (bands, rows, columns) reflectance): windows in any order, from another thread, not to be changed."""
+
+Decide = Callable[[FloatArray], tuple[U8, U8]]
+"""Codes and per cent (rows, columns) of (classes, rows, columns) logits; called from another thread."""
 
 UNDER_CLOUD = 1
 
@@ -119,21 +123,26 @@ class LandcoverModel:
                 "so expect less accuracy."
             )
 
-    def logits(
-        self, scene: LandcoverScene, clouds: RowSpool, reporter: Reporter, *, watch: Watch | None = None
-    ) -> Iterator[tuple[Window, FloatArray]]:
-        """Windows that cover ``scene.grid`` once, with float32 (classes, rows, columns) logits, divided by the card's
-        temperature: their softmax is the calibrated probability.
+    def decide(
+        self, scene: LandcoverScene, clouds: RowSpool, decide: Decide, reporter: Reporter, *, watch: Watch | None = None
+    ) -> Iterator[tuple[Window, U8, U8]]:
+        """Windows that cover ``scene.grid`` once, with what ``decide`` makes of each pixel: a code and a per cent.
 
-        NaN where the scene shows nothing to the model: no valid value, or only what clouds hide, and then ``clouds``
-        holds :data:`UNDER_CLOUD` there (0 elsewhere) as soon as the window has come. Valid is a pixel of a sensor where
-        every band that the model cannot do without has a value. See :class:`StreamingInference` for how windows come.
-        ``watch`` is shown what is read of Sentinel-2.
+        ``decide`` gets float32 (classes, rows, columns) logits, divided by the card's temperature: their softmax is the
+        calibrated probability. They are NaN where the scene shows nothing to the model: no valid value, or only what
+        clouds hide, and then ``clouds`` holds :data:`UNDER_CLOUD` there (0 elsewhere) as soon as the window has come.
+        Valid is a pixel of a sensor where every band that the model cannot do without has a value. See
+        :class:`StreamingInference` for how windows come. ``watch`` is shown what is read of Sentinel-2.
         """
+
+        def digest(logits: FloatArray) -> U8:
+            whole = np.concatenate([0 * logits, logits]) if self.card.activation == "sigmoid" else logits
+            return np.stack(decide(whole))
+
         source = _ModelSource(scene, self, clouds, watch)
-        with contextlib.closing(self._engine.stream(source, reporter)) as strips:
-            for window, values in strips:
-                yield window, np.concatenate([0 * values, values]) if self.card.activation == "sigmoid" else values
+        with contextlib.closing(self._engine.stream(source, reporter, digest=digest)) as strips:
+            for window, (codes, percent) in strips:
+                yield window, codes, percent
 
     def facts(self) -> dict[str, Any]:
         """JSON-able facts of the last run."""
@@ -229,4 +238,4 @@ class _ModelSource:
     def _note(self, window: Window, hidden: Mask) -> None:
         inside = window.intersect(self.grid.window)
         if not inside.empty:
-            self._clouds.write(inside, np.where(hidden[inside.within(window)], UNDER_CLOUD, 0).astype(np.uint8))
+            self._clouds.write(inside, hidden[inside.within(window)].view(np.uint8) * np.uint8(UNDER_CLOUD))

@@ -93,11 +93,10 @@ def map_classes(
     with ExitStack() as stack:
         codes, percent, clouds = (stack.enter_context(RowSpool(width, folder)) for _ in range(3))
         reporter.progress(0.0, "inference", "Starting the network")
-        for window, values in model.logits(scene, clouds, reporter.part(0.0, 0.85), watch=watch):
-            found, chance = table.decide(values)
+        strips = model.decide(scene, clouds, table.decide, reporter.part(0.0, 0.85), watch=watch)
+        for window, found, chance in strips:
             codes.write(window, found)
             percent.write(window, chance)
-            del values
         passes = _Passes(scene.grid, codes, percent, clouds, rule, pixel_areas(scene.grid))
         patches = passes.patches(reporter.part(0.85, 0.9)) if rule.min_area > 0 else None
         for strip in passes.finished(patches, reporter.part(0.9, 1.0)):

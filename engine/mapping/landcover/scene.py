@@ -114,7 +114,7 @@ class LandcoverScene:
         """(len(names), rows, columns) reflectance, clouds included; NaN where a band has no valid value, and in all of
         a band that there is not."""
         place = window.shift(self.crop.row, self.crop.col)
-        out = np.full((len(names), *window.shape), np.nan, np.float32)
+        out: FloatArray | None = None
         todo = [name for name in names if name in self._light]
         while todo:
             file, view = self._light[todo[0]]
@@ -122,11 +122,13 @@ class LandcoverScene:
             values = view.read(place, [file.bands[self.stand_ins.get(name, name)] for name in together])
             to_reflectance(values, file.scale, out=values)
             if together == list(names):
-                return values
+                return values  # the common case of one file: nothing is made to be filled and thrown away
+            if out is None:
+                out = np.full((len(names), *window.shape), np.nan, np.float32)
             for name, plane in zip(together, values, strict=True):
                 out[names.index(name)] = plane
             todo = [name for name in todo if name not in together]
-        return out
+        return np.full((len(names), *window.shape), np.nan, np.float32) if out is None else out
 
     @property
     def cloud_bands(self) -> tuple[str, ...]:
