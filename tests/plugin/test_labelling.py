@@ -108,7 +108,8 @@ def test_a_file_that_is_no_sample_is_told_in_one_line(qgis_app, tmp_path, points
 
 def test_what_the_map_says_is_not_even_read(qgis_app, points):
     sample = Sample(points)
-    kept = sample._design
+    kept = dict(sample._design)
+    del kept["map"]  # its path is another in every run, and may hold any number
     assert "99" not in str(kept), "neither strata nor map classes of design.json"
 
 
