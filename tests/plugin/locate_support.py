@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from osgeo import gdal, ogr, osr
+from qgis.core import QgsFeature, QgsGeometry, QgsPointXY, QgsProject, QgsVectorLayer
 
-from plugin.photos.facts import Photo, photo_of
+from plugin.photos.facts import Photo, PhotoSet, photo_of
 
 ogr.UseExceptions()
 
@@ -100,3 +101,23 @@ def panorama(path: str, **facts) -> Photo:
     """A full panorama of which nothing is known but what is given."""
     given = {"width": 512, "height": 256, "kind": "panorama", "hfov_deg": 360.0, "vfov_deg": 180.0, **facts}
     return photo_of({"path": path, **given})
+
+
+def photo_set(count: int, *, located: int) -> PhotoSet:
+    """So many panoramas, of which the first have a position."""
+    photos = PhotoSet()
+    photos.add(panorama(f"/photos/{k}.jpg", lon=9.0 if k < located else None, lat=48.7 if k < located else None)
+               for k in range(count))  # fmt: skip
+    return photos
+
+
+def places_layer(places: list[tuple[str, float, float]]) -> QgsVectorLayer:
+    """Photos' names with longitude and latitude as a layer of the project, as QGIS's own import makes it."""
+    layer = QgsVectorLayer("Point?crs=EPSG:4326&field=filename:string", "places", "memory")
+    for name, lon, lat in places:
+        feature = QgsFeature(layer.fields())
+        feature.setAttributes([name])
+        feature.setGeometry(QgsGeometry.fromPointXY(QgsPointXY(lon, lat)))
+        layer.dataProvider().addFeatures([feature])
+    QgsProject.instance().addMapLayer(layer)
+    return layer

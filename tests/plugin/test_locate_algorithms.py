@@ -2,73 +2,55 @@
 
 from __future__ import annotations
 
-import csv
 import gc
 import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from locate_city import (
+    PYTHON,
+    ROOT,
+    Feedback,
+    bytes_of,
+    cancelled_when,
+    engine,
+    left,
+    metres,
+    picture,
+    search,
+    truth,
+)
 from made_layers import polygon_layer
 from map_server import MapServer
 from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsApplication,
-    QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
-    QgsMapRendererSequentialJob,
-    QgsMapSettings,
-    QgsPointXY,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
-    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.PyQt.QtCore import QEventLoop, QSize, Qt, QTimer
+from qgis.PyQt.QtCore import QEventLoop, Qt, QTimer
 
 from plugin.engine_client.locate import CHECKOUT, EngineLocation
 from plugin.engine_client.runs import CANCELLED, DONE, FAILED, RunRegistry
-from plugin.engine_client.settings import environment_python
 from plugin.layers.results import load_results, run_layers
 from plugin.processing import reference_picture
 from plugin.processing.provider import SameSceneProvider
 from plugin.processing.reference_store import imagery_folder
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = environment_python(ROOT / ".venv-engine")
 EXTENT = "14.9995,15.0005,53.98310,53.98370 [EPSG:4326]"
 WHOLE = "14.9989,15.0011,53.98280,53.98400 [EPSG:4326]"
 gdal.UseExceptions()
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason=f"no engine environment: {PYTHON} (scripts/setup_engine)")
-
-
-class Feedback(QgsProcessingFeedback):
-    """Keeps what a dialog would show."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
-        self.lines: list[str] = []
-
-    def pushCommandInfo(self, line):
-        self.lines.append(line)
-
-    def pushInfo(self, line):
-        self.lines.append(line)
-
-    def pushWarning(self, line):
-        self.lines.append(line)
-
-    def reportError(self, line, fatalError=False):
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")
@@ -137,29 +119,6 @@ def indexed(run, city):
 @pytest.fixture(scope="module")
 def found(run, city, indexed):
     return run("locate_search", search(city, city / "found"))
-
-
-def search(city: Path, out: Path, **changes) -> dict:
-    photos = [str(city / "panoramas" / f"00000{k}.jpg") for k in (1, 2)]
-    return {"INDEX": str(city / "index"), "PHOTOS": photos, "VERIFY": 8, "TOP": 8, "OUTPUT": str(out), **changes}
-
-
-def truth(city: Path) -> dict[str, dict[str, str]]:
-    with (city / "panoramas.csv").open(newline="") as file:
-        return {Path(row["panorama"]).stem: row for row in csv.DictReader(file)}
-
-
-def metres(lon, lat, row) -> float:
-    east = (lon - float(row["lon"])) * 111_195 * np.cos(np.radians(lat))
-    return float(np.hypot(east, (lat - float(row["lat"])) * 111_195))
-
-
-def engine(*words: str) -> None:
-    subprocess.run([str(PYTHON), "-m", "engine.cli.main", *words], check=True, cwd=ROOT, capture_output=True)
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.bin"))}
 
 
 # the index
@@ -232,10 +191,6 @@ def test_tiles_are_asked_for_by_the_engine_itself(run, city, server, indexed):
 # what goes wrong is one line, and nothing is left
 
 
-def left(folder: Path, name: str) -> list[str]:
-    return [path.name for path in folder.iterdir() if name in path.name]
-
-
 @pytest.mark.parametrize(
     ("status", "said", "west"),
     [
@@ -291,19 +246,6 @@ def test_a_region_outside_of_a_server_and_one_too_large(run, city, server, regis
     run("locate_index", {**given, "EXTENT": "14.92,15.08,53.92,54.08 [EPSG:4326]"}, fails=True)
     assert "more than 250 million" in registry.runs()[0].error and not any("GetMap" in path for path in server.asked)
     assert left(city, "far") == []
-
-
-def cancelled_when(registry, test):
-    """A slot that cancels the newest run once ``test(record)`` holds, and when that was."""
-    state = {}
-
-    def look(run_id):
-        record = registry.run(run_id)
-        if record is not None and "at" not in state and test(record):
-            state["at"] = time.monotonic()
-            threading.Timer(0.3, registry.cancel, [run_id]).start()
-
-    return look, state
 
 
 def test_drawing_is_in_the_background_and_is_cancelled_while_the_server_is_slow(run, city, server, registry):
@@ -438,52 +380,6 @@ def test_layers_of_a_search(found, city):
         assert QgsVectorLayer(found["CANDIDATES"], "alone", "ogr").renderer().type() == "RuleRenderer"
     finally:
         QgsProject.instance().clear()
-
-
-def picture(layers, extent, crs, side=300) -> np.ndarray:
-    """(rows, columns, 4) of a map."""
-    settings = QgsMapSettings()
-    settings.setLayers(layers)
-    settings.setDestinationCrs(crs)
-    box = extent.buffered(10)
-    settings.setExtent(box)
-    settings.setOutputSize(QSize(side, side))
-    job = QgsMapRendererSequentialJob(settings)
-    job.start()
-    job.waitForFinished()
-    image = job.renderedImage()
-    pointer = image.constBits()
-    pointer.setsize(image.sizeInBytes())
-    return np.frombuffer(bytes(pointer), np.uint8).reshape(image.height(), image.width(), 4)
-
-
-def test_arrows_point_along_the_heading_on_a_map_in_any_crs(qgis_app):
-    """Rotation is that of the heading's line on the map: grids whose north is not true north turn the arrow too."""
-    from qgis.core import QgsExpression, QgsExpressionContext, QgsExpressionContextScope, QgsFeature
-
-    from plugin.layers.locate_styles import TURNED
-
-    layer = QgsVectorLayer(
-        "Point?crs=EPSG:4326&field=heading_deg:double&field=lon:double&field=lat:double", "p", "memory"
-    )
-    for crs, place in (("EPSG:32633", (18.5, 60.0)), ("EPSG:3857", (9, 48)), ("EPSG:3031", (45, -70)), ("", (9, 48))):
-        feature = QgsFeature(layer.fields())
-        feature.setAttributes([30.0, *place])
-        context, scope = QgsExpressionContext(), QgsExpressionContextScope()
-        scope.setVariable("map_crs", crs)
-        context.appendScope(scope)
-        context.setFeature(feature)
-        found = QgsExpression(TURNED).evaluate(context)
-        if not crs:
-            assert found == 30
-            continue
-        transform = QgsCoordinateTransform(
-            QgsCoordinateReferenceSystem("EPSG:4326"), QgsCoordinateReferenceSystem(crs), QgsProject.instance()
-        )
-        step, a = 1e-4, np.radians(30)
-        ahead = (place[0] + step * np.sin(a) / np.cos(np.radians(place[1])), place[1] + step * np.cos(a))
-        here, there = transform.transform(QgsPointXY(*place)), transform.transform(QgsPointXY(*ahead))
-        assert (found - here.azimuth(there) + 180) % 360 - 180 == pytest.approx(0, abs=0.3), crs
 
 
 # the evaluation

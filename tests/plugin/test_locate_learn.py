@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gui_support import spin
-from locate_support import make_index, panorama
+from locate_support import photo_set, places_layer
 from osgeo import gdal, osr
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
-    QgsFeature,
-    QgsGeometry,
-    QgsPointXY,
     QgsProcessingContext,
     QgsProject,
     QgsRasterLayer,
@@ -32,15 +29,10 @@ from plugin.engine_client.locate import CHECKOUT, EngineLocation
 from plugin.engine_client.settings import environment_python, user_models_folder
 from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
-from plugin.gui.locate.error_curve import ErrorCurve
-from plugin.gui.locate.evaluate_form import EvaluateForm
-from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.learn_form import LearnForm
 from plugin.gui.locate.learning_view import LearningView, training_folder
 from plugin.gui.locate.photo_source import FOLDER
 from plugin.gui.locate.position_source import LAYER
-from plugin.photos.facts import PhotoSet
-from plugin.processing.definitions import DIALOG_ONLY
 from plugin.processing.locate_learn_parameters import FIELDS
 from plugin.processing.model_names import model_names
 from plugin.processing.reference_store import imagery_folder
@@ -116,17 +108,9 @@ def ortho(town) -> QgsRasterLayer:
 
 
 def points(town: Path) -> QgsVectorLayer:
-    """The photos' places as a layer in the imagery's CRS, as QGIS's own import makes it."""
-    layer = QgsVectorLayer("Point?crs=EPSG:4326&field=filename:string", "places", "memory")
+    """The photos' places as a layer."""
     with (town / "places.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    for row in rows:
-        feature = QgsFeature(layer.fields())
-        feature.setAttributes([row["photo"]])
-        feature.setGeometry(QgsGeometry.fromPointXY(QgsPointXY(float(row["lon"]), float(row["lat"]))))
-        layer.dataProvider().addFeatures([feature])
-    QgsProject.instance().addMapLayer(layer)
-    return layer
+        return places_layer([(row["photo"], float(row["lon"]), float(row["lat"])) for row in csv.DictReader(stream)])
 
 
 @real_engine
@@ -331,19 +315,12 @@ class _NoRuns:
             return cls.record
 
 
-def session(count: int, *, located: int) -> PhotoSet:
-    photos = PhotoSet()
-    photos.add(panorama(f"/photos/{k}.jpg", lon=9.0 if k < located else None, lat=48.7 if k < located else None)
-               for k in range(count))  # fmt: skip
-    return photos
-
-
 def test_the_form_says_what_to_expect_and_what_is_missing(iface, ortho, tmp_path):
-    photos = session(10, located=0)
+    photos = photo_set(10, located=0)
     form = LearnForm(iface.canvas, photos)
     assert "10 photos are ticked; at least 24" in form.fault()[0] and "at least 24" in form.expect.text().lower()
     assert "nothing will be measured" in form.measured.text()
-    photos.add(session(60, located=30).photos())
+    photos.add(photo_set(60, located=30).photos())
     assert "60 photos are few" in form.expect.text() and "30 photos tell one; 6 of these" in form.measured.text()
     form.options.apart.setValue(10)
     assert "too few to keep some apart" in form.measured.text()
@@ -367,7 +344,7 @@ def test_the_form_says_what_to_expect_and_what_is_missing(iface, ortho, tmp_path
 
 
 def test_the_form_fills_the_algorithm_with_its_own_defaults(iface, algorithm, ortho, tmp_path):
-    form = LearnForm(iface.canvas, session(30, located=30))
+    form = LearnForm(iface.canvas, photo_set(30, located=30))
     form.reference.layer.set_layer(ortho)
     form.out.setFilePath(str(tmp_path / "learned"))
     given = form.parameters()
@@ -391,7 +368,7 @@ def test_the_form_fills_the_algorithm_with_its_own_defaults(iface, algorithm, or
     assert form.parameters()["START_FOLDER"] == str(tmp_path) and form.parameters()["START"] == "auto"
     form.name.setText("other")
     form.save()
-    again = LearnForm(iface.canvas, session(0, located=0))
+    again = LearnForm(iface.canvas, photo_set(0, located=0))
     again.restore()
     assert again.name.text() == "other" and again.reference.value() == ortho.id()
     form.shut_down()
@@ -416,85 +393,6 @@ def test_the_curve_follows_the_training_before_there_are_results(qgis_app, tmp_p
     view.finish(False, {})
     assert "goes on where it was" in view.title.text() and view.cancel.isHidden() and not view.index.isEnabled()
     view.shut_down()
-
-
-def test_the_form_of_a_test_fills_the_algorithm(iface, provider, town, tmp_path):
-    library = IndexLibrary()
-    photos = session(3, located=0)
-    form = EvaluateForm(photos, library)
-    assert "Choose the index" in form.fault()[0]
-    form.index.use(str(make_index(tmp_path / "index")))
-    spin(lambda: not library.looking)
-    assert form.index.folder() == str(tmp_path / "index") and "geometric, 12 cells" in form.index.note.text()
-    assert "None of the ticked photos' files tells a position" in form.fault()[0]
-    form.positions.kind.setCurrentIndex(LAYER)
-    assert "layer or table" in form.fault()[0]
-    layer = points(town)
-    form.positions.layer.set_layer(layer)
-    form.out.setFilePath(str(tmp_path / "tested"))
-    assert form.fault() == ("", None)
-    given = form.parameters()
-    algorithm = QgsApplication.processingRegistry().createAlgorithmById("samescene:locate_evaluate")
-    assert set(given) <= {definition.name() for definition in algorithm.parameterDefinitions()} - {*DIALOG_ONLY}
-    assert given["POSITIONS"] == layer.id() and given["INDEX"] == str(tmp_path / "index") and "METHOD" not in given
-    photos.hide_positions = True
-    form.positions.kind.setCurrentIndex(0)
-    assert "score only" in form.told.text() and form.fault() == ("", None)
-    form.shut_down()
-    library.shut_down()
-    QgsProject.instance().clear()
-
-
-RESULT = {
-    "job": "locate-evaluate", "outputs": {"queries": "queries.csv", "report": "report.html", "result": "result.json"},
-    "figures": {
-        "method": "geometric", "cells": 3400, "photos": 5, "inside": 4, "outside": 1, "median_error_m": 31.2,
-        "pooled": {
-            f"recall@{k}<{r}m": {"value": 0.25 * (1 + (k > 1)), "low": 0.0, "high": 0.75, "n": 4}
-            for k in (1, 5, 10, 20, 100) for r in (25, 50, 100)
-        },
-        "heading_within_10deg_at_rank_1": 0.5, "heading_n": 2, "not_here_auc": 0.5,
-        "error_curve": [[10.0, 0.25], [25.0, 0.25], [50.0, 0.5], [100.0, 0.5], [1000.0, 1.0]],
-        "told_not_here": {"inside": 0.25, "outside": 1.0},
-        "skipped": [{"name": "x.jpg", "why": "its position is not known"}],
-    },
-}  # fmt: skip
-
-
-def test_the_results_of_a_test_are_shown_worst_first(iface, registry, provider, tmp_path):
-    folder = tmp_path / "tested"
-    folder.mkdir()
-    (folder / "result.json").write_text(json.dumps(RESULT))
-    (folder / "queries.csv").write_text(
-        "photo,inside,error_m,rank_within_50m\na,True,12.0,1\nb,True,433.4,7\nc,False,90.0,\nd,True,31.0,2\n"
-    )
-    dock = SameSceneDock(iface, registry, EngineSetup(iface))
-    page = dock.tabs.page("locate").test
-    view = page.view
-    view.show_result(str(folder))
-    spin(lambda: not view.reading)
-    assert "25 % of 4 photos are within 50 m at the first guess" in view.title.text()
-    assert view.table.item(0, 0).text() == "first" and view.table.item(1, 2).text() == "50 %"
-    assert "95 % interval, 4 photos" in view.table.item(0, 1).toolTip()
-    assert [view.photos.item(row, 0).text() for row in range(4)] == ["b", "c", "d", "a"]
-    assert view.photos.item(1, 0).toolTip() == "Taken outside of the region" and view.photos.item(0, 2).text() == "7"
-    assert "50 % within 50 m" in view.curve.toolTip() and "median error 31 m" in view.facts.text()
-    assert "said rightly: 100 % of 1" in view.facts.text() and "1 photos skipped" in view.facts.text()
-    view.show_result(str(tmp_path / "gone"))
-    spin(lambda: not view.reading)
-    assert "cannot be read" in view.title.text()
-    dock.shut_down()
-
-
-def test_a_curve_without_points_says_so_and_any_curve_can_be_drawn(qgis_app):
-    curve = ErrorCurve()
-    curve.resize(320, 190)
-    empty = curve.grab().toImage()
-    for points_ in ([[50.0, 0.5]], [[10.0, 0.0], [1000.0, 1.0]], RESULT["figures"]["error_curve"]):
-        curve.show_points(points_)
-        assert curve.grab().toImage() != empty
-    curve.show_points([])
-    assert curve.grab().toImage() == empty
 
 
 def test_the_tab_hands_a_learned_model_over_to_an_index(iface, registry, provider, tmp_path, monkeypatch):
