@@ -64,10 +64,8 @@ def open_session(
     rows = index.cells * len(facts.scales_m)
     choice = choose(rows, "exact" if exact else request.search, linear=facts.linear)
     structure = structure_files.structure_of(index, facts, choice.kind, reporter) if choice.kind != "exact" else None
-    with ExitStack() as opened:
-        references = _references(request, index, reporter)
-        for reference in references:
-            opened.callback(reference.raster.close)
+    with ExitStack() as stack:
+        references = _references(request, index, stack, reporter)
         verifier = None
         if references and method.verifying is not None:
             verifier = _verifier(method, references, index, own=request.reference is None)
@@ -98,22 +96,21 @@ def open_session(
         yield Session(index, searcher, method, calibration, choice, references, device, verifier)
 
 
-def _references(request: PhotosRequest, index: CellIndex, reporter: Reporter) -> tuple[Reference, ...]:
-    """The imagery that was asked for, or all that the index was made from, each file once."""
+def _references(
+    request: PhotosRequest, index: CellIndex, stack: ExitStack, reporter: Reporter
+) -> tuple[Reference, ...]:
+    """The imagery that was asked for, or all that the index was made from, each file once; ``stack`` closes it."""
     west, south, east, north = index.card.extent
     place = ((west + east) / 2, (south + north) / 2)
     imagery = {one.path: one for one in index.card.imagery}
     if request.reference is not None:
         imagery = {request.reference: index.card.imagery[0]}
-    references: list[Reference] = []
-    try:
-        for path, facts in imagery.items():
-            opened = _opened(path, facts, request, place, (192 << 20) // len(imagery), reporter)
-            references += [opened] if opened is not None else []
-    except BaseException:
-        for reference in references:
-            reference.raster.close()
-        raise
+    references = []
+    for path, facts in imagery.items():
+        opened = _opened(path, facts, request, place, (192 << 20) // len(imagery), reporter)
+        if opened is not None:
+            stack.callback(opened.raster.close)
+            references.append(opened)
     return tuple(references)
 
 
