@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.models.indices import Indices
 from starters.landcover import CODES
 from starters.landcover_forest import Floats
 from starters.more_places import Pixels
@@ -16,15 +17,13 @@ from starters.more_places import Pixels
 HIDDEN, STEPS, BATCH, RATE, DECAY, SMOOTHING = 64, 800, 1024, 3e-3, 1e-2, 0.05
 RAREST = 2e-3
 """Smallest share of a class that is divided by."""
-PAIRS = ((4, 3), (2, 4), (2, 5), (5, 4), (5, 6), (3, 1), (5, 3))
-"""Normalised differences, of bands by number: those of engine/models/indices.py."""
+INDICES = Indices(("B01", "B02", "B03", "B04", "B08", "B11", "B12"), (0.0,) * 7, (1.0,) * 7)
 
 
 def described(reflectance: Tensor) -> Tensor:
-    """(n, 7) → (n, 14): logarithms of the bands, and three times the normalised differences, bounded to ±2."""
-    first, second = reflectance[:, [a for a, _ in PAIRS]], reflectance[:, [b for _, b in PAIRS]]
-    differences = (first - second) / (first + second).abs().clamp(min=0.01)
-    return torch.cat([reflectance.clamp(min=0.005).log(), 3 * differences.clamp(-2, 2)], 1)
+    """(n, 7) → (n, 14): logarithms of the bands, and the normalised differences of engine/models/indices.py."""
+    differences = INDICES(reflectance[:, :, None, None])[:, 7:, 0, 0]
+    return torch.cat([reflectance.clamp(min=0.005).log(), differences], 1)
 
 
 class PixelNet:
