@@ -67,7 +67,7 @@ class MethodChoice(QComboBox):
                 "the first guess."
             )
         if value == FUSED:
-            return self.tr("Fused: a trained model finds places, the geometric method looks closer at the best.")
+            return self.tr("Fused: a trained model finds places; the best are looked at again, turned over imagery.")
         return self.tr("Model {}: as good as the ground that it was trained on is like this one.").format(value)
 
     def save(self, settings: QgsSettings, prefix: str) -> None:
