@@ -139,9 +139,7 @@ def test_files_of_other_grids_meet_without_a_line(opened, tmp_path, crs, size):
     """West of the middle in UTM at 0.5 m, all around in another CRS or coarser: within what bilinear samples are off on
     one grid (as in test_crops.py), with no fill colour beside the seam."""
     x, y = Transformation("EPSG:4326", "EPSG:32632")(np.array([LON]), np.array([LAT]))
-    west = scene(
-        tmp_path / "w.tif", Affine(0.5, 0, x[0] - 200, 0, -0.5, y[0] + 150), CRS.from_epsg(32632), (600, 400)
-    )
+    west = scene(tmp_path / "w.tif", Affine(0.5, 0, x[0] - 200, 0, -0.5, y[0] + 150), CRS.from_epsg(32632), (600, 400))
     x, y = Transformation("EPSG:4326", f"EPSG:{crs}")(np.array([LON]), np.array([LAT]))
     other = Affine(size, 0, x[0] - 150.3, 0, -size, y[0] + 150.2)
     around_it = scene(tmp_path / "o.tif", other, CRS.from_epsg(crs), (500, 500))
@@ -161,7 +159,7 @@ def test_files_of_other_grids_meet_without_a_line(opened, tmp_path, crs, size):
 
 
 def test_a_crop_that_one_file_covers_comes_from_it_alone(ground, opened, tmp_path):
-    """So that sheets of different days are mixed only where none has it all; the next is read only where pixels lack."""
+    """Sheets of different days are mixed only where none has it all; another is read only where it is needed."""
     values, whole = ground
     dark = opened(write(tmp_path / "dark.tif", values[:, :, :420] // 2))
     light = opened(whole)

@@ -141,8 +141,8 @@ class LibraryPanel(QgsCollapsibleGroupBox):
         if facts.state == BROKEN:
             return facts.fault
         parts = [facts.described_by, self.tr("{:,} cells of {:g} m").format(facts.cells, facts.cell_m)]
-        if facts.imagery_date:
-            parts.append(self.tr("imagery {}").format(facts.imagery_date[:10]))
+        if facts.taken:
+            parts.append(self.tr("imagery {}").format(facts.taken))
         else:
             parts.append(self.tr("made {}").format(facts.updated[:10]))
         parts.append(size_text(facts.size))
@@ -150,10 +150,9 @@ class LibraryPanel(QgsCollapsibleGroupBox):
 
     def _tip(self, facts: IndexFacts) -> str:
         lines = [facts.folder]
-        if facts.reference:
-            lines.append(self.tr("Imagery: {}").format(facts.reference))
-        if facts.attribution:
-            lines.append(self.tr("Attribution: {}").format(facts.attribution))
+        lines += [self.tr("Imagery: {}").format(reference) for reference in facts.all_references]
+        if facts.all_attributions:
+            lines.append(self.tr("Attribution: {}").format("; ".join(facts.all_attributions)))
         if facts.gaps:
             lines.append(self.tr("{:,} cells without imagery are not in it").format(facts.gaps))
         if facts.fault:
