@@ -51,7 +51,7 @@ class Samples:
         or as nearly; where both are whole, the crop's samples that show more of it win, of equals these. What a sample
         lacks of the weight comes from the other as far as that has it: so two images that have a pixel each, side by
         side, give between them what one image of both pixels gives."""
-        if self.weight is None or not len(at):
+        if self.weight is None or not len(at) or (other.weight is not None and not other.weight.any()):
             return self
         mine, weight = self.colors[at], self.weight[at]
         theirs, found = other.colors, torch.ones_like(weight) if other.weight is None else other.weight
