@@ -257,7 +257,7 @@ def test_the_panel_tells_what_indexes_are_and_asks_before_it_deletes(iface, tmp_
     library.add(str(tmp_path / "half"))
     spin(lambda: len(library.indexes()) == 2)
     assert "stopped half-way" in panel.list.item(0).text() and not panel.use.isEnabled()
-    assert panel.list.item(1).text() == "town\ngeometric · 12 cells of 10 m · imagery 2024-05-01 · 156 B"
+    assert panel.list.item(1).text() == "town · imagery 2024-05-01\ngeometric · 12 cells of 10 m · 156 B"
     panel.select(str(tmp_path / "town"))
     used = []
     panel.used.connect(used.append)
