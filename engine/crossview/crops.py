@@ -3,13 +3,13 @@
 A crop's pixels lie on the plane that touches the ground at its centre: column by column to the east, row by row to the
 south. Its corners are brought to the reference's grid exactly and the pixels between them linearly; over a kilometre
 that is off by less than a tenth of a metre. Pixels are bilinear samples of the level whose pixels are at most the
-crop's.
+crop's; beside missing pixels, of those that are there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,19 +20,11 @@ from torch import Tensor
 from engine.crossview.cells import Degrees
 from engine.crossview.imagery import LEVELS, Imagery
 from engine.crossview.resolution import GridPlace, moved
+from engine.crossview.samples import Crops, Samples
 from engine.raster.grid import Window
 
 _MARGIN = 2
 _MAX_MOSAIC = 1 << 25
-
-
-@dataclass(frozen=True)
-class Crops:
-    """``pixels`` (N, 3, S, S) float32 0..1; missing pixels have the crop's mean colour. ``observed`` (N,) float32: the
-    share of pixels that are there."""
-
-    pixels: Tensor
-    observed: NDArray[np.float32]
 
 
 class Cropper:
@@ -55,6 +47,32 @@ class Cropper:
     def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
         """Crops around points (N,) at ``gsd_m`` metres a pixel; ``turn_deg`` (N,) turns them so that this compass
         direction is up. But for rounding, the pixels do not depend on which crops are cut together."""
+        count = len(lon)
+        pixels, observed = torch.zeros(count, 3, self.side, self.side), np.zeros(count, np.float32)
+        for group, samples in self._groups(lon, lat, gsd_m, turn_deg):
+            crops = samples.crops()
+            if len(group) == count:
+                return crops
+            pixels[group], observed[group] = crops.pixels, crops.observed
+        return Crops(pixels, observed)
+
+    def sample(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Samples:
+        """What :meth:`cut` makes crops of; points without an image in the reference's CRS have no weight."""
+        count = len(lon)
+        colors, weight = torch.zeros(count, 3, self.side, self.side), torch.zeros(count, 1, self.side, self.side)
+        whole = 0
+        for group, samples in self._groups(lon, lat, gsd_m, turn_deg):
+            if len(group) == count:
+                return samples
+            colors[group] = samples.colors
+            weight[group] = 1.0 if samples.weight is None else samples.weight
+            whole += len(group) if samples.weight is None else 0
+        return Samples(colors, None if whole == count else weight)
+
+    def _groups(
+        self, lon: Degrees, lat: Degrees, gsd_m: float, turn_deg: Degrees | None
+    ) -> Iterator[tuple[NDArray[np.intp], Samples]]:
+        """Numbers and samples of crops that lie close together: they share a mosaic."""
         half = self.side * gsd_m / 2
         if turn_deg is None:
             east, north = np.array([[-half, half, -half, half]]), np.array([[half, half, -half, -half]])
@@ -67,27 +85,21 @@ class Cropper:
         size = np.minimum(*sides)
         ratio = float(np.nanmedian(size)) if np.isfinite(size).any() else 1.0
         level = int(np.clip(math.floor(math.log2(max(ratio, 1e-6) * 1.001)), 0, LEVELS))
-        return self._sampled(cols / (1 << level), rows / (1 << level), level)
-
-    def _sampled(self, cols: Degrees, rows: Degrees, level: int) -> Crops:
-        """Samples between the corners (N, 4), in pixels of ``level``; groups of crops that lie close share a mosaic."""
-        count = len(cols)
+        cols, rows = cols / (1 << level), rows / (1 << level)
         good = np.flatnonzero(np.isfinite(cols).all(axis=1) & np.isfinite(rows).all(axis=1))
-        groups = _groups(good, cols, rows)
-        if len(groups) == 1 and len(good) == count:
-            return Crops(*self._group(cols, rows, level))
-        pixels = torch.zeros(count, 3, self.side, self.side)
-        observed = np.zeros(count, np.float32)
-        for group in groups:
-            pixels[group], observed[group] = self._group(cols[group], rows[group], level)
-        return Crops(pixels, observed)
+        for group in _groups(good, cols, rows):
+            everything = len(group) == len(cols)
+            yield group, self._group(cols if everything else cols[group], rows if everything else rows[group], level)
 
-    def _group(self, cols: Degrees, rows: Degrees, level: int) -> tuple[Tensor, NDArray[np.float32]]:
+    def _group(self, cols: Degrees, rows: Degrees, level: int) -> Samples:
+        """Samples between the corners (N, 4), in pixels of ``level``."""
         top, left = math.floor(rows.min()) - _MARGIN, math.floor(cols.min()) - _MARGIN
         window = Window(top, left, math.ceil(rows.max()) + _MARGIN - top, math.ceil(cols.max()) + _MARGIN - left)
         colors, valid = self.imagery.mosaic(window, level)
         if not valid.any():
-            return torch.zeros(len(cols), 3, self.side, self.side), np.zeros(len(cols), np.float32)
+            return Samples(
+                torch.zeros(len(cols), 3, self.side, self.side), torch.zeros(len(cols), 1, self.side, self.side)
+            )
         whole = bool(valid.all())
         image = torch.from_numpy(colors if whole else np.concatenate([colors, valid[None].astype(np.uint8) * 255]))
         image = image[None].float().mul_(1 / 255).expand(len(cols), -1, -1, -1)
@@ -95,14 +107,7 @@ class Cropper:
             np.stack([(cols - left) * (2 / window.width) - 1, (rows - top) * (2 / window.height) - 1], axis=-1)
         )
         samples = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        if whole:
-            return samples, np.ones(len(cols), np.float32)
-        weight = samples[:, 3:]
-        seen = (weight > 0.5).float()
-        colored = torch.where(weight > 1e-3, samples[:, :3] / weight.clamp_min(1e-3), samples[:, :3])
-        share = seen.mean(dim=(1, 2, 3))
-        mean = (colored * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1)
-        return torch.where(seen > 0, colored, mean).clamp_(0, 1), share.numpy()
+        return Samples(samples) if whole else Samples(samples[:, :3], samples[:, 3:])
 
     def _between(self, corners: NDArray[np.float64]) -> Tensor:
         """(N, S, S, 2) float32 values at the pixel centres between upper left, upper right, lower left, lower right

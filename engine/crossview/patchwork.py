@@ -1,4 +1,10 @@
-"""Crops from several images, as of an index that grew from file to file."""
+"""Crops from several images, as of an index that grew from file to file.
+
+Sheets that meet without a gap give the crops of the one mosaic of them: to the bit but for rounding where their grids
+lie on each other (levels of half size: where the seam lies between pixels of the level too; else they are up to half a
+pixel of the crop aside), as near as bilinear samples are where their grids differ. A sample across the seam is weighted
+by the pixels that each image has, so that no seam shows but what the images themselves differ by.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engine.crossview.cells import Degrees
-from engine.crossview.crops import Cropper, Crops
+from engine.crossview.crops import Cropper
+from engine.crossview.samples import Crops
 
 
 class Cuts(Protocol):
@@ -17,7 +24,8 @@ class Cuts(Protocol):
 
 
 class Patchwork:
-    """Cuts each crop from that of several images which covers most of it; of equals from the first."""
+    """Cuts each crop from that of several images which covers most of it, of equals from the first; what this one
+    lacks comes, pixel by pixel, from the others in their order."""
 
     def __init__(self, croppers: Sequence[Cropper]) -> None:
         if not croppers:
@@ -30,18 +38,14 @@ class Patchwork:
 
     def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
         """See :meth:`engine.crossview.crops.Cropper.cut`; another image is read only where those before lack pixels."""
-        crops = self._croppers[0].cut(lon, lat, gsd_m, turn_deg=turn_deg)
-        for cropper in self._croppers[1:]:
-            lacking = (crops.observed < 1).nonzero()[0]
-            if not len(lacking):
+        first, *others = self._croppers
+        if not others:
+            return first.cut(lon, lat, gsd_m, turn_deg=turn_deg)
+        samples = first.sample(lon, lat, gsd_m, turn_deg=turn_deg)
+        for cropper in others:
+            at = samples.lacking()
+            if not len(at):
                 break
-            other = cropper.cut(
-                lon[lacking], lat[lacking], gsd_m, turn_deg=None if turn_deg is None else turn_deg[lacking]
-            )
-            better = other.observed > crops.observed[lacking]
-            if better.any():
-                pixels, observed = crops.pixels.clone(), crops.observed.copy()
-                pixels[lacking[better]] = other.pixels[better]
-                observed[lacking[better]] = other.observed[better]
-                crops = Crops(pixels, observed)
-        return crops
+            turn = None if turn_deg is None else turn_deg[at]
+            samples = samples.joined(at, cropper.sample(lon[at], lat[at], gsd_m, turn_deg=turn))
+        return samples.crops()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from engine.crossview.cells import METRES_PER_DEGREE
 from engine.crossview.imagery import Imagery, Stretch
 from engine.crossview.index.card import ImageryFacts
 from engine.crossview.tile_options import TileOptions
-from engine.errors import ParameterError, RegionError
+from engine.errors import EngineError, ParameterError, RegionError
 from engine.events import Reporter
 from engine.provenance import fingerprint
 from engine.raster.crs import WGS84, Transformation, crs_name
@@ -70,6 +72,27 @@ def open_reference(
     manners = Manners(connections=tiles.connections, per_second=tiles.per_second)
     found: TileRaster = open_tiles(template, gsd_m=finest_m, lon=place[0], lat=place[1], cache=cache, manners=manners)
     return Reference(found, Imagery(found, budget_bytes=budget_bytes), found.counts, template.host, found.zoom)
+
+
+@contextmanager
+def open_earlier(
+    imagery: Sequence[ImageryFacts], path: str, *, budget_bytes: int, reporter: Reporter
+) -> Iterator[tuple[Imagery, ...]]:
+    """The files that an index was made from before, but for ``path``, open: crops of cells beside their edges show what
+    lies behind. Tile servers are left in peace; of what cannot be read the log has a line."""
+    files = {one.path: one for one in imagery if one.path != path and not is_template(one.path)}
+    with ExitStack() as stack:
+        opened = [_earlier(one, budget_bytes // len(files), stack, reporter) for one in files.values()]
+        yield tuple(one for one in opened if one is not None)
+
+
+def _earlier(facts: ImageryFacts, budget_bytes: int, stack: ExitStack, reporter: Reporter) -> Imagery | None:
+    try:
+        raster = stack.enter_context(open_raster(facts.path, what="reference"))
+        return Imagery(raster, budget_bytes=budget_bytes, stretch=Stretch(*facts.stretch))
+    except EngineError as error:
+        reporter.log(f"New cells at the edge of earlier imagery are described without it: {error.message}")
+        return None
 
 
 def check_overlap(geometry: Any, raster: Raster) -> None:

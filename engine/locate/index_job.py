@@ -35,6 +35,9 @@ from engine.provenance import fingerprint
 from engine.result import RESULT, job_result
 from engine.version import VERSION
 
+_BESIDE = 0.25
+"""Memory for earlier imagery, as a share of that for the new one: it is read at its edges alone."""
+
 
 def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
     """Make or extend the index that ``request`` says and return ``result.json``'s content; raises EngineError.
@@ -55,12 +58,13 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
     place = geometry.representative_point()
     imagery = existing.card.imagery[-1] if existing is not None else None
     stretch = Stretch(*imagery.stretch) if imagery is not None else None
+    budget = int(request.memory * 1e9)
     opened = reference.open_reference(
         request.reference,
         request,
         finest_m=min(min(scales) for scales in wanted),
         place=(place.x, place.y),
-        budget_bytes=int(request.memory * 1e9),
+        budget_bytes=budget,
         stretch=stretch,
     )
     with opened.raster:
@@ -106,7 +110,15 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
             "added_to": existing.card.updated if existing is not None else None,
         }
         first = len(existing.card.shards) if existing is not None else 0
-        with IndexWriter(target, plan, tuple(layers), first_shard=first) as writer:
+        with (
+            IndexWriter(target, plan, tuple(layers), first_shard=first) as writer,
+            reference.open_earlier(
+                existing.card.imagery if existing is not None else (),
+                facts.path,
+                budget_bytes=int(_BESIDE * budget),
+                reporter=reporter,
+            ) as beside,
+        ):
             if writer.units:
                 reporter.log(f"Going on with an index of which {writer.cells} cells are described.")
             build(
@@ -120,6 +132,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
                 total=layout.about(geometry),
                 swath_m=swath,
                 reporter=reporter.part(0.02, 0.96),
+                beside=beside,
             )
             facts = facts.model_copy(update={"tiles": opened.tiles.plain() if opened.tiles is not None else None})
             for line in (_gap_warning(writer), reference.tile_warning(opened.tiles, request.reference)):
@@ -248,6 +261,9 @@ def _result(
             "bytes_per_cell": size / card.cells,
             "tiles": imagery.tiles,
             "zoom": imagery.zoom,
+            "attribution": card.attribution,
+            "imagery_date": card.imagery_date,
+            "imagery": card.told_imagery(),
         },
         model=model.model_dump() if model else None,
         reporter=reporter,

@@ -222,15 +222,16 @@ def _write_heat(path: Path, session: Session, one: Found, crs: Any, photo: Query
 def _figures(
     request: LocateSearchRequest, session: Session, photos: list[QueryPhoto], found: list[Found]
 ) -> dict[str, Any]:
-    imagery = session.index.card.imagery[0]
+    card = session.index.card
     return {
         "method": session.method.name,
         "search": session.choice.kind,
         "search_why": session.choice.why,
         "cells": session.index.cells,
         "calibration": session.calibration.source,
-        "attribution": imagery.attribution,
-        "imagery_date": imagery.imagery_date,
+        "attribution": card.attribution,
+        "imagery_date": card.imagery_date,
+        "imagery": card.told_imagery(),
         "sequence": request.sequence,
         "photos": [
             {

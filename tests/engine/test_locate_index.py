@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from affine import Affine
 
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
@@ -110,6 +112,48 @@ def test_adding_a_region_gives_what_one_run_over_both_gives(reference, tmp_path)
     assert again["figures"]["added"] == 0 and data_of(tmp_path / "parts") == before
     with pytest.raises(ParameterError, match="made otherwise"):
         make(reference, tmp_path / "parts", region=east, update=True, cell=20)
+
+
+def sheets(folder):
+    """The world as four files that meet at its middle: their paths, and the region that each serves."""
+    values = world.ground()
+    found = []
+    for k, (top, left) in enumerate(((0, 0), (0, 400), (400, 0), (400, 400))):
+        path = folder / f"sheet{k}.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", height=400, width=400, count=3, dtype="uint8", crs="EPSG:32632",
+            transform=world.transform() @ Affine.translation(left, top),
+        ) as target:  # fmt: skip
+            target.write(values[:, top : top + 400, left : left + 400])
+        found.append(path)
+    return found
+
+
+def test_new_cells_at_the_edge_of_earlier_files_show_what_lies_behind(reference, tmp_path):
+    """The last of four sheets that meet: its cells are described as from the one mosaic, where its own pixels end
+    too, and where each sheet has a quarter only."""
+    whole = make(reference, tmp_path / "whole")
+    for k, path in enumerate(sheets(tmp_path)):
+        made = make(path, tmp_path / "parts", update=k > 0)
+        assert made["warnings"] == [] or made["figures"]["gaps"] > 0
+    one, parts = CellIndex(tmp_path / "whole"), CellIndex(tmp_path / "parts")
+    parts.verify(Reporter())
+    assert np.array_equal(np.sort(one.ids()), np.sort(parts.ids())) and whole["figures"]["cells"] == parts.cells
+    last = np.arange(parts.cells - parts.card.shards[-1].cells, parts.cells)
+    same = np.searchsorted(np.sort(one.ids()), parts.ids()[last])
+    wanted = one.take("learned", np.argsort(one.ids())[same]).astype(np.float32)
+    assert np.abs(parts.take("learned", last).astype(np.float32) - wanted).max() < 2e-3
+    assert (parts.observed()[last] == 100).all()
+    assert (parts.observed()[: last[0]] < 100).any(), "those of earlier runs stay as they are"
+
+
+def test_an_earlier_file_that_is_gone_is_no_hindrance(tmp_path):
+    west, east, *_ = sheets(tmp_path)
+    make(west, tmp_path / "index")
+    west.unlink()
+    heard = []
+    assert make(east, tmp_path / "index", update=True, reporter=Reporter(heard.append))["figures"]["added"] > 0
+    assert any("without it" in getattr(event, "message", "") and "sheet0.tif" in event.message for event in heard)
 
 
 KILLED = """

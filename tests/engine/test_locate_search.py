@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -147,10 +148,18 @@ def test_an_index_of_two_files_is_verified_against_both(made, tmp_path):
     job = find_job("locate-index")
     for name, box in (("west", "9.1785,48.7791,9.18,48.7809"), ("east", "9.18,48.7791,9.1815,48.7809")):
         words = {"reference": str(tmp_path / f"{name}.tif"), "region": box, "out": str(tmp_path / "index"), "cell": 10}
-        job.run(job.parse({**words, "update": name == "east"}), Reporter())
+        told = {"attribution": f"© {name}", "imagery_date": "2021" if name == "west" else "2024-05-01"}
+        made_of = job.run(job.parse({**words, **told, "update": name == "east"}), Reporter())
     photos = ["p0.png", "p1.png"]  # 62 m west and 35 m east of the middle
     joined = search(made, tmp_path / "joined", photos, index=str(tmp_path / "index"))
     assert joined["warnings"] == search(made, tmp_path / "whole", photos)["warnings"]
+    area = json.loads((tmp_path / "index" / "area.geojson").read_text())["features"][0]["properties"]
+    for facts in (joined["figures"], made_of["figures"], area):
+        assert (facts["attribution"], facts["imagery_date"]) == ("© west; © east", "2021; 2024-05-01")
+    assert [(Path(one["path"]).name, one["attribution"]) for one in joined["figures"]["imagery"]] == [
+        ("west.tif", "© west"), ("east.tif", "© east"),
+    ]  # fmt: skip
+    assert "© west, taken 2021" in (tmp_path / "joined" / "report.html").read_text()
     for one, (east, north, heading) in zip(joined["figures"]["photos"], PLACES, strict=False):
         assert distance_m(one["best"]["lon"], one["best"]["lat"], *world.at(east, north)) < 8
         assert abs((one["best"]["heading_deg"] - heading + 180) % 360 - 180) <= 10 and one["match"]

@@ -189,6 +189,7 @@ def test_the_card_of_an_index_is_read_and_what_is_wrong_is_told(tmp_path):
         10,
     )
     assert facts.size == 12 * 13 and facts.imagery_date == "2024-05-01" and facts.reference == "/data/ortho.tif"
+    assert facts.taken == "2024-05-01" and read_index(make_index(tmp_path / "undated", date=None)).taken == ""
     assert read_index(tmp_path / "none").state == GONE and "not there" in read_index(tmp_path / "none").fault
     building_folder(tmp_path / "half").mkdir()
     assert read_index(tmp_path / "half").state == UNFINISHED
@@ -256,7 +257,7 @@ def test_the_panel_tells_what_indexes_are_and_asks_before_it_deletes(iface, tmp_
     library.add(str(tmp_path / "half"))
     spin(lambda: len(library.indexes()) == 2)
     assert "stopped half-way" in panel.list.item(0).text() and not panel.use.isEnabled()
-    assert panel.list.item(1).text() == "town\ngeometric · 12 cells of 10 m · imagery 2024-05-01 · 156 B"
+    assert panel.list.item(1).text() == "town · imagery 2024-05-01\ngeometric · 12 cells of 10 m · 156 B"
     panel.select(str(tmp_path / "town"))
     used = []
     panel.used.connect(used.append)
@@ -290,6 +291,28 @@ def test_the_panel_tells_what_indexes_are_and_asks_before_it_deletes(iface, tmp_
     panel.shut_down()
 
 
+def test_an_index_of_several_files_names_them_all(iface, tmp_path):
+    path = make_index(tmp_path / "town") / "card.json"
+    card = json.loads(path.read_text())
+    first = card["imagery"][0]
+    other = first | {"path": "/data/more.tif", "imagery_date": "2021-06-30", "attribution": "The survey"}
+    path.write_text(json.dumps(card | {"imagery": [first, other, first, other | {"imagery_date": None}]}))
+    facts = read_index(tmp_path / "town")
+    assert facts.all_references == ("/data/ortho.tif", "/data/more.tif") and facts.taken == "2021-06-30 – 2024-05-01"
+    assert facts.attribution == "The survey", "what the form for more cells begins with"
+    library = IndexLibrary()
+    panel = LibraryPanel(library, lambda folder: "")
+    library.add(str(tmp_path / "town"))
+    spin(lambda: library.indexes())
+    item = panel.list.item(0)
+    assert "imagery 2021-06-30 – 2024-05-01" in item.text()
+    assert item.toolTip().split("\n")[1:4] == [
+        "Imagery: /data/ortho.tif", "Imagery: /data/more.tif", "Attribution: A provider; The survey",
+    ]  # fmt: skip
+    library.shut_down()
+    panel.shut_down()
+
+
 def test_sizes_and_plans_in_words():
     assert [size_text(n) for n in (0, 999, 45_300, 5_053_644, 123e6, 12.3e9)] == [
         "0 B", "999 B", "45 kB", "5.1 MB", "123 MB", "12.3 GB",
@@ -297,8 +320,8 @@ def test_sizes_and_plans_in_words():
     plan = {"cells": 12_345, "new_cells": 12_345, "counted": True, "cell_m": 10.0, "area_m2": 1_234_567, "bytes": 71e6,
             "seconds": 190, "gsd_m": 0.2505, "finest_m": 0.3, "problems": []}  # fmt: skip
     assert plan_sentence(plan) == (
-        "12,345 cells of 10 m, 1.2 km², 71.0 MB on the disk, about 3 min 10 s. Imagery of 0.25 m a pixel: fine enough."
-    )
+        "12,345 cells of 10_m, 1.2_km², 71.0_MB on the disk, about 3_min 10_s. Imagery of 0.25_m a pixel: fine enough."
+    ).replace("_", "\u00a0"), "a number and its unit stay on one line"
     assert plan_sentence({**plan, "new_cells": 10}).startswith("10 of 12,345 cells are new")
     assert plan_sentence({**plan, "counted": False, "tiles": 1500}).startswith("About 12,345 cells")
     assert "will do" in plan_sentence({**plan, "gsd_m": 0.5})
@@ -349,7 +372,7 @@ def test_an_estimate_follows_the_form_and_only_the_last_answer_counts(iface, mon
     assert Asked.seen == [], "nobody sees it: nothing is asked"
     shown.show()
     spin(lambda: "5 cells" in shown.text.text())
-    assert shown.text.text() == "5 cells of 10 m."
+    assert shown.text.text() == "5 cells of 10\u00a0m."
     shown.ask()
     spin(lambda: False, 0.1)
     assert len(Asked.seen) == 1, "the same is not asked twice"

@@ -21,8 +21,7 @@ def area_text(geometry: Any, card: IndexCard, *, earlier: Any | None) -> str:
     facts."""
     whole = geometry if earlier is None else shapely.union_all([earlier, geometry])
     facts = {"method": card.method, "cell_m": card.cell_m, "cells": card.cells, "gaps": card.gaps}
-    imagery = card.imagery[-1]
-    facts |= {"imagery_date": imagery.imagery_date, "attribution": imagery.attribution, "updated": card.updated}
+    facts |= {"imagery_date": card.imagery_date, "attribution": card.attribution, "updated": card.updated}
     feature = {"type": "Feature", "properties": facts, "geometry": json.loads(shapely.to_geojson(whole))}
     return json.dumps({"type": "FeatureCollection", "name": "area", "features": [feature]}, allow_nan=False)
 

@@ -19,6 +19,7 @@ from engine.crossview.describer import Describer
 from engine.crossview.imagery import Imagery
 from engine.crossview.index.card import CELL_DTYPE, LayerFacts
 from engine.crossview.index.writer import IndexWriter
+from engine.crossview.patchwork import Patchwork
 from engine.crossview.units import COLUMNS, ROWS, Unit, units
 from engine.events import Reporter
 
@@ -51,14 +52,16 @@ def build(
     total: int,
     swath_m: float,
     reporter: Reporter,
+    beside: Sequence[Imagery] = (),
 ) -> None:
     """Describe every cell of ``geometry`` (degrees) that is not among the sorted ids ``known`` and not written yet.
 
-    ``layers`` say at which scales each describer is used. Memory does not depend on the region: units come one after
-    another, and a few batches of crops wait at a time. Raises what reading raises, Cancelled, and OutputError.
+    ``layers`` say at which scales each describer is used; what crops lack in ``imagery`` is looked for in ``beside``.
+    Memory does not depend on the region: units come one after another, and a few batches of crops wait at a time.
+    Raises what reading raises, Cancelled, and OutputError.
     """
     done = {unit.key: unit.cells + unit.gaps for unit in writer.units}
-    work = _Ahead(layout, geometry, imagery, layers, known, frozenset(done), swath_m)
+    work = _Ahead(layout, geometry, imagery, layers, known, frozenset(done), swath_m, beside)
     finished = sum(done.values())
     parts: list[_Described] = []
     try:
@@ -125,10 +128,13 @@ class _Ahead:
         known: Ids | None,
         done: frozenset[tuple[int, int]],
         swath_m: float,
+        beside: Sequence[Imagery],
     ) -> None:
         self._layout, self._geometry, self._known, self._done, self._swath = layout, geometry, known, done, swath_m
         wanted = {(facts.side, scale) for facts in layers for scale in facts.scales_m}
-        self._croppers = {side: Cropper(imagery, side=side) for side, _ in wanted}
+        self._croppers = {
+            side: Patchwork([Cropper(one, side=side) for one in (imagery, *beside)]) for side, _ in wanted
+        }
         # The widest first: what the others need lies inside of it.
         self._wanted = sorted(wanted, key=lambda w: -w[0] * w[1])
         self._queue: queue.Queue[_Batch | BaseException | None] = queue.Queue(_DEPTH)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import DamagedFileError, MissingFileError
+from engine.raster.gdal import shown
 
 CARD = "card.json"
 CELL_DTYPE = np.dtype([("id", "<i8"), ("observed", "u1")])
@@ -114,6 +115,34 @@ class IndexCard(_Part):
     def layer(self, name: str) -> LayerFacts | None:
         """The layer of that name."""
         return next((layer for layer in self.layers if layer.name == name), None)
+
+    @property
+    def attribution(self) -> str | None:
+        """Whom the licences of all its imagery ask to name, each once, parted by semicolons; None where none was
+        given."""
+        return _listed([one.attribution for one in self.imagery])
+
+    @property
+    def imagery_date(self) -> str | None:
+        """The dates of all its imagery, in the order in which it was added; else as :attr:`attribution`."""
+        return _listed([one.imagery_date for one in self.imagery])
+
+    def told_imagery(self) -> list[dict[str, Any]]:
+        """What results say of the imagery, each file once; addresses without user, key and query."""
+        told = [
+            {
+                "path": shown(one.path),
+                "imagery_date": one.imagery_date,
+                "attribution": one.attribution,
+                "gsd_m": one.gsd_m,
+            }
+            for one in self.imagery
+        ]
+        return [one for k, one in enumerate(told) if one not in told[:k]]
+
+
+def _listed(texts: list[str | None]) -> str | None:
+    return "; ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 def read_card(folder: Path) -> IndexCard:

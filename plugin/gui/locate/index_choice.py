@@ -96,8 +96,8 @@ class IndexChoice(QWidget):
         else:
             made = facts.described_by
             text = self.tr("{}, {:,} cells of {:g} m").format(made, facts.cells, facts.cell_m)
-            if facts.imagery_date:
-                text += self.tr(", imagery of {}").format(facts.imagery_date[:10])
+            if facts.taken:
+                text += self.tr(", imagery of {}").format(facts.taken)
             text += "."
         self.note.setText(text)
         self.combo.setToolTip(self.folder())

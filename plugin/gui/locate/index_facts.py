@@ -22,7 +22,9 @@ class IndexFacts:
     """An index as its card tells it; of one that is not ``ready`` only folder, state and fault are known.
 
     ``state``: ready, unfinished (begun and stopped: the same run goes on with it), gone, or broken. ``extent``: west,
-    south, east, north in degrees. ``gsd_m``: metres a pixel of the imagery. ``size``: bytes of the files.
+    south, east, north in degrees. ``reference`` and what follows are of the imagery that was added last, ``gsd_m`` its
+    metres a pixel; ``all_references``, ``all_dates`` and ``all_attributions`` of all, each once. ``size``: bytes of the
+    files.
     """
 
     folder: str
@@ -38,6 +40,9 @@ class IndexFacts:
     gsd_m: float | None = None
     imagery_date: str = ""
     attribution: str = ""
+    all_references: tuple[str, ...] = ()
+    all_dates: tuple[str, ...] = ()
+    all_attributions: tuple[str, ...] = ()
     created: str = ""
     updated: str = ""
     size: int = 0
@@ -46,6 +51,12 @@ class IndexFacts:
     def name(self) -> str:
         """What it is called: the name of its folder."""
         return Path(self.folder).name
+
+    @property
+    def taken(self) -> str:
+        """When its imagery was taken: a day, or the first and the last; the empty string where nobody told."""
+        days = sorted(date[:10] for date in self.all_dates)
+        return " – ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
 
     @property
     def described_by(self) -> str:
@@ -112,10 +123,18 @@ def _facts(folder: Path, card: dict[str, Any]) -> IndexFacts:
         gsd_m=float(imagery["gsd_m"]) if imagery.get("gsd_m") else None,
         imagery_date=str(imagery.get("imagery_date") or ""),
         attribution=str(imagery.get("attribution") or ""),
+        all_references=_each(card, "path"),
+        all_dates=_each(card, "imagery_date"),
+        all_attributions=_each(card, "attribution"),
         created=str(card.get("created") or ""),
         updated=str(card.get("updated") or ""),
         size=sum(int(file["bytes"]) for file in files),
     )
+
+
+def _each(card: dict[str, Any], name: str) -> tuple[str, ...]:
+    """What the card says of its imagery under a name, each once, in its order."""
+    return tuple(dict.fromkeys(str(one[name]) for one in card["imagery"] if one.get(name)))
 
 
 def delete_index(folder: str | Path) -> str:

@@ -178,8 +178,10 @@ class LearnForm(Form):
         if count is None:
             return self.tr("Where the files tell positions, they measure the model and are never learned from.")
         known = sum(photo.has_position for photo in self.photos.choice.chosen())
+        if not known:
+            return self.tr("The files tell no position: nothing will be measured.")
         if known < FEWEST_MEASURED:
-            return self.tr("The files of {} photos tell one: too few, nothing will be measured.").format(known)
+            return self.tr("Few files tell a position ({}): nothing will be measured.").format(known)
         aside = min(round(known * share / 100), (count or 0) - FEWEST_PHOTOS)
         if aside < FEWEST_MEASURED:
             text = self.tr(

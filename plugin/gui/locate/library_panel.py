@@ -103,7 +103,7 @@ class LibraryPanel(QgsCollapsibleGroupBox):
         self.list.clear()
         indexes = self._library.indexes()
         for facts in indexes:
-            item = QListWidgetItem(theme_icon(_ICONS[facts.state]), f"{facts.name}\n{self._describe(facts)}")
+            item = QListWidgetItem(theme_icon(_ICONS[facts.state]), f"{self._title(facts)}\n{self._describe(facts)}")
             item.setData(_FOLDER, facts.folder)
             item.setToolTip(self._tip(facts))
             self.list.addItem(item)
@@ -132,6 +132,15 @@ class LibraryPanel(QgsCollapsibleGroupBox):
         button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         return button
 
+    def _title(self, facts: IndexFacts) -> str:
+        """The name, and from when it is: behind the method and the cells the dock has no room for it."""
+        if facts.state != READY:
+            return facts.name
+        when = (
+            self.tr("imagery {}").format(facts.taken) if facts.taken else self.tr("made {}").format(facts.updated[:10])
+        )
+        return f"{facts.name} · {when}"
+
     def _describe(self, facts: IndexFacts) -> str:
         busy = self._busy(facts.folder)
         if busy:
@@ -140,20 +149,14 @@ class LibraryPanel(QgsCollapsibleGroupBox):
             return self.tr("stopped half-way: build it again with the same settings to go on")
         if facts.state == BROKEN:
             return facts.fault
-        parts = [facts.described_by, self.tr("{:,} cells of {:g} m").format(facts.cells, facts.cell_m)]
-        if facts.imagery_date:
-            parts.append(self.tr("imagery {}").format(facts.imagery_date[:10]))
-        else:
-            parts.append(self.tr("made {}").format(facts.updated[:10]))
-        parts.append(size_text(facts.size))
-        return " · ".join(parts)
+        cells = self.tr("{:,} cells of {:g} m").format(facts.cells, facts.cell_m)
+        return " · ".join([facts.described_by, cells, size_text(facts.size)])
 
     def _tip(self, facts: IndexFacts) -> str:
         lines = [facts.folder]
-        if facts.reference:
-            lines.append(self.tr("Imagery: {}").format(facts.reference))
-        if facts.attribution:
-            lines.append(self.tr("Attribution: {}").format(facts.attribution))
+        lines += [self.tr("Imagery: {}").format(reference) for reference in facts.all_references]
+        if facts.all_attributions:
+            lines.append(self.tr("Attribution: {}").format("; ".join(facts.all_attributions)))
         if facts.gaps:
             lines.append(self.tr("{:,} cells without imagery are not in it").format(facts.gaps))
         if facts.fault:

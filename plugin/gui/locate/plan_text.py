@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ..runs_list import duration
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:k?m|km²|[kMG]?B|h|min|s)(?:\W|$))")
 
 
 def size_text(size: float) -> str:
@@ -26,8 +29,9 @@ def plan_problem(plan: dict[str, Any]) -> str:
 
 
 def plan_sentence(plan: dict[str, Any]) -> str:
-    """The figures of a plan and the resolution of the imagery; figures that are not known are left out."""
-    return " ".join(filter(None, (_figures(plan), _resolution(plan))))
+    """The figures of a plan and the resolution of the imagery; figures that are not known are left out. No line is
+    broken between a number and its unit."""
+    return _UNIT.sub("\u00a0", " ".join(filter(None, (_figures(plan), _resolution(plan)))))
 
 
 def _figures(plan: dict[str, Any]) -> str:
