@@ -71,10 +71,10 @@ NETWORK = {
 }
 CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
-WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the matcher that turns beside the network, that are tried for fused."""
-RINGS = {"steps": 1500, "seed": 0}
-RING_CITIES = 20
+RINGS = {"steps": 6000, "seed": 0}
+RING_CITIES = 40
 AERIAL: dict[str, dict[str, Any]] = {
     "aerial": {"spots": 30, "days": 4, "off_m": 3.0, "seed": 1},
     "held-naip": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 2},
