@@ -12,7 +12,7 @@ Two runs of "engine crossview train" (the command stands in the result.json of e
 stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from it on
 those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of colour,
 for cells of a search are metres apart and 16 headings are tried. Then the network of the ground's rings
-(starters/rings.py), which turns photos over candidates, from pairs of aerial images and of twenty of the cities. Its
+(starters/rings.py), which turns photos over candidates, from pairs of aerial images and of the centred cities. Its
 weight in "fused" is chosen on pairs that are hard: the cities "choose" and the held-out aerial images, disturbed
 (starters/disturbed.py). The figures are of the cities "test". Every panorama is rolled at random first.
 """
@@ -71,10 +71,9 @@ NETWORK = {
 }
 CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
-WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the matcher that turns beside the network, that are tried for fused."""
-RINGS = {"steps": 1500, "seed": 0}
-RING_CITIES = 20
+RINGS = {"steps": 6000, "seed": 0}
 AERIAL: dict[str, dict[str, Any]] = {
     "aerial": {"spots": 30, "days": 4, "off_m": 3.0, "seed": 1},
     "held-naip": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 2},
@@ -140,7 +139,7 @@ def ring_network(out: Path, aerial: Path, centred: Sequence[str]) -> RingNetwork
     started = time.monotonic()
     sets = [
         ring_set([str(aerial)], out / "rings" / "aerial.safetensors", variants=4, seed=1),
-        ring_set(centred[:RING_CITIES], out / "rings" / "centred.safetensors", variants=2, seed=2),
+        ring_set(centred, out / "rings" / "centred.safetensors", variants=2, seed=2),
     ]
     network = train_rings(sets, out / "rings" / "network.safetensors", **RINGS)
     print(f"rings: {RINGS['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)

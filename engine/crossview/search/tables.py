@@ -46,8 +46,8 @@ TABLES = {
     ),
     RINGS: Calibration(
         Weights(own=0.0, neighbours=0.3, verified=0.7),
-        {25.0: Choice(2.583, 9.676, 7.526), 50.0: Choice(2.705, 9.922, 7.211), 100.0: Choice(2.56, 9.333, -0.988)},
-        0.5,
+        {25.0: Choice(3.244, 11.917, 9.9), 50.0: Choice(3.159, 11.452, 8.74), 100.0: Choice(3.006, 10.802, -0.407)},
+        0.548,
         _RINGS,
     ),
     UNVERIFIED: Calibration(
