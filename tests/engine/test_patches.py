@@ -13,13 +13,25 @@ from engine.mapping.landcover.patches import StripPatches
 EIGHT = np.ones((3, 3), bool)
 
 
+class Areas:
+    """Areas of a strip's pixels that were made up."""
+
+    def __init__(self, areas: np.ndarray, shape: tuple[int, int]) -> None:
+        self._areas = np.broadcast_to(areas, shape)
+        self.least = float(self._areas.min())
+
+    def at(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        return self._areas[rows, cols.astype(int)]
+
+
 def sieve(codes: np.ndarray, *, min_area: float, height: int, side=(10.0, 10.0), areas=None) -> np.ndarray:
     """The map by strips of ``height`` rows."""
     areas = np.full((1, 1), side[0] * side[1]) if areas is None else areas
     patches = StripPatches(side_m=side, min_area=min_area)
     starts = range(0, len(codes), height)
     for row in starts:
-        patches.add(codes[row : row + height], areas if len(areas) == 1 else areas[row : row + height])
+        strip = codes[row : row + height]
+        patches.add(strip, Areas(areas if len(areas) == 1 else areas[row : row + height], strip.shape))
     settled = patches.resolve()
     return np.concatenate([settled.apply(i, codes[row : row + height])[0] for i, row in enumerate(starts)])
 
