@@ -147,12 +147,15 @@ class PixelAreas:
         sums = np.zeros(len(present))
         for node in range(before[0], before[-1] + 1) if len(before) else ():
             upper, lower = _along(self._lattice[node : node + 2], along, self._cols)
+            more = lower - upper
             start, stop = np.searchsorted(before, (node, node + 1))
             for row in range(start, stop, _COUNTED_ROWS):
-                number, rows = _counted(codes[row : min(row + _COUNTED_ROWS, stop)], present)
-                ends = number @ np.stack((upper, lower - upper), axis=1)
-                step = self._step_of_rows
-                sums += ends[:, 0] + ends[:, 1] * share[row] + (rows @ (lower - upper)) * step
+                part = codes[row : min(row + _COUNTED_ROWS, stop)]
+                for place, code in enumerate(present):
+                    number, rows = _counted(part == code)
+                    # Where a pixel lies between the nodes: where the first row does, and its own row further down.
+                    down = share[row] * number + rows * self._step_of_rows
+                    sums[place] += number @ upper + down @ more
         return sums
 
     def _build_lattice(self) -> None:
@@ -250,17 +253,13 @@ def _is_wgs84(crs: pyproj.CRS) -> bool:
     )
 
 
-def _counted(codes: NDArray[Any], present: Any) -> tuple[FloatArray, FloatArray]:
-    """Of at most :data:`_COUNTED_ROWS` rows, by code and column: how many pixels have the code, and the sum of their
-    rows, counted from 0. Row by row in bytes: no other way came near to that speed."""
-    number, rows = np.zeros((2, len(present), codes.shape[1]), np.uint8)
-    is_code = np.empty(codes.shape[1], bool)
-    for place, code in enumerate(present):
-        for row in codes[::-1]:
-            rows[place] += number[place]  # those below are one row further down than from the row below
-            np.equal(row, code, out=is_code)
-            number[place] += is_code.view(np.uint8)
-    return number.astype(np.float64), rows.astype(np.float64)
+def _counted(where: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """By column of at most :data:`_COUNTED_ROWS` rows: how many are true, and the sum of their rows, counted from 0. In
+    bytes: many times as fast as weights of every pixel."""
+    ones = where.view(np.uint8)
+    rows = ones * np.arange(len(ones), dtype=np.uint8)[:, None]
+    number, total = (np.add.reduce(values, axis=0, dtype=np.uint8).astype(np.float64) for values in (ones, rows))
+    return number, total
 
 
 def _zone_area(latitude: FloatArray) -> FloatArray:
