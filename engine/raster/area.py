@@ -142,8 +142,8 @@ class PixelAreas:
     def _sums(self, window: Window, codes: NDArray[Any], present: Any) -> FloatArray:
         """Down a column areas change evenly from node to node: their sum follows from how many pixels of a code there
         are and from the sum of their rows."""
-        before, share = _between(np.arange(window.row, window.row_stop) + 0.5, self._rows)
-        along = np.arange(window.col, window.col_stop) + 0.5
+        before, share = _between(np.arange(window.row, window.row_stop, dtype=np.float64) + 0.5, self._rows)
+        along = np.arange(window.col, window.col_stop, dtype=np.float64) + 0.5
         sums = np.zeros(len(present))
         for node in range(before[0], before[-1] + 1) if len(before) else ():
             upper, lower = _along(self._lattice[node : node + 2], along, self._cols)

@@ -230,7 +230,7 @@ class CogWriter:
 
     def _cog_options(self) -> dict[str, str]:
         # Prediction helps smooth values; classes and whole per cent, bytes both, compress better without. The higher
-        # levels take up to six times as long for files that are at most a fifth smaller (docs/benchmarks.md).
+        # levels take up to six times as long for class maps a fifth to a quarter smaller (docs/benchmarks.md).
         predictor = "NO" if self.dtype.itemsize == 1 else "YES"
         return {
             "COMPRESS": "DEFLATE",

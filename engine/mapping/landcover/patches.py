@@ -81,9 +81,9 @@ class StripPatches:
         """What touches between two rows of codes, whose pixels are of patches ``upper`` and ``lower``."""
         width = len(above)
         for left, right in ((0, 0), (0, 1), (1, 0)):
-            one, other = slice(left, width - right), slice(right, width - left)
-            same = (above[one] == below[other]) & (upper[one] != lower[other])
-            self._joined.append(np.stack((upper[one][same], lower[other][same])))
+            up, down = slice(left, width - right), slice(right, width - left)
+            same = (above[up] == below[down]) & (upper[up] != lower[down])
+            self._joined.append(np.stack((upper[up][same], lower[down][same])))
         known = (above != below) & ~_NO_CLASS[above] & ~_NO_CLASS[below]
         for patch, other in ((upper, lower), (lower, upper)):
             at = np.flatnonzero(known & (patch >= MASSES))
@@ -92,7 +92,8 @@ class StripPatches:
     def resolve(self) -> SettledPatches:
         """Decide which class every patch has."""
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self._joined], axis=1)
-        number, of_label = components(pairs, self._count)
+        number, found = components(pairs, self._count)
+        of_label = found.astype(np.int64)
         area = np.bincount(of_label, np.concatenate(self._areas), number)
         codes = np.concatenate(self._codes)
         code = np.zeros(number, np.uint8)
@@ -100,7 +101,6 @@ class StripPatches:
         small = (area < self._min_area) & ~_NO_CLASS[code]
         borders = [np.concatenate([np.zeros(0, np.int64), *side]) for side in zip(*self._borders, strict=True)]
         patch, other, along, down = borders or np.zeros((4, 0), np.int64)
-        of_label = of_label.astype(np.int64)
         final = self._settle(code, small, of_label[patch], of_label[other], along, down)
         return SettledPatches(self._offsets, self._doubtful, final[of_label], (final != code)[of_label])
 

@@ -77,7 +77,7 @@ def small_patches(codes: U8, areas: PointAreas, min_area: float) -> SmallPatches
     which, patch = _only(which, patch, np.bincount(patch, runs.length[which]) < enough)
     row, col = np.divmod(runs.first[which], frame.stride)
     middle = col - 1 + (runs.length[which] - 1) / 2  # over some pixels of a row areas change evenly
-    area = np.bincount(patch, runs.length[which] * areas.at(row - 1, middle))
+    area = np.asarray(np.bincount(patch, runs.length[which] * areas.at(row - 1, middle)), np.float64)
     small = area < min_area
     start = ((row - 1) * width + col - 1)[small[patch]]
     which, patch = _only(which, patch, small)
@@ -87,7 +87,8 @@ def small_patches(codes: U8, areas: PointAreas, min_area: float) -> SmallPatches
     of_run[which] = patch + MASSES
     borders = _borders(frame, runs, which, of_run, large)
     top, bottom = (_numbers(frame, runs, of_run, line) for line in (0, rows - 1))
-    return SmallPatches(code, area[small], borders, start, runs.length[which], patch, top, bottom)
+    length = runs.length[which].astype(np.int32)
+    return SmallPatches(code, area[small], borders, start, length, patch, top, bottom)
 
 
 def _only(which: Ints, patch: NDArray[np.int32], stays: Mask) -> tuple[Ints, NDArray[np.int32]]:

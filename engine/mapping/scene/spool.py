@@ -38,7 +38,7 @@ class RowSpool:
         try:
             for number, part in enumerate(rows):
                 self._file.seek((window.row + number) * self._width + window.col)
-                left = memoryview(part.reshape(-1))
+                left = part.reshape(-1).data
                 while left:
                     left = left[self._file.write(left) :]
         except OSError as error:
@@ -48,7 +48,7 @@ class RowSpool:
         """(rows, width) of the window's rows; they must have been written."""
         self._file.seek(window.row * self._width)
         out = np.empty((window.height, self._width), np.uint8)
-        left = memoryview(out.reshape(-1))
+        left = out.reshape(-1).data
         while left:
             count = self._file.readinto(left)
             if not count:
