@@ -18,8 +18,9 @@ FloatArray = NDArray[np.float32]
 
 STRIP_ROWS = 256
 """Strips are at least this high, in whole blocks."""
-READ_VALUES = 1 << 23
-"""One read asks for about this many values at most, so that a cancel never waits long for it."""
+READ_VALUES = 1 << 22
+"""One read asks for about this many values at most, so that a cancel never waits long for it. 16 MiB as float32: memory
+of this size comes back from the C library ready for use, larger pieces are taken anew from the system each time."""
 
 
 class Source(Protocol):

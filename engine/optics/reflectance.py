@@ -52,8 +52,8 @@ def find_scale(
     for name, band in values.items():
         finite = band[np.isfinite(band)]
         if finite.size:
-            low[name] = float(np.percentile(finite, 1))
-            high = max(high, float(np.percentile(finite, 99)))
+            low[name], top = (float(value) for value in np.percentile(finite, (1, 99)))
+            high = max(high, top)
     if not integer and low and high < 3.0:
         return ScaleFinding(1.0, 0, "float values up to 3: reflectance as it is")
     if declared is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ _E = math.sqrt(_E2)
 _LATTICE_M = 4_000.0
 _STEP_M = 50.0
 _SEGMENT_M = 1_000.0
+# When sums by code go code by code: few codes, and rows long enough that it pays to go row by row.
+_FEW_CODES, _WIDE = 16, 1_000
+_COUNTED_ROWS = 22  # the sum of the numbers below it fits a byte
 
 FloatArray = NDArray[np.float64]
 
@@ -59,6 +63,43 @@ class PixelAreas:
             factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
             self._constant = abs(t.determinant) * factor**2
 
+    def within(self, window: Window) -> WindowAreas:
+        """The areas of ``window``, worked out as they are asked for."""
+        return WindowAreas(self, window)
+
+    def least(self, window: Window) -> float:
+        """m² that no pixel of ``window`` (inside the grid) is below."""
+        if self._constant is not None:
+            return self._constant
+        if self._by_row:
+            return float(self.of(window).min(initial=np.inf))
+        rows, cols = (
+            slice(max(0, int(np.searchsorted(nodes, start, "right")) - 1), int(np.searchsorted(nodes, stop)) + 1)
+            for nodes, start, stop in (
+                (self._rows, window.row, window.row_stop),
+                (self._cols, window.col, window.col_stop),
+            )
+        )
+        # Between nodes the areas lie between those of the nodes, but for the last bits.
+        return float(self._lattice[rows, cols].min()) * (1 - 1e-12)
+
+    def at(self, rows: NDArray[Any], cols: NDArray[Any]) -> FloatArray:
+        """m² of single pixels: float64 of the shape of ``rows`` (whole) and ``cols`` (which may lie between two
+        pixels), both from the grid's first."""
+        if self._constant is not None:
+            return np.full(rows.shape, self._constant)
+        if self._by_row:
+            lines, place = np.unique(rows, return_inverse=True)
+            if lines.size == 0:
+                return np.zeros(rows.shape)
+            first = int(lines[0])
+            return self.of(Window(first, 0, int(lines[-1]) + 1 - first, 1))[lines - first, 0][place]
+        (top, down), (left, along) = _between(rows + 0.5, self._rows), _between(cols + 0.5, self._cols)
+        lattice = self._lattice
+        upper = lattice[top, left] * (1 - along) + lattice[top, left + 1] * along
+        lower = lattice[top + 1, left] * (1 - along) + lattice[top + 1, left + 1] * along
+        return np.asarray(upper * (1 - down) + lower * down)
+
     def of(self, window: Window) -> FloatArray:
         """float64 areas, of ``window``'s shape or broadcastable to it: (1, 1), (rows, 1) or (rows, columns)."""
         if self._constant is not None:
@@ -71,13 +112,51 @@ class PixelAreas:
         down = _interpolation(np.arange(window.row, window.row_stop, dtype=np.float64) + 0.5, self._rows)
         return _along(down @ self._lattice, np.arange(window.col, window.col_stop, dtype=np.float64) + 0.5, self._cols)
 
-    def sums(self, window: Window, codes: NDArray[np.integer[Any]], length: int) -> FloatArray:
-        """Sum of the areas by code: float64 (length); ``codes`` (rows, columns) are 0 … length − 1."""
-        areas = self.of(window)
-        if areas.size == 1:
-            return np.asarray(np.bincount(codes.ravel(), minlength=length) * areas[0, 0], np.float64)
-        weights = np.broadcast_to(areas, codes.shape).ravel()
-        return np.asarray(np.bincount(codes.ravel(), weights=weights, minlength=length), np.float64)
+    def sums(
+        self,
+        window: Window,
+        codes: NDArray[np.integer[Any]],
+        length: int,
+        *,
+        present: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+    ) -> FloatArray:
+        """Sum of the areas by code: float64 (length); ``codes`` (rows, columns) are 0 … length − 1. ``present``: the
+        only codes that there are, where that is known."""
+        if self._constant is not None:
+            return np.asarray(np.bincount(codes.ravel(), minlength=length) * self._constant, np.float64)
+        if present is None and codes.dtype == np.uint8:
+            present = np.flatnonzero(np.bincount(codes.ravel(), minlength=length))
+        if present is None or len(present) > _FEW_CODES or codes.shape[1] < _WIDE:
+            weights = np.broadcast_to(self.of(window), codes.shape).ravel()
+            return np.asarray(np.bincount(codes.ravel(), weights=weights, minlength=length), np.float64)
+        sums = np.zeros(length)
+        sums[present] = (
+            self._sums_by_rows(window, codes, present) if self._by_row else self._sums(window, codes, present)
+        )
+        return sums
+
+    def _sums_by_rows(self, window: Window, codes: NDArray[Any], present: Any) -> FloatArray:
+        counts = np.array([[np.count_nonzero(row == code) for code in present] for row in codes], np.float64)
+        return np.asarray(self.of(window)[:, 0] @ counts)
+
+    def _sums(self, window: Window, codes: NDArray[Any], present: Any) -> FloatArray:
+        """Down a column areas change evenly from node to node: their sum follows from how many pixels of a code there
+        are and from the sum of their rows."""
+        before, share = _between(np.arange(window.row, window.row_stop, dtype=np.float64) + 0.5, self._rows)
+        along = np.arange(window.col, window.col_stop, dtype=np.float64) + 0.5
+        sums = np.zeros(len(present))
+        for node in range(before[0], before[-1] + 1) if len(before) else ():
+            upper, lower = _along(self._lattice[node : node + 2], along, self._cols)
+            more = lower - upper
+            start, stop = np.searchsorted(before, (node, node + 1))
+            for row in range(start, stop, _COUNTED_ROWS):
+                part = codes[row : min(row + _COUNTED_ROWS, stop)]
+                for place, code in enumerate(present):
+                    number, rows = _counted(part == code)
+                    # Where a pixel lies between the nodes: where the first row does, and its own row further down.
+                    down = share[row] * number + rows * self._step_of_rows
+                    sums[place] += number @ upper + down @ more
+        return sums
 
     def _build_lattice(self) -> None:
         down, along = self.grid.gsd_m()
@@ -90,6 +169,7 @@ class PixelAreas:
         south = self._surface(col, row + by_row) - self._surface(col, row - by_row)
         self._lattice = np.linalg.norm(np.cross(east / (2 * by_col), south / (2 * by_row)), axis=-1)
         self._lattice = np.nan_to_num(self._lattice, nan=0.0)
+        self._step_of_rows = 1 / float(self._rows[1] - self._rows[0])
 
     def _surface(self, col: FloatArray, row: FloatArray) -> FloatArray:
         """Earth-centred coordinates (…, 3) of points of the grid."""
@@ -105,6 +185,31 @@ class PixelAreas:
             ],
             axis=-1,
         )
+
+
+class WindowAreas:
+    """Areas of the pixels of one window of a grid, worked out where they are asked for: a whole array of them takes
+    longer than most of what is done with it."""
+
+    def __init__(self, areas: PixelAreas, window: Window) -> None:
+        self._areas, self.window = areas, window
+
+    @property
+    def least(self) -> float:
+        """m² that no pixel is below."""
+        return self._areas.least(self.window)
+
+    def at(self, rows: NDArray[Any], cols: NDArray[Any]) -> FloatArray:
+        """As :meth:`PixelAreas.at`; ``rows`` and ``cols`` count from the window's first."""
+        return self._areas.at(rows + self.window.row, cols + self.window.col)
+
+    def whole(self) -> FloatArray:
+        """float64 (rows, columns), m² of every pixel."""
+        return np.broadcast_to(self._areas.of(self.window), self.window.shape)
+
+    def sums(self, codes: NDArray[np.integer[Any]], length: int, *, present: Any = None) -> FloatArray:
+        """As :meth:`PixelAreas.sums`."""
+        return self._areas.sums(self.window, codes, length, present=present)
 
 
 def polygon_area_m2(geometry: Any, crs: Any) -> float:
@@ -148,6 +253,15 @@ def _is_wgs84(crs: pyproj.CRS) -> bool:
     )
 
 
+def _counted(where: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """By column of at most :data:`_COUNTED_ROWS` rows: how many are true, and the sum of their rows, counted from 0. In
+    bytes: many times as fast as weights of every pixel."""
+    ones = where.view(np.uint8)
+    rows = ones * np.arange(len(ones), dtype=np.uint8)[:, None]
+    number, total = (np.add.reduce(values, axis=0, dtype=np.uint8).astype(np.float64) for values in (ones, rows))
+    return number, total
+
+
 def _zone_area(latitude: FloatArray) -> FloatArray:
     """Area in m² per radian of longitude between the equator and ``latitude`` (radians)."""
     s = np.sin(latitude)
@@ -163,9 +277,7 @@ def _nodes(size: int, spacing: float) -> FloatArray:
 def _along(values: FloatArray, at: FloatArray, nodes: FloatArray) -> FloatArray:
     """(rows, points): ``values`` (rows, nodes) by :func:`_interpolation` along their rows, node by node, which is many
     times faster than a product with a matrix that is nearly all zeros."""
-    step = nodes[1] - nodes[0]
-    left = np.clip(np.floor((at - nodes[0]) / step).astype(int), 0, len(nodes) - 2)
-    share = (at - nodes[left]) / step
+    left, share = _between(at, nodes)
     out = np.empty((len(values), len(at)))
     cuts = [0, *(np.flatnonzero(np.diff(left)) + 1), len(at)]
     for start, stop in itertools.pairwise(cuts):
@@ -176,11 +288,16 @@ def _along(values: FloatArray, at: FloatArray, nodes: FloatArray) -> FloatArray:
     return out
 
 
+def _between(at: FloatArray, nodes: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+    """The node before each place, and how far it is from there to the next one (0…1)."""
+    step = nodes[1] - nodes[0]
+    left = np.clip(np.floor((at - nodes[0]) / step).astype(np.int64), 0, len(nodes) - 2)
+    return left, np.asarray((at - nodes[left]) / step)
+
+
 def _interpolation(at: FloatArray, nodes: FloatArray) -> FloatArray:
     """(points, nodes) matrix of linear interpolation on evenly spaced nodes, going on straight beyond the ends."""
-    step = nodes[1] - nodes[0]
-    left = np.clip(np.floor((at - nodes[0]) / step).astype(int), 0, len(nodes) - 2)
-    share = (at - nodes[left]) / step
+    left, share = _between(at, nodes)
     matrix = np.zeros((len(at), len(nodes)))
     index = np.arange(len(at))
     matrix[index, left] = 1 - share

@@ -16,7 +16,10 @@ from engine.raster.grid import Window
 from engine.raster.rawfile import RawFile
 
 OverviewResampling = Literal["mode", "nearest", "average"]
-_CHUNK_PIXELS = 4_000_000
+_CHUNK_BYTES = 1 << 20
+"""Of a level that is read at once: it stays in a processor's cache."""
+_BOTH = 0x0101
+"""Two bytes that are both true."""
 
 
 def overview_shapes(height: int, width: int, *, smallest: int = 512) -> Iterator[tuple[int, int]]:
@@ -39,7 +42,7 @@ def make_overview(
     bands, height, width = shape
     half = (bands, (height + 1) // 2, (width + 1) // 2)
     level = RawFile(target, half, dtype, fill=0)
-    step = max(1, _CHUNK_PIXELS // (2 * width * bands))
+    step = max(1, _CHUNK_BYTES // (2 * width * bands * dtype.itemsize))
     try:
         for row in range(0, half[1], step):
             count = min(step, half[1] - row)
@@ -62,11 +65,71 @@ def halved(values: NDArray[Any], *, nodata: float | None, how: OverviewResamplin
     """
     odd = ((0, 0), (0, values.shape[1] % 2), (0, values.shape[2] % 2))
     even = np.pad(values, odd, mode="edge") if values.shape[1] % 2 or values.shape[2] % 2 else values
-    cells = [even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)]
     if how == "nearest":
-        return np.ascontiguousarray(cells[0])
+        return np.ascontiguousarray(even[:, ::2, ::2])
+    if even.dtype == np.uint8:
+        return _halved_bytes(even, nodata, how)
+    return _combined([even[:, i::2, j::2] for i in (0, 1) for j in (0, 1)], nodata, how)
+
+
+def _combined(cells: list[NDArray[Any]], nodata: float | None, how: OverviewResampling) -> NDArray[Any]:
+    """Four values of each cell, arrays of any shape, joined to one."""
     valid = [_valid(cell, nodata) for cell in cells]
     return _mode(cells, valid) if how == "mode" else _average(cells, valid, nodata)
+
+
+def _halved_bytes(even: NDArray[np.uint8], nodata: float | None, how: OverviewResampling) -> NDArray[np.uint8]:
+    """The same for bytes, some ten times as fast: as if all were valid, then once more where a cell lacks some."""
+    a, b, c, d = (_column(even[:, i::2], j) for i in (0, 1) for j in (0, 1))
+    out = _mode_of_valid(a, b, c, d) if how == "mode" else _average_of_valid(a, b, c, d)
+    if nodata is None or not 0 <= nodata <= 255 or nodata != int(nodata):
+        return out
+    hole = even == np.uint8(nodata)
+    if hole.any():
+        some, full = _pairs(hole[:, ::2] | hole[:, 1::2]), _pairs(hole[:, ::2] & hole[:, 1::2])
+        at = np.nonzero((some != 0) & (full != _BOTH))  # where all four lack a value, both rules gave nodata already
+        out[at] = _combined([cell[at] for cell in (a, b, c, d)], nodata, how)
+    return out
+
+
+def _pairs(values: NDArray[Any]) -> NDArray[np.uint16]:
+    """Neighbours of each row of bytes, two by two, as one number each."""
+    return np.ascontiguousarray(values).view(np.uint16)
+
+
+def _column(rows: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Each second column of bytes, from the first (``side`` 0) or the second: several times as fast as by slicing."""
+    pairs = _pairs(rows)
+    low = side == 0 if np.little_endian else side == 1
+    return pairs.astype(np.uint8) if low else (pairs >> 8).astype(np.uint8)
+
+
+def _mode_of_valid(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], c: NDArray[np.uint8], d: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    # The first stays unless it stands alone and two of the others agree.
+    alone = a == b
+    alone |= a == c
+    alone |= a == d
+    np.logical_not(alone, out=alone)
+    second = b == c
+    second |= b == d
+    second &= alone
+    third = c == d
+    third &= alone
+    out = a.copy()
+    for chosen, where in ((c, third), (b, second)):  # differing bits are turned: without branches
+        out ^= (out ^ chosen) & np.negative(where.view(np.uint8))
+    return out
+
+
+def _average_of_valid(*cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    total = np.add(cells[0], cells[1], dtype=np.uint16)
+    total += cells[2]
+    total += cells[3]
+    total += 2  # halves go up
+    total >>= 2
+    return total.astype(np.uint8)
 
 
 def _valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ Resampling = Literal["nearest", "bilinear", "average"]
 # The ground at 1 m is 40 million pixels around: a larger side is a damaged header, and would ask for endless memory.
 MAX_SIDE = 50_000_000
 MAX_BANDS = 4096
+_SMALL = tuple(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16"))
 _CLOSE_WAIT_S = 0.5
 _BAND_NAME_TAGS = ("BandName", "band_name", "BAND_NAME", "long_name", "NETCDF_VARNAME", "POLARISATION", "POLARIZATION")
 _FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError, OverflowError)
@@ -184,6 +185,7 @@ class FileRaster(Raster):
             paletted=source.colorinterp[0] == ColorInterp.palette,
         )
         self._source = source
+        self._dtypes = tuple(np.dtype(_numpy_name(name)) for name in source.dtypes)
         # Inference reads ahead in a thread of its own; a file closed in the middle of a read ends the process.
         self._reading = threading.Lock()
         self._given_up = False
@@ -210,9 +212,11 @@ class FileRaster(Raster):
     def _read(self, window: Window, bands: tuple[int, ...]) -> FloatArray:
         place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         masked = [band for band in bands if self._masked[band - 1]]
+        # Small whole numbers are exact as float32: GDAL converts them as it copies them out of its blocks.
+        small = all(self._dtypes[band - 1] in _SMALL for band in bands)
         try:
             with self._reading, gdal_options(remote=self.remote):
-                raw = self._source.read(list(bands), window=place)
+                raw = self._source.read(list(bands), window=place, out_dtype="float32" if small else None)
                 masks = self._source.read_masks(masked, window=place) if masked else None
                 alpha = self._source.read(self._alpha, window=place) if self._alpha else None
         except _FAILURES as error:
@@ -229,7 +233,8 @@ class FileRaster(Raster):
 
     def _fill(self, out: FloatArray, raw: NDArray[Any], band: int, mask: NDArray[np.uint8] | None) -> None:
         """``out`` becomes the values of one band: NaN where invalid, scaled; ``raw`` may be ``out`` itself."""
-        nodata = _as_dtype(self.nodata[band - 1], raw.dtype)
+        dtype = self._dtypes[band - 1] if raw.dtype == np.float32 else raw.dtype
+        nodata = _as_dtype(self.nodata[band - 1], dtype)
         invalid = None if nodata is None else raw == nodata
         if mask is not None:
             invalid = mask == 0 if invalid is None else invalid | (mask == 0)
@@ -242,7 +247,7 @@ class FileRaster(Raster):
                 out[...] = raw
         if invalid is not None:
             out[invalid] = np.nan
-        if raw.dtype.kind == "f" or not math.isfinite(scale * offset):
+        if dtype.kind == "f" or not math.isfinite(scale * offset):
             out[np.isinf(out)] = np.nan
 
     def _unreadable(self, window: Window, bands: tuple[int, ...], error: BaseException) -> EngineError:

@@ -121,6 +121,30 @@ def test_sums_by_code() -> None:
         np.testing.assert_allclose(areas.sums(grid.window, codes, 6), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["utm", "utm rotated", "polar", "degrees wide", "none"])
+def test_what_is_asked_of_a_window_is_what_its_pixels_say(name: str) -> None:
+    """Rows long enough to be counted code by code, windows that begin anywhere and pass the lattice's nodes."""
+    grids = {
+        **GRIDS,
+        "degrees wide": Grid(400, 1500, Affine(0.01, 0, -1.5, 0, -0.01, 52), CRS.from_epsg(4326)),
+        "none": Grid(400, 1500, Affine(2, 0, 0, 0, -3, 0), None),
+    }
+    areas = PixelAreas(grids[name])
+    generator = np.random.default_rng(5)
+    for window in (Window(0, 0, 90, 1500), Window(37, 301, 101, 1100), Window(399, 0, 1, 1500)):
+        whole = areas.within(window).whole()
+        codes = generator.choice(np.array([0, 10, 30, 255], np.uint8), window.shape)
+        expected = [whole[codes == c].sum() for c in range(256)]
+        np.testing.assert_allclose(areas.within(window).sums(codes, 256), expected, rtol=1e-12)
+        np.testing.assert_allclose(areas.sums(window, codes, 256, present=[0, 10, 30, 255]), expected, rtol=1e-12)
+        many = generator.integers(0, 256, window.shape).astype(np.uint8)
+        expected = [whole[many == c].sum() for c in range(256)]
+        np.testing.assert_allclose(areas.sums(window, many, 256), expected, rtol=1e-12)
+        rows, cols = np.nonzero(codes == 10)
+        np.testing.assert_allclose(areas.within(window).at(rows, cols), whole[rows, cols], rtol=1e-12)
+        assert 0.999 * whole.min() < areas.within(window).least <= whole.min()
+
+
 def test_holes_do_not_count_and_large_polygons_follow_parallels() -> None:
     frame = shapely.Polygon(shapely.box(0, 50, 2, 52).exterior, [shapely.box(0.5, 50.5, 1.5, 51.5).exterior.reverse()])
     grid = Grid(200, 200, Affine(0.01, 0, 0, 0, -0.01, 52), CRS.from_epsg(4326))

@@ -13,13 +13,25 @@ from engine.mapping.landcover.patches import StripPatches
 EIGHT = np.ones((3, 3), bool)
 
 
+class Areas:
+    """Areas of a strip's pixels that were made up."""
+
+    def __init__(self, areas: np.ndarray, shape: tuple[int, int]) -> None:
+        self._areas = np.broadcast_to(areas, shape)
+        self.least = float(self._areas.min())
+
+    def at(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        return self._areas[rows, cols.astype(int)]
+
+
 def sieve(codes: np.ndarray, *, min_area: float, height: int, side=(10.0, 10.0), areas=None) -> np.ndarray:
     """The map by strips of ``height`` rows."""
     areas = np.full((1, 1), side[0] * side[1]) if areas is None else areas
     patches = StripPatches(side_m=side, min_area=min_area)
     starts = range(0, len(codes), height)
     for row in starts:
-        patches.add(codes[row : row + height], areas if len(areas) == 1 else areas[row : row + height])
+        strip = codes[row : row + height]
+        patches.add(strip, Areas(areas if len(areas) == 1 else areas[row : row + height], strip.shape))
     settled = patches.resolve()
     return np.concatenate([settled.apply(i, codes[row : row + height])[0] for i, row in enumerate(starts)])
 
@@ -120,3 +132,28 @@ def test_diagonal_neighbours_are_one_patch(height):
     np.fill_diagonal(codes, 80)
     assert np.array_equal(sieve(codes, min_area=1600, height=height), codes)
     assert (sieve(codes, min_area=1601, height=height) == 30).all()
+
+
+@pytest.mark.parametrize("height", [1, 5, 60])
+def test_a_long_tail_belongs_to_what_it_hangs_on(height):
+    """Far from the rectangle that is large enough, along more runs than are followed one by one."""
+    codes = np.full((60, 40), 10, np.uint8)
+    codes[:12, :12] = 20
+    codes[12:50, 3] = 20  # hangs on the square
+    codes[12:50, 30] = 20  # hangs on nothing
+    codes[np.arange(12, 50), np.arange(12, 50) // 2 + 10] = 30  # steps, slanting
+    after = sieve(codes, min_area=6000, height=height)
+    assert (after[12:50, 3] == 20).all() and (after[12:50, 30] == 10).all() and not (after == 30).any()
+    assert np.array_equal(after, reference(codes, min_area=6000))
+
+
+@pytest.mark.parametrize("min_area", [300, 1000, 1050, 5000])
+def test_larger_maps_of_blotches(min_area):
+    generator = np.random.default_rng(min_area)
+    rough = np.kron(generator.integers(0, 4, (12, 10)), np.ones((7, 8), int))
+    codes = np.array([0, 10, 20, 255], np.uint8)[np.where(generator.random(rough.shape) < 0.25, 2, rough)]
+    codes[generator.random(codes.shape) < 0.05] = 30
+    expected = reference(codes, min_area=min_area)
+    assert not np.array_equal(expected, codes)
+    for height in (9, 84):
+        assert np.array_equal(sieve(codes, min_area=min_area, height=height), expected)

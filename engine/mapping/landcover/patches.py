@@ -6,9 +6,10 @@ count once they are settled: large patches at first, then, round by round, small
 before; so a cluster of small patches is eaten from its rim. Unknown and not observed are no classes here: they are
 never filled and never grow, and a small patch among nothing else stays.
 
-First pass: :meth:`StripPatches.add` finds the patches of each strip from the runs of equal pixels in its rows, and what
-touches across the seam. :meth:`StripPatches.resolve` joins them and decides; the second pass asks strip by strip. Equal
-to looking at the whole map at once, for any cut into strips. Memory grows with the number of patches, not of pixels.
+First pass: :meth:`StripPatches.add` finds what may be small in each strip
+(:mod:`engine.mapping.landcover.smallpatches`) and what touches across the seam. :meth:`StripPatches.resolve` joins it
+and decides; the second pass asks strip by strip. Equal to looking at the whole map at once, for any cut into strips.
+Memory grows with the number of small patches, not of pixels.
 """
 
 from __future__ import annotations
@@ -17,37 +18,22 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from engine.legends import NOT_OBSERVED, UNKNOWN
+from engine.mapping.landcover.smallpatches import (
+    MASSES,
+    Borders,
+    PointAreas,
+    components,
+    counted,
+    small_patches,
+    summed,
+)
 
 U8 = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 _NO_CLASS = np.zeros(256, bool)
 _NO_CLASS[[UNKNOWN, NOT_OBSERVED]] = True
-
-
-class _Touching(NamedTuple):
-    """Pairs of things (runs or patches) that touch: ``joined`` (2, n) of one class; ``borders`` (2, n) of two classes,
-    with the number of pixel sides ``along`` rows and ``down`` columns between them."""
-
-    joined: Ints
-    borders: Ints
-    along: Ints
-    down: Ints
-
-
-class _Labelled(NamedTuple):
-    """A strip's patches: ``of_run`` patch of each run, ``number`` of them, ``code`` of each, ``run`` of each pixel;
-    ``starts``: where runs begin in the flat pixels."""
-
-    starts: Ints
-    of_run: NDArray[np.int32]
-    number: int
-    code: U8
-    run: NDArray[np.int32]
-    touching: _Touching
 
 
 class _Runs(NamedTuple):
@@ -68,63 +54,57 @@ class StripPatches:
         # A sum over strips may differ from the exact area in the last bits; a patch of exactly the unit stays.
         self._side, self._min_area = side_m, min_area * (1 - 1e-9)
         self._offsets: list[int] = []
-        self._count = 0
-        self._areas: list[NDArray[np.float64]] = []
-        self._codes: list[U8] = []
+        self._count = MASSES
+        self._areas: list[NDArray[np.float64]] = [np.full(MASSES, np.inf)]
+        self._codes: list[U8] = [np.arange(MASSES, dtype=np.uint8)]
         self._joined: list[Ints] = []
-        self._borders: list[Ints] = []
+        self._borders: list[Borders] = []
         self._last: tuple[U8, Ints] | None = None
         self._doubtful: list[_Runs] = []
 
-    def add(self, codes: U8, areas: NDArray[np.float64]) -> None:
-        """Add the next strip: ``codes`` (rows, columns), ``areas`` m² of each pixel, broadcastable to it."""
-        strip = _label(codes)
-        offset = self._count
-        self._offsets.append(offset)
-        starts = strip.starts
-        flat = np.ascontiguousarray(np.broadcast_to(areas, codes.shape)).ravel()
-        area = np.bincount(strip.of_run, np.add.reduceat(flat, starts), strip.number).astype(np.float64)
-        self._areas.append(area)
+    def add(self, codes: U8, areas: PointAreas) -> None:
+        """Add the next strip: ``codes`` (rows, columns), ``areas`` of its pixels."""
+        strip = small_patches(codes, areas, self._min_area)
+        offset = self._count - MASSES
+        self._offsets.append(self._count)
+        self._areas.append(strip.area)
         self._codes.append(strip.code)
-        self._keep_borders(strip.touching, area, offset)
-        # Only what is small so far can change: its runs are kept, so that the second pass looks for nothing.
-        runs = np.flatnonzero((area < self._min_area)[strip.of_run])
-        length = np.diff(starts, append=codes.size)[runs]
-        self._doubtful.append(_Runs(starts[runs], length.astype(np.int32), strip.of_run[runs]))
-        top, bottom = (strip.of_run[strip.run[row]].astype(np.int64) + offset for row in (0, -1))
+        patch, other = (_moved(number, offset) for number in strip.borders[:2])
+        self._borders.append(Borders(patch, other, *strip.borders[2:]))
+        self._doubtful.append(_Runs(strip.start, strip.length, strip.patch))
         if self._last is not None:
-            above, numbers = self._last
-            seam = _touching(np.stack((above, codes[0])), np.stack((numbers, top)))
-            self._joined.append(np.unique(seam.joined, axis=1))
-            self._borders.append(_summed(seam, 0, self._count + strip.number))
-        self._last = (codes[-1].copy(), bottom)
-        self._count += strip.number
+            self._seam(*self._last, codes[0], _moved(strip.top, offset))
+        self._last = (codes[-1].copy(), _moved(strip.bottom, offset))
+        self._count += len(strip.code)
 
-    def _keep_borders(self, touching: _Touching, area: NDArray[np.float64], offset: int) -> None:
-        """Borders between two patches that are large enough already will never matter."""
-        small = area < self._min_area
-        wanted = small[touching.borders].any(axis=0)
-        kept = _Touching(touching.joined, touching.borders[:, wanted], touching.along[wanted], touching.down[wanted])
-        self._borders.append(_summed(kept, offset, len(area)))
+    def _seam(self, above: U8, upper: Ints, below: U8, lower: Ints) -> None:
+        """What touches between two rows of codes, whose pixels are of patches ``upper`` and ``lower``."""
+        width = len(above)
+        for left, right in ((0, 0), (0, 1), (1, 0)):
+            up, down = slice(left, width - right), slice(right, width - left)
+            same = (above[up] == below[down]) & (upper[up] != lower[down])
+            self._joined.append(np.stack((upper[up][same], lower[down][same])))
+        known = (above != below) & ~_NO_CLASS[above] & ~_NO_CLASS[below]
+        for patch, other in ((upper, lower), (lower, upper)):
+            at = np.flatnonzero(known & (patch >= MASSES))
+            self._borders.append(summed(patch[at], other[at], np.zeros(len(at), bool)))
 
     def resolve(self) -> SettledPatches:
         """Decide which class every patch has."""
-        if self._count == 0:
-            return SettledPatches(self._offsets, self._doubtful, np.zeros(0, np.uint8), np.zeros(0, bool))
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self._joined], axis=1)
-        number, of_label = _components(pairs, self._count)
+        number, found = components(pairs, self._count)
+        of_label = found.astype(np.int64)
         area = np.bincount(of_label, np.concatenate(self._areas), number)
         codes = np.concatenate(self._codes)
         code = np.zeros(number, np.uint8)
         code[of_label] = codes
-        first, second, along, down = np.concatenate([np.zeros((4, 0), np.int64), *self._borders], axis=1)
         small = (area < self._min_area) & ~_NO_CLASS[code]
-        final = self._settle(code, small, of_label[first], of_label[second], along, down)
+        borders = [np.concatenate([np.zeros(0, np.int64), *side]) for side in zip(*self._borders, strict=True)]
+        patch, other, along, down = borders or np.zeros((4, 0), np.int64)
+        final = self._settle(code, small, of_label[patch], of_label[other], along, down)
         return SettledPatches(self._offsets, self._doubtful, final[of_label], (final != code)[of_label])
 
-    def _settle(self, code: U8, small: NDArray[np.bool_], a: Ints, b: Ints, along: Ints, down: Ints) -> U8:
-        patch, other = np.concatenate((a, b)), np.concatenate((b, a))
-        along, down = np.concatenate((along, along)), np.concatenate((down, down))
+    def _settle(self, code: U8, small: NDArray[np.bool_], patch: Ints, other: Ints, along: Ints, down: Ints) -> U8:
         wanted = small[patch] & ~_NO_CLASS[code[other]]
         patch, other, along, down = (x[wanted] for x in (patch, other, along, down))
         final, settled = code.copy(), ~small
@@ -161,74 +141,13 @@ class SettledPatches:
         if not wanted.any():
             return codes, None
         start, length, number = start[wanted], length[wanted], number[wanted]
-        # Pixels of the runs: each run's first, repeated, plus how far each pixel is into its run.
-        into = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-        pixels = np.repeat(start, length) + into
+        pixels = counted(start, length)
         settled, changed = codes.copy().ravel(), np.zeros(codes.size, bool)
         settled[pixels] = np.repeat(self._final[number], length)
         changed[pixels] = True
         return settled.reshape(codes.shape), changed.reshape(codes.shape)
 
 
-def _starts(codes: U8) -> NDArray[np.bool_]:
-    """Where a run of equal pixels begins in its row."""
-    starts = np.ones(codes.shape, bool)
-    np.not_equal(codes[:, 1:], codes[:, :-1], out=starts[:, 1:])
-    return starts
-
-
-def _label(codes: U8) -> _Labelled:
-    starts = _starts(codes)
-    run = np.cumsum(starts.ravel(), dtype=np.int32).reshape(codes.shape) - np.int32(1)
-    first = np.flatnonzero(starts)
-    of = codes.ravel()[first]
-    touching = _touching(codes, run, starts)
-    beside = np.flatnonzero(first % codes.shape[1])  # runs with a neighbour on their left
-    count, of_run = _components(touching.joined, len(of))
-    code = np.zeros(count, np.uint8)
-    code[of_run] = of
-    borders = np.concatenate((of_run[touching.borders], of_run[np.stack((beside - 1, beside))]), axis=1)
-    none = np.zeros(len(beside), np.int64)
-    along, down = np.concatenate((touching.along, none)), np.concatenate((touching.down, none + 1))
-    known = ~_NO_CLASS[code[borders]].any(axis=0)
-    whole = _Touching(touching.joined, borders[:, known].astype(np.int64), along[known], down[known])
-    return _Labelled(first, of_run.astype(np.int32), count, code, run, whole)
-
-
-def _touching(codes: U8, numbers: NDArray[np.integer], starts: NDArray[np.bool_] | None = None) -> _Touching:
-    """What touches from row to row: ``numbers`` (rows, columns) of runs or patches of a class map ``codes``."""
-    begins = _starts(codes) if starts is None else starts
-    fresh = (begins[:-1] | begins[1:]).ravel()
-    at = np.flatnonzero(fresh)
-    upper, lower = numbers[:-1].ravel()[at], numbers[1:].ravel()[at]
-    code_upper, code_lower = codes[:-1].ravel()[at], codes[1:].ravel()[at]
-    length = np.diff(at, append=fresh.size)
-    same = code_upper == code_lower
-    corner = begins[:-1, 1:] & begins[1:, 1:]  # elsewhere a corner touches by a side too
-    falling = corner & (codes[:-1, :-1] == codes[1:, 1:])
-    rising = corner & (codes[:-1, 1:] == codes[1:, :-1])
-    joined = np.concatenate(
-        (
-            np.stack((upper[same], lower[same])),
-            np.stack((numbers[:-1, :-1][falling], numbers[1:, 1:][falling])),
-            np.stack((numbers[:-1, 1:][rising], numbers[1:, :-1][rising])),
-        ),
-        axis=1,
-    )
-    known = ~same & ~_NO_CLASS[code_upper] & ~_NO_CLASS[code_lower]
-    borders = np.stack((upper[known], lower[known])).astype(np.int64)
-    return _Touching(joined.astype(np.int64), borders, length[known], np.zeros(int(known.sum()), np.int64))
-
-
-def _summed(touching: _Touching, offset: int, count: int) -> Ints:
-    """(4, n): pairs of patches numbered from ``offset``, lower first, with the sides along and down between them."""
-    low, high = touching.borders.min(axis=0), touching.borders.max(axis=0)
-    key, place = np.unique(low * count + high, return_inverse=True)
-    along, down = (np.bincount(place, sides, len(key)).astype(np.int64) for sides in (touching.along, touching.down))
-    return np.stack((key // count + offset, key % count + offset, along, down))
-
-
-def _components(pairs: Ints, count: int) -> tuple[int, NDArray[np.int32]]:
-    graph = coo_array((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(count, count))
-    number, of = connected_components(graph, directed=False)
-    return int(number), of
+def _moved(numbers: Ints, offset: int) -> Ints:
+    """Numbers of a strip's patches as those of the map; masses keep theirs."""
+    return np.where(numbers >= MASSES, numbers + offset, numbers)

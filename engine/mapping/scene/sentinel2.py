@@ -186,7 +186,8 @@ def zero_is_missing(raster: Raster) -> Raster:
 
 def sample_bands(source: Raster, numbers: dict[str, int]) -> dict[str, FloatArray]:
     """Values of each band from up to 25 windows of 256 × 256 pixels, to judge scale and offset by."""
-    parts = [source.read(w, list(numbers.values())) for w in sample_windows(source.grid, size=256, along=5)]
+    windows = sample_windows(source.grid, size=256, along=5, block=source.block)
+    parts = [source.read(window, list(numbers.values())) for window in windows]
     return {name: np.concatenate([p[i].ravel() for p in parts]) for i, name in enumerate(numbers)}
 
 

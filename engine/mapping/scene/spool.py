@@ -26,7 +26,8 @@ class RowSpool:
     def __init__(self, width: int, folder: Path) -> None:
         self._width, self._folder = width, folder
         try:
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
+            # Unbuffered: a buffer only gets in the way of moving about and of whole strips.
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise explain_os_error(error, folder) from error
 
@@ -37,7 +38,9 @@ class RowSpool:
         try:
             for number, part in enumerate(rows):
                 self._file.seek((window.row + number) * self._width + window.col)
-                self._file.write(part.data)
+                left = part.reshape(-1).data
+                while left:
+                    left = left[self._file.write(left) :]
         except OSError as error:
             raise explain_os_error(error, self._folder) from error
 
@@ -45,8 +48,12 @@ class RowSpool:
         """(rows, width) of the window's rows; they must have been written."""
         self._file.seek(window.row * self._width)
         out = np.empty((window.height, self._width), np.uint8)
-        if self._file.readinto(out.data) != out.size:
-            raise ValueError(f"Rows {window.row}..{window.row_stop} were not written to the spool.")
+        left = out.reshape(-1).data
+        while left:
+            count = self._file.readinto(left)
+            if not count:
+                raise ValueError(f"Rows {window.row}..{window.row_stop} were not written to the spool.")
+            left = left[count:]
         return out
 
     def close(self) -> None:
