@@ -15,7 +15,7 @@ from engine.crossview.data.items import CrossViewSet
 from engine.events import Reporter
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.choice import Chooser, agreement
-from engine.training.crossview.embed import embed_grounds, embed_overheads, embed_rounds
+from engine.training.crossview.embed import embed_grounds, embed_overheads
 from engine.training.crossview.geometric import Matched
 from engine.training.crossview.images import FrameStore
 from engine.training.crossview.matching import nearest, neighbours, similarity, threshold_at
@@ -25,7 +25,7 @@ from engine.training.crossview.pseudo import Labels, pseudo_labels
 from engine.training.crossview.request import CrossViewTrainRequest
 from engine.training.crossview.split import Split
 from engine.training.crossview.stages import Stage, Stages
-from engine.training.crossview.turns import Looked, headings_right, look_round, round_about, turn_of
+from engine.training.crossview.turns import Looked, headings_right, look_around, look_round, turn_of
 from engine.training.distributed import World
 from engine.training.rng import derive_seed
 
@@ -88,7 +88,8 @@ class Between:
         told = dict(self.told)
         if done != self.stages.end(step) or not self.split.held_out:
             return told
-        held, tiles = self._near(self._held_out()), self._near(self._tiles(done))
+        tiles = self._near(self._tiles(done))
+        held = self._near(self._held_out(tiles))
         found = agreement(held, tiles, self.chooser.before)
         told |= self.chooser.see(done, found, self.network, write=self.world.main)
         truth = torch.tensor([self._tile_of(i) for i in self.split.held_out])
@@ -284,13 +285,12 @@ class Between:
         """The table where similarities are quickest to compute."""
         return table.to(self.world.device.torch)
 
-    def _held_out(self) -> Tensor:
-        """(n, dim) embeddings; where headings are found (n, turns, dim)."""
+    def _held_out(self, tiles: Tensor) -> Tensor:
+        """(n, dim) embeddings; where headings are found (n, likely headings, dim)."""
         held = self.split.held_out
         if self.request.heading != "found":
             return self._grounds(held)
-        branch = round_about(self.network)
-        return embed_rounds(self.network, self.store, held, self.world, branch, **self._options())
+        return look_around(self.network, self.store, held, tiles, self.world, **self._options()).seen
 
     def _grounds(self, indices: Any, *, rolls: Sequence[int] | None = None) -> Tensor:
         return embed_grounds(self.network, self.store, list(indices), self.world, rolls=rolls, **self._options())

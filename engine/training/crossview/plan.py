@@ -66,7 +66,8 @@ class Plan:
         """The plan of :meth:`packed`."""
         if len(table) != _ROWS:
             raise ValueError(f"{len(table)} tables, expected {_ROWS}")
-        return cls(*table[:-ALSO], table[-ALSO:].movedim(0, 2).contiguous())
+        ground, overhead, labelled, style, turn = table[:-ALSO]
+        return cls(ground, overhead, labelled, style, turn, table[-ALSO:].movedim(0, 2).contiguous())
 
 
 def shared_plan(plan: Plan | None, shape: tuple[int, int], world: World) -> Plan:

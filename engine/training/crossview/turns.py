@@ -1,10 +1,10 @@
-"""Panoramas whose heading is not known, looked at in all directions: which way fits which tile, by the network itself.
+"""Panoramas whose heading is not known, looked at in all directions: which way fits which tile, by the network.
 
-A panorama's features are computed at as few turns as its frame allows (two where sixteen headings are tried and a place
-of the features spans an eighth of the circle) and rolled for the others; a strip of the other side is laid on either
-edge before, for the features there must not depend on where the circle was cut. Rolled features are not those of a
-rolled image to the last bit, but they choose nearly the same tiles and turns at a sixth of the cost
-(docs/studies/cross-view.md).
+To embed a panorama at sixteen headings is to embed sixteen images. Here its features are computed at as few turns as
+its frame allows (two where a place of the features spans an eighth of the circle) and rolled for the others; a strip of
+the other side is laid on either edge before, for an encoder sees where the circle was cut. What rolled features are
+most like tells which headings are likely, and at the :data:`LIKELY` best the panorama itself is embedded. That chooses
+the tiles that all sixteen choose, at two fifths of the cost (docs/studies/cross-view.md).
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from engine.crossview.learned_describer import HEADINGS
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.embed import embed_grounds, embed_rounds
 from engine.training.crossview.images import FrameStore
-from engine.training.crossview.matching import Choices, Nearest
+from engine.training.crossview.matching import Choices, Nearest, similarity
 from engine.training.distributed import World
 
 BLOCK = 256
 """Panoramas at a time: at sixteen turns their embeddings of 1,024 numbers take 17 MB."""
+LIKELY = 4
+"""Headings at which a panorama itself is embedded."""
 _MOST = 2**24
 """Similarities that are computed at a time."""
 
@@ -73,6 +75,34 @@ def headings_right(store: FrameStore, grounds: Sequence[int], turn: Tensor) -> d
 
 
 @dataclass(frozen=True)
+class Round:
+    """n panoramas at their likely headings: ``seen`` (n, :data:`LIKELY`, dim) embeddings, ``columns`` (n,
+    :data:`LIKELY`) that each was rolled by, and ``rolled`` (n, :data:`~engine.crossview.learned_describer.HEADINGS`,
+    dim) of rolled features."""
+
+    seen: Tensor
+    columns: Tensor
+    rolled: Tensor
+
+
+def look_around(
+    network: CrossViewNetwork, store: FrameStore, indices: Sequence[int], tiles: Tensor, world: World, **options: Any
+) -> Round:
+    """:class:`Round` of the panoramas ``indices`` among ``tiles`` (M, dim), on the processor, the same in every
+    process. A heading is as likely as the tile that fits it best. ``options`` of :func:`embed_grounds`."""
+    moves = torch.tensor([columns_of(turn, HEADINGS, network.ground_size[1]) for turn in range(HEADINGS)])
+    rolled = embed_rounds(network, store, indices, world, round_about(network), **options)
+    likely = [
+        (part.to(tiles.device) @ tiles.float().T).amax(2).topk(LIKELY, dim=1).indices.cpu()
+        for part in rolled.split(max(1, _MOST // (HEADINGS * len(tiles))))
+    ]
+    columns = moves[torch.cat(likely)]
+    each = [index for index in indices for _ in range(LIKELY)]
+    seen = embed_grounds(network, store, each, world, rolls=columns.flatten().tolist(), **options)
+    return Round(seen.view(len(indices), LIKELY, -1), columns, rolled)
+
+
+@dataclass(frozen=True)
 class Looked:
     """What the network finds for n panoramas: ``near``, as by embeddings of known headings; ``turn`` (n,) columns that
     each frame is rolled by to look north, as its nearest tile has it; ``table`` (n, dim) embeddings at about that
@@ -95,47 +125,41 @@ def look_round(
 ) -> Looked:
     """:class:`Looked` of the panoramas ``indices`` among ``tiles`` (M, dim), the same in every process.
 
-    A panorama is as like a tile as at its best turn. ``given`` (n,): turns in columns that are known already, −1 for
-    none; such a panorama is seen at that turn alone. ``options`` of :func:`embed_grounds`. Memory does not grow with
-    panoramas × turns.
+    A panorama is as like a tile as at the best of its likely headings. ``given`` (n,): turns in columns that are known
+    already, −1 for none; such a panorama is seen at that turn alone. ``options`` of :func:`embed_grounds`. Memory does
+    not grow with panoramas × headings.
     """
-    width = network.ground_size[1]
     turn = torch.full((len(indices),), -1) if given is None else given.clone()
     table = torch.zeros(len(indices), network.dim)
-    choices, columns = Choices(len(tiles), tiles.device), tiles.float().T
+    choices = Choices(len(tiles), tiles.device)
     for start in range(0, len(indices), BLOCK):
         rows = torch.arange(start, min(start + BLOCK, len(indices)))
         scores = torch.empty(len(rows), len(tiles), device=tiles.device)
-        sure = turn[rows] >= 0
-        if bool(sure.any()):
-            one = embed_grounds(
-                network, store, [indices[i] for i in rows[sure]], world, rolls=turn[rows[sure]].tolist(), **options
-            )
-            table[rows[sure]] = one
-            scores[sure.to(tiles.device)] = one.to(tiles.device) @ columns
-        if not bool(sure.all()):
-            open_ = rows[~sure]
-            seen = embed_rounds(network, store, [indices[i] for i in open_], world, round_about(network), **options)
-            found, at, which = _best_turns(seen.to(tiles.device), columns, width)
-            scores[(~sure).to(tiles.device)] = found
-            turn[open_] = at.cpu()
-            table[open_] = seen[torch.arange(len(open_)), which.cpu()]
+        known = turn[rows] >= 0
+        if bool(known.any()):
+            some = rows[known]
+            rolls = turn[some].tolist()
+            table[some] = embed_grounds(network, store, [indices[i] for i in some], world, rolls=rolls, **options)
+            scores[known.to(tiles.device)] = similarity(table[some].to(tiles.device), tiles)
+        if not bool(known.all()):
+            some = rows[~known]
+            around = look_around(network, store, [indices[i] for i in some], tiles, world, **options)
+            found = similarity(around.seen.to(tiles.device), tiles)
+            scores[(~known).to(tiles.device)] = found
+            turn[some], table[some] = _turned(around, tiles[found.argmax(1)].cpu(), network.ground_size[1])
         choices.see(scores)
     return Looked(choices.nearest(), turn, table)
 
 
-def _best_turns(seen: Tensor, columns: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings (n, turns, dim) and tiles (dim, M) → (n, M) similarities at the best turn, (n,) columns of the nearest
-    tile's turn, drawn between those that were tried, and (n,) which of them is nearest."""
-    turns = seen.shape[1]
-    headings = torch.arange(turns, device=seen.device) * (360.0 / turns)
-    parts = []
-    for part in seen.split(max(1, _MOST // (turns * columns.shape[1]))):
-        every = part @ columns
-        found = every.amax(1)
-        tile = found.argmax(1)
-        curve = every.gather(2, tile[:, None, None].expand(-1, turns, 1))[..., 0]
-        degrees = likeliest(curve, headings)[1]
-        parts.append((found, (degrees * (width / 360.0)).round().long() % width, curve.argmax(1)))
-    found, at, which = zip(*parts, strict=True)
-    return torch.cat(found), torch.cat(at), torch.cat(which)
+def _turned(around: Round, tile: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """(n,) columns of the turn that fits each panorama's ``tile`` (n, dim), drawn between the headings that were tried
+    where rolled features have their best there too, and (n, dim) its embedding at the nearest of them."""
+    tile = tile.float()
+    every = torch.arange(len(tile))
+    best = torch.einsum("nld,nd->nl", around.seen, tile).argmax(1)
+    columns = around.columns[every, best]
+    curve = torch.einsum("nkd,nd->nk", around.rolled, tile)
+    between = (likeliest(curve, torch.arange(HEADINGS) * (360.0 / HEADINGS))[1] * (width / 360.0)).round().long()
+    off = (between - columns + width // 2) % width - width // 2
+    near = off.abs() <= width / (2 * HEADINGS) + 0.5
+    return torch.where(near, between, columns) % width, around.seen[every, best]
