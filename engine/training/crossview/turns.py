@@ -4,7 +4,7 @@ To embed a panorama at sixteen headings is to embed sixteen images. Here its fea
 its frame allows (two where a place of the features spans an eighth of the circle) and rolled for the others; a strip of
 the other side is laid on either edge before, for an encoder sees where the circle was cut. What rolled features are
 most like tells which headings are likely, and at the :data:`LIKELY` best the panorama itself is embedded. That chooses
-the tiles that all sixteen choose, at two fifths of the cost (docs/studies/cross-view.md).
+the tiles that all sixteen choose, in half of the time (docs/studies/cross-view.md).
 """
 
 from __future__ import annotations
