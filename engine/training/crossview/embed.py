@@ -33,11 +33,8 @@ def embed_grounds(
     columns = network.ground_size[1]
 
     def read(numbers: list[int]) -> Tensor:
-        stored = store.ground([indices[i] for i in numbers])
-        if rolls is not None:
-            turned = [image.roll(rolls[i], dims=2) for image, i in zip(stored, numbers, strict=True)]
-            stored = torch.stack(turned)
-        return middle(stored, columns)
+        own = None if rolls is None else [rolls[i] for i in numbers]
+        return middle(_rolled(store, [indices[i] for i in numbers], own), columns)
 
     return _embed(network.ground, read, len(indices), network, world, batch, workers, precision)
 
@@ -53,12 +50,13 @@ def embed_rounds(
     batch: int,
     workers: int,
     precision: str = "fp32",
+    rolls: Sequence[int] | None = None,
 ) -> Tensor:
     """(n, turns, dim) float32 on the processor, the same in every process: of panoramas of the whole way round by a
-    ``branch`` that gives (b, turns, dim) of b images."""
+    ``branch`` that gives (b, turns, dim) of b images. ``rolls`` as of :func:`embed_grounds`."""
 
     def read(numbers: list[int]) -> Tensor:
-        return store.ground([indices[i] for i in numbers])
+        return _rolled(store, [indices[i] for i in numbers], None if rolls is None else [rolls[i] for i in numbers])
 
     return _embed(branch, read, len(indices), network, world, batch, workers, precision)
 
@@ -80,6 +78,13 @@ def embed_overheads(
         return store.overhead([indices[i] for i in numbers])
 
     return _embed(network.overhead, read, len(indices), network, world, batch, workers, precision)
+
+
+def _rolled(store: FrameStore, indices: Sequence[int], rolls: Sequence[int] | None) -> Tensor:
+    stored = store.ground(indices)
+    if rolls is None:
+        return stored
+    return torch.stack([image.roll(columns, dims=2) for image, columns in zip(stored, rolls, strict=True)])
 
 
 def _embed(

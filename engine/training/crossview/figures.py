@@ -13,13 +13,13 @@ from engine.errors import ParameterError
 from engine.metrics.bootstrap import pooled_estimate
 from engine.metrics.retrieval import TIE, cosines, one_percent, ranks_of_scores, recall_at
 from engine.models.crossview import CrossViewNetwork
-from engine.training.crossview.embed import embed_grounds, embed_overheads
+from engine.training.crossview.embed import embed_grounds, embed_overheads, embed_rounds
 from engine.training.crossview.images import FrameStore
-from engine.training.crossview.turns import columns_of
+from engine.training.crossview.turns import exactly_round
 from engine.training.distributed import World
 from engine.training.rng import derive_seed
 
-_PART = 1024
+_PART = 256
 """Panoramas whose scores are held at a time."""
 
 
@@ -49,21 +49,23 @@ def retrieval_figures(
     if turned:
         width = store.framing.ground.size[1]
         rolls = [derive_seed(seed, "turned", data.grounds[i].name) % width for i in rows]
-    asked = [columns_of(k, headings, store.framing.ground.size[1]) for k in range(headings if turned else 1)]
     b = embed_overheads(network, store, range(len(data.overheads)), world, batch=batch, workers=workers).numpy()
     right = np.asarray([data.matches[i].positive for i in rows], np.int64)
     ranks = np.empty(len(rows), np.int64)
+    how: dict[str, Any] = {"batch": batch, "workers": workers}
     for start in range(0, len(rows), _PART):
         part = slice(start, start + _PART)
-        scores = np.full((len(rows[part]), len(b)), -np.inf)
-        for move in asked:
-            again = None if rolls is None else [roll + move for roll in rolls[part]]
-            a = embed_grounds(network, store, rows[part], world, batch=batch, workers=workers, rolls=again).numpy()
-            scores = np.maximum(scores, cosines(a, b))
+        own = None if rolls is None else rolls[part]
+        if turned and headings > 1:
+            a = embed_rounds(network, store, rows[part], world, exactly_round(network, headings), rolls=own, **how)
+        else:
+            a = embed_grounds(network, store, rows[part], world, rolls=own, **how)[:, None]
+        flat = a.flatten(0, 1).numpy()
+        scores = cosines(flat, b).reshape(a.shape[0], a.shape[1], len(b)).max(axis=1)
         before = _semi_before(scores, right[part], data, rows[part])
         ranks[part] = ranks_of_scores(scores, right[part], tie=TIE) - before
     found: dict[str, Any] = {"n": len(rows), "gallery": len(b), "median_rank": float(np.median(ranks))}
-    found |= {"turned": turned, "headings": len(asked)}
+    found |= {"turned": turned, "headings": headings if turned else 1}
     for name, k in (("r@1", 1), ("r@5", 5), ("r@10", 10), ("r@1%", one_percent(len(b)))):
         hits = (ranks <= k).astype(np.float64)
         table = np.stack([hits, np.ones_like(hits)], axis=1)

@@ -50,6 +50,12 @@ def round_about(network: CrossViewNetwork, turns: int = HEADINGS) -> Callable[[T
     return branch
 
 
+def exactly_round(network: CrossViewNetwork, turns: int = HEADINGS) -> Callable[[Tensor], Tensor]:
+    """As :func:`round_about`, with the images themselves rolled: ``turns`` times the time of one embedding."""
+    moves = [columns_of(turn, turns, network.ground_size[1]) for turn in range(turns)]
+    return lambda images: torch.stack([network.ground(images.roll(move, dims=3)) for move in moves], dim=1)
+
+
 def columns_of(turn: int, turns: int, width: int) -> int:
     """How many of ``width`` columns a panorama is rolled by at the ``turn``-th of ``turns`` headings."""
     return round(turn * width / turns)
