@@ -23,8 +23,8 @@ LAYOUT = Layout(
         ),
         "Network": ("encoder", "width", "depth", "encoder_stages", "maps", "start"),
         "Images": (
-            "ground_size", "overhead_size", "heading", "heading_error", "hfov", "vfov", "extent", "camera_height",
-            "colour", "disguise", "tilt", "cache_gb",
+            "ground_size", "overhead_size", "heading", "heading_error", "test_heading", "hfov", "vfov", "extent",
+            "camera_height", "colour", "disguise", "tilt", "cache_gb",
         ),
         "Restyling": ("restyle", "gan_epochs", "gan_batch", "gan_blocks", "gan_width"),
         "Pseudo-labels": (
@@ -40,6 +40,7 @@ LAYOUT = Layout(
     engine crossview train --data cvusa:/data/CVUSA --labels 1 --start convnext_base.safetensors --lr 1e-4 -o runs/all
     engine crossview train --data vigor:/data/VIGOR@cross-train --encoder convnext_small -o runs/none
     engine crossview train --data city --stages geometric,curriculum -o runs/first
+    engine crossview train --data city --stages geometric,curriculum --heading found -o runs/headings
     engine crossview train --data city --heading unknown --width 0.25 --encoder resnet18 --batch 32 -o runs/try
     engine crossview train --resume -o runs/none
     torchrun --nproc-per-node 4 -m engine crossview train --data cvact:/data/CVACT -o runs/four

@@ -42,6 +42,16 @@ def cosine_ranks(
     return ranks
 
 
+def cosines(queries: ArrayLike, gallery: ArrayLike) -> NDArray[np.float64]:
+    """(N, M) cosines of ``queries`` (N, D) and ``gallery`` (M, D) of any length other than 0. Raises ModelError for
+    embeddings that are not finite, ValueError for shapes that do not fit."""
+    a, b = _unit(queries, "query"), _unit(gallery, "gallery item")
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"Queries {a.shape} and gallery {b.shape} do not fit.")
+    found: NDArray[np.float64] = a @ b.T
+    return found
+
+
 def place_similarity(
     queries: ArrayLike,
     gallery: ArrayLike,

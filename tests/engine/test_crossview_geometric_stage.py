@@ -17,7 +17,7 @@ from engine.crossview.geometric.matcher import GeometricMatcher, GeometricSettin
 from engine.errors import Cancelled, DamagedFileError, ModelError
 from engine.events import CancelToken, Reporter
 from engine.models.crossview_inputs import GroundFrame, OverheadFrame
-from engine.training.crossview import geometric
+from engine.training.crossview import comparing
 from engine.training.crossview import train as job
 from engine.training.crossview.geometric import FILE, Matched, match_geometrically
 from engine.training.crossview.images import FrameStore, Framing, read_image
@@ -65,15 +65,15 @@ def test_it_is_that_of_a_loop_whatever_the_chunks_and_is_kept_in_a_file(world, t
     codes = torch.cat([SMALL.codes(read_image(tile.file)[None], tile.gsd_m) for tile in data.overheads])
     photos = [SMALL.standing(read_image(data.grounds[i].file), data.grounds[i].view) for i in grounds]
     scores = torch.cat([SMALL.standing_scores([photo], codes) for photo in photos])
-    monkeypatch.setattr(geometric, "PHOTOS", 5)
-    monkeypatch.setattr(geometric, "TILES", 7)
+    monkeypatch.setattr(comparing, "PHOTOS", 5)
+    monkeypatch.setattr(comparing, "TILES", 7)
     found = found_of(store_of(data), grounds, tmp_path, workers=2).near
     assert torch.equal(found.tile, scores.argmax(1)) and torch.equal(found.panorama, scores.argmax(0))
     top = scores.topk(2, dim=1).values
     torch.testing.assert_close(found.gap, top[:, 0] - top[:, 1], atol=1e-5, rtol=0)
     down = scores.topk(2, dim=0).values
     torch.testing.assert_close(found.back_gap, down[0] - down[1], atol=1e-5, rtol=0)
-    monkeypatch.delattr(geometric, "read_image")  # it is not needed again
+    monkeypatch.delattr(comparing, "read_image")  # it is not needed again
     again = found_of(store_of(data), grounds, tmp_path).near
     assert torch.equal(again.tile, found.tile) and torch.equal(again.back_gap, found.back_gap)
     (tmp_path / FOLDER / FILE).write_bytes(b"cut off")
@@ -88,15 +88,17 @@ def near_of(gaps: list[float], count: int) -> Nearest:
 
 
 def test_the_gap_is_raised_until_decoys_pair_little():
-    matched = Matched(near_of([0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.04, 0.03, 0.02, 0.01], 12), near_of([0.05, 0.03], 12))
+    matched = Matched(
+        near_of([0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.04, 0.03, 0.02, 0.01], 12), near_of([0.05, 0.03], 12), torch.zeros(12)
+    )
     assert matched.doubt(0.0) == pytest.approx(0.2) and matched.doubt(0.04) == pytest.approx(1 / 7)
     assert matched.doubt(0.9) == 1.0, "no pair, nothing known"
     assert matched.sure_gap(0.0, 0.2) == 0.0, "none need be raised"
     assert 0.03 < matched.sure_gap(0.0, 0.15) <= 0.04
     assert 0.05 < matched.sure_gap(0.0, 0.1) <= 0.1 and 0.05 < matched.sure_gap(0.02, 0.0) <= 0.1
     assert matched.sure_gap(0.3, 0.1) == pytest.approx(0.3)
-    assert Matched(matched.decoys, matched.near).sure_gap(0.02, 0.1) == math.inf
-    assert Matched(matched.near, near_of([], 12)).sure_gap(0.02, 0.0) == pytest.approx(0.02)
+    assert Matched(matched.decoys, matched.near, torch.zeros(12)).sure_gap(0.02, 0.1) == math.inf
+    assert Matched(matched.near, near_of([], 12), torch.zeros(12)).sure_gap(0.02, 0.0) == pytest.approx(0.02)
 
 
 def test_a_panorama_without_ground_and_a_tile_of_unknown_scale(world, tmp_path):
@@ -150,7 +152,7 @@ def test_after_a_cold_start_it_is_rehearsed_and_what_pairs_nothing_is_told(world
     assert {"loss_labels", "labels_share"} <= names
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(geometric, "_photo", lambda *_: None)  # nothing shows any ground
+        patch.setattr(comparing, "photo_of", lambda *_: None)  # nothing shows any ground
         with pytest.raises(ModelError, match="the stage geometric has nothing to learn from"):
             train(world.parent, tmp_path / "none", steps=4, stages="geometric")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["figures"]["steps"] == 8

@@ -205,8 +205,8 @@ def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch)
     # depend on the batch.
     options = {
         **TINY, "encoder": "convnext_tiny", "depth": 0.1, "encoder_stages": 2, "data": [str(world / "train")],
-        "stages": "geometric,supervised", "labels": 0.5, "steps": 8, "validation_share": 0.2, "lr": 1e-3,
-        "neighbours": 2, "mine_after": 0,
+        "stages": "geometric,curriculum,supervised", "heading": "found", "labels": 0.5, "steps": 9, "lr": 1e-3,
+        "validation_share": 0.2, "neighbours": 2, "mine_after": 0,
     }  # fmt: skip
     script = tmp_path / "train.py"
     script.write_text(

@@ -44,10 +44,11 @@ class Agreement:
 
 
 def agreement(panoramas: Tensor, tiles: Tensor, before: Tensor | None) -> Agreement:
-    """The :class:`Agreement` of embeddings (n, D) and (m, D), D at least 2; ``before``: matches of the epoch before."""
+    """The :class:`Agreement` of embeddings (n, D), or (n, T, D) at several turns, and (m, D), D at least 2; ``before``:
+    matches of the epoch before."""
     full = nearest(panoramas, tiles)
     parts = [
-        nearest(F.normalize(panoramas[:, start::2].float(), dim=1), F.normalize(tiles[:, start::2].float(), dim=1))
+        nearest(F.normalize(panoramas[..., start::2].float(), dim=-1), F.normalize(tiles[:, start::2].float(), dim=1))
         for start in (0, 1)
     ]
     matches = consistent(full, (parts[0], parts[1]))

@@ -33,13 +33,32 @@ def embed_grounds(
     columns = network.ground_size[1]
 
     def read(numbers: list[int]) -> Tensor:
-        stored = store.ground([indices[i] for i in numbers])
-        if rolls is not None:
-            turned = [image.roll(rolls[i], dims=2) for image, i in zip(stored, numbers, strict=True)]
-            stored = torch.stack(turned)
-        return middle(stored, columns)
+        own = None if rolls is None else [rolls[i] for i in numbers]
+        return middle(_rolled(store, [indices[i] for i in numbers], own), columns)
 
     return _embed(network.ground, read, len(indices), network, world, batch, workers, precision)
+
+
+@torch.no_grad()
+def embed_rounds(
+    network: CrossViewNetwork,
+    store: FrameStore,
+    indices: Sequence[int],
+    world: World,
+    branch: Callable[[Tensor], Tensor],
+    *,
+    batch: int,
+    workers: int,
+    precision: str = "fp32",
+    rolls: Sequence[int] | None = None,
+) -> Tensor:
+    """(n, turns, dim) float32 on the processor, the same in every process: of panoramas of the whole way round by a
+    ``branch`` that gives (b, turns, dim) of b images. ``rolls`` as of :func:`embed_grounds`."""
+
+    def read(numbers: list[int]) -> Tensor:
+        return _rolled(store, [indices[i] for i in numbers], None if rolls is None else [rolls[i] for i in numbers])
+
+    return _embed(branch, read, len(indices), network, world, batch, workers, precision)
 
 
 @torch.no_grad()
@@ -61,6 +80,13 @@ def embed_overheads(
     return _embed(network.overhead, read, len(indices), network, world, batch, workers, precision)
 
 
+def _rolled(store: FrameStore, indices: Sequence[int], rolls: Sequence[int] | None) -> Tensor:
+    stored = store.ground(indices)
+    if rolls is None:
+        return stored
+    return torch.stack([image.roll(columns, dims=2) for image, columns in zip(stored, rolls, strict=True)])
+
+
 def _embed(
     branch: Callable[[Tensor], Tensor],
     read: Callable[[list[int]], Tensor],
@@ -77,7 +103,7 @@ def _embed(
     own = [min(world.rank + k * world.size, count - 1) for k in range(mine)]
     starts = range(0, mine, batch)
     device = world.device.torch
-    table = torch.zeros(mine, network.dim)
+    parts = []
     feed = read_ahead(
         lambda n: read(own[starts[n] : starts[n] + batch]),
         0,
@@ -85,11 +111,12 @@ def _embed(
         workers=workers,
         one_core=world.device.kind == "cpu",
     )
-    for start, stored in zip(starts, feed, strict=True):
+    for stored in feed:
         images = stored.to(device, non_blocking=True)
         with autocast(precision, world.device):
             found = branch(normal(images[:, :3].float() / 255, images[:, 3:4] > 127))
-        table[start : start + len(found)] = found.float().cpu()
+        parts.append(found.float().cpu())
     network.train(was_training)
-    every = world.stacked(table)  # (processes, mine, dim): item k of process r is number r + k · processes
-    return every.transpose(0, 1).reshape(-1, network.dim)[:count]
+    table = torch.cat(parts) if parts else torch.zeros(0, network.dim)
+    every = world.stacked(table)  # (processes, mine, …): item k of process r is number r + k · processes
+    return every.transpose(0, 1).flatten(0, 1)[:count]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from engine.training.crossview.choice import Chooser, agreement
 from engine.training.crossview.embed import embed_grounds, embed_overheads
 from engine.training.crossview.geometric import Matched
 from engine.training.crossview.images import FrameStore
-from engine.training.crossview.matching import nearest, neighbours, threshold_at
+from engine.training.crossview.matching import nearest, neighbours, similarity, threshold_at
 from engine.training.crossview.mining import mined_batches
 from engine.training.crossview.plan import ALSO, Plan, load_plan, save_plan, shared_plan
 from engine.training.crossview.pseudo import Labels, pseudo_labels
 from engine.training.crossview.request import CrossViewTrainRequest
 from engine.training.crossview.split import Split
 from engine.training.crossview.stages import Stage, Stages
+from engine.training.crossview.turns import Looked, headings_right, look_around, look_round, turn_of
 from engine.training.distributed import World
 from engine.training.rng import derive_seed
 
@@ -35,7 +37,10 @@ _POOL = 2
 
 @dataclass
 class Between:
-    """The :class:`engine.training.loop.Epochs` of a cross-view run, and its ``validate``."""
+    """The :class:`engine.training.loop.Epochs` of a cross-view run, and its ``validate``.
+
+    ``geometric``: what the matcher without weights paired; ``paired`` (all panoramas,): the turns of those whose tile
+    is given, where headings are found (:func:`~engine.training.crossview.true_turns.true_turns`)."""
 
     request: CrossViewTrainRequest
     data: CrossViewSet
@@ -48,6 +53,7 @@ class Between:
     reporter: Reporter
     chooser: Chooser
     geometric: Matched | None = None
+    paired: Tensor | None = None
     precision: str = "fp32"
     resumed_at: int | None = None
 
@@ -82,13 +88,13 @@ class Between:
         told = dict(self.told)
         if done != self.stages.end(step) or not self.split.held_out:
             return told
-        held = self._grounds(self.split.held_out)
-        tiles = self._tiles(done)
-        found = agreement(self._near(held), self._near(tiles), self.chooser.before)
+        tiles = self._near(self._tiles(done))
+        held = self._near(self._held_out(tiles))
+        found = agreement(held, tiles, self.chooser.before)
         told |= self.chooser.see(done, found, self.network, write=self.world.main)
         truth = torch.tensor([self._tile_of(i) for i in self.split.held_out])
         if bool((truth >= 0).any()):  # told, never used
-            scores = held @ tiles.T
+            scores = similarity(held, tiles).cpu()
             rows = (truth >= 0).nonzero()[:, 0]
             own = scores[rows].gather(1, truth[rows, None])
             first = ((scores[rows] >= own - 1e-6).sum(1) == 1).float()
@@ -118,11 +124,11 @@ class Between:
         if stage.name == "supervised":
             return self._supervised(epoch, shape, draw)
         train = torch.tensor(self.split.train)
-        labels, near_a, near_b = self._labels(stage, epoch, shape)
-        self._tell(labels, train)
+        labels, looked, tiles = self._labels(stage, epoch, shape)
+        self._tell(labels, looked.turn, train)
         if stage.name == "geometric" and self.geometric is not None:
             self._doubt(self.geometric, labels.threshold, first=epoch == 0)
-        return self._claimed(labels, train, (near_a, near_b), epoch, shape, draw)
+        return self._claimed(labels, train, looked, tiles, epoch, shape, draw)
 
     def _supervised(self, epoch: int, shape: tuple[int, int], draw: np.random.Generator) -> Plan:
         grounds = list(self.split.labelled)
@@ -132,26 +138,26 @@ class Between:
             near = self._mined(grounds, tiles)
         chosen = self._pairs(grounds, tiles, near, shape, draw)
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
-        return Plan.make(ground, overhead=tile, labelled=torch.ones_like(ground), also=self._semi(ground))
+        turn = None if self.paired is None else self.paired[ground]
+        return Plan.make(ground, overhead=tile, labelled=torch.ones_like(ground), turn=turn, also=self._semi(ground))
 
-    def _labels(self, stage: Stage, epoch: int, shape: tuple[int, int]) -> tuple[Labels, Tensor, Tensor]:
-        """The pseudo-labels of an epoch, by the network or, once and for all, by the matcher without weights; and the
-        network's embeddings of panoramas and tiles."""
-        request = self.request
-        a, b = self._near(self._grounds(self.split.train)), self._near(self._tiles(stage.begins(epoch)))
+    def _labels(self, stage: Stage, epoch: int, shape: tuple[int, int]) -> tuple[Labels, Looked, Tensor]:
+        """The pseudo-labels of an epoch, by the network or, once and for all, by the matcher without weights; how the
+        network sees the panoramas, and its embeddings of tiles."""
+        request, found = self.request, self.geometric
+        tiles = self._near(self._tiles(stage.begins(epoch)))
         how: dict[str, Any] = {"mutual": request.mutual, "gap": request.gap_of}
-        first = None
-        if self.geometric is not None:
-            sure = self.geometric.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
-            first = self.geometric.near.labels(sure, **how)
-        if self.geometric is not None and stage.name == "geometric":
-            found, threshold, first = self.geometric.near, sure, None
+        first, threshold = None, threshold_at(epoch, stage.epochs, request.gap) if request.curriculum else request.gap
+        if found is not None:
+            sure = found.sure_gap(request.geometric_gap, request.geometric_doubt, **how)
+            first = found.near.labels(sure, **how)
+        if found is not None and stage.name == "geometric":
+            looked, first, threshold = self._looked(tiles, found, first, alone=True), None, sure
         else:  # what the matcher is sure of stands beside what the network finds
-            found = nearest(a, b)
-            threshold = threshold_at(epoch, stage.epochs, request.gap) if request.curriculum else request.gap
+            looked = self._looked(tiles, found, first, alone=False)
         place = {ground: row for row, ground in enumerate(self.split.train)}
         labels = pseudo_labels(
-            found,
+            looked.near,
             threshold=threshold,
             known={place[i]: self._tile_of(i) for i in self.split.labelled},
             semi={place[i]: self.data.matches[i].semi for i in self.split.labelled},
@@ -161,13 +167,32 @@ class Between:
             overrule=request.gap,
             **how,
         )
-        return labels, a, b
+        return labels, looked, tiles
+
+    def _looked(self, tiles: Tensor, found: Matched | None, first: Tensor | None, *, alone: bool) -> Looked:
+        """How the network sees the panoramas of the training among ``tiles``; those that the matcher or a label has
+        turned, at that heading. ``alone``: the matcher's choices in the place of the network's."""
+        train = list(self.split.train)
+        if self.request.heading != "found":
+            table = self._near(self._grounds(train))
+            near = found.near if alone and found is not None else nearest(table, tiles)
+            return Looked(near, torch.zeros(len(train), dtype=torch.int64), table)
+        given = torch.full((len(train),), -1)
+        if found is not None and first is not None:
+            assumed = torch.tensor([self.store.view(i).heading_deg for i in train])
+            turn = turn_of(found.heading, assumed, self.network.ground_size[1])
+            given = turn if alone else torch.where(first >= 0, turn, -1)
+        if self.paired is not None:
+            given = torch.where(self.paired[train] >= 0, self.paired[train], given)
+        looked = look_round(self.network, self.store, train, tiles, self.world, given=given, **self._options())
+        return replace(looked, near=found.near) if alone and found is not None else looked
 
     def _claimed(
         self,
         labels: Labels,
         train: Tensor,
-        near_of: tuple[Tensor, Tensor],
+        looked: Looked,
+        above: Tensor,
         epoch: int,
         shape: tuple[int, int],
         draw: np.random.Generator,
@@ -183,7 +208,8 @@ class Between:
         count = int(min(shape[1], max(least, min(len(pairs), round(wanted * shape[1])))))
         near = None
         if request.neighbours and epoch >= request.mine_after:
-            near = neighbours(near_of[0][pairs[:, 0]], near_of[1], _POOL * request.neighbours + 1).numpy()
+            mine = self._near(looked.table[pairs[:, 0]])
+            near = neighbours(mine, above, _POOL * request.neighbours + 1).numpy()
         chosen = self._pairs(grounds, tiles, near, (shape[0], count), draw)
         ground, tile = torch.tensor(grounds)[chosen], torch.tensor(tiles)[chosen]
         also = self._semi(ground)
@@ -200,9 +226,11 @@ class Between:
         labelled[:, :count] = 1
         # Every process takes each so-many-th column: labelled rows are shared out evenly by that.
         style = _cycled(np.arange(len(self.data.overheads)), shape, draw)
-        return Plan.make(ground, overhead=tile, labelled=labelled, style=style, also=also)
+        turn = torch.full((len(self.data.grounds),), -1)
+        turn[train] = looked.turn
+        return Plan.make(ground, overhead=tile, labelled=labelled, style=style, turn=turn[ground], also=also)
 
-    def _tell(self, labels: Labels, train: Tensor) -> None:
+    def _tell(self, labels: Labels, turn: Tensor, train: Tensor) -> None:
         has = labels.tile >= 0
         self.told = {"labels_share": float(has.float().mean()), "labels_gap": labels.threshold}
         truth = torch.tensor([self._tile_of(int(i)) for i in train])
@@ -210,6 +238,8 @@ class Between:
         if bool(known.any()):  # told, never used
             right = [int(labels.tile[i]) in self.data.matches[int(train[i])].tiles for i in known.nonzero()[:, 0]]
             self.told["labels_right"] = float(np.mean(right))
+        if self.request.heading == "found":
+            self.told |= headings_right(self.store, train[has].tolist(), turn[has])
 
     def _doubt(self, found: Matched, threshold: float, *, first: bool) -> None:
         doubt = found.doubt(threshold, mutual=self.request.mutual, gap=self.request.gap_of)
@@ -222,7 +252,8 @@ class Between:
 
     def _mined(self, grounds: list[int], tiles: list[int]) -> Any:
         unique = sorted(set(tiles))
-        a = self._grounds(grounds)
+        rolls = None if self.paired is None else self.paired[grounds].clamp(min=0).tolist()
+        a = self._grounds(grounds, rolls=rolls)
         b = self._overheads(unique)
         found = neighbours(self._near(a), self._near(b), _POOL * self.request.neighbours + 1)
         return torch.tensor(unique)[found].numpy()
@@ -254,8 +285,15 @@ class Between:
         """The table where similarities are quickest to compute."""
         return table.to(self.world.device.torch)
 
-    def _grounds(self, indices: Any) -> Tensor:
-        return embed_grounds(self.network, self.store, list(indices), self.world, **self._options())
+    def _held_out(self, tiles: Tensor) -> Tensor:
+        """(n, dim) embeddings; where headings are found (n, likely headings, dim)."""
+        held = self.split.held_out
+        if self.request.heading != "found":
+            return self._grounds(held)
+        return look_around(self.network, self.store, held, tiles, self.world, **self._options()).seen
+
+    def _grounds(self, indices: Any, *, rolls: Sequence[int] | None = None) -> Tensor:
+        return embed_grounds(self.network, self.store, list(indices), self.world, rolls=rolls, **self._options())
 
     def _overheads(self, indices: Any) -> Tensor:
         return embed_overheads(self.network, self.store, list(indices), self.world, **self._options())

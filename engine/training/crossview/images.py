@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -15,6 +15,8 @@ from engine.crossview.data.items import CrossViewSet
 from engine.errors import DamagedFileError
 from engine.models.crossview_inputs import GroundFrame, OverheadFrame
 from engine.panorama.birdseye import birds_eye
+from engine.panorama.view import PanoramaView
+from engine.training.rng import derive_seed
 
 MOST_COLUMNS = 2048
 """A panorama of more columns is read smaller where its format can: frames and bird's-eye views need no more."""
@@ -23,13 +25,16 @@ MOST_COLUMNS = 2048
 @dataclass(frozen=True)
 class Framing:
     """How images are brought to the network: the whole way round (``ground``), from above, and bird's-eye views from
-    ``camera_height_m`` at the scale of the tiles, ``half_width_m`` from the middle to an edge."""
+    ``camera_height_m`` at the scale of the tiles, ``half_width_m`` from the middle to an edge. ``assumed``: a seed; a
+    panorama whose heading is not used is then taken to look any way, drawn once for it, so that what lies ahead of a
+    network says nothing of how cameras are held."""
 
     ground: GroundFrame
     overhead: OverheadFrame
     half_width_m: float
     camera_height_m: float
     use_heading: bool = True
+    assumed: int | None = None
 
 
 class FrameStore:
@@ -53,8 +58,18 @@ class FrameStore:
         return torch.stack([self._get("overhead", int(i)) for i in indices])
 
     def birds_eye(self, indices: Sequence[int]) -> Tensor:
-        """(n, 4, side, side): bird's-eye views of panoramas, up where the middle of the panorama looks."""
+        """(n, 4, side, side): bird's-eye views of panoramas, up where the middle of :meth:`ground` looks."""
         return torch.stack([self._get("birds_eye", int(i)) for i in indices])
+
+    def view(self, index: int) -> PanoramaView:
+        """Of a panorama; its heading is the data's where that is used, else what is taken for it: 0, or drawn."""
+        item = self.data.grounds[index]
+        if self.framing.use_heading:
+            return item.view
+        drawn = 0.0
+        if self.framing.assumed is not None:
+            drawn = derive_seed(self.framing.assumed, "looks", index) % 3600 / 10
+        return replace(item.view, heading_deg=drawn)
 
     def _get(self, kind: str, index: int) -> Tensor:
         found = self._kept.get((kind, index))
@@ -69,8 +84,9 @@ class FrameStore:
 
     def _make_ground(self, index: int) -> Tensor:
         item = self.data.grounds[index]
-        view = item.view if self.framing.use_heading else item.view.turned(-item.view.heading_deg)
-        return _bytes(*self.framing.ground.put(read_image(item.file, most_columns=MOST_COLUMNS)[None], view))
+        return _bytes(
+            *self.framing.ground.put(read_image(item.file, most_columns=MOST_COLUMNS)[None], self.view(index))
+        )
 
     def _make_overhead(self, index: int) -> Tensor:
         item = self.data.overheads[index]
@@ -78,12 +94,11 @@ class FrameStore:
 
     def _make_birds_eye(self, index: int) -> Tensor:
         item = self.data.grounds[index]
-        view = item.view if self.framing.use_heading else item.view.turned(-item.view.heading_deg)
         pixels = read_image(item.file, most_columns=MOST_COLUMNS)[None].float() / 255
         side = self.framing.overhead.size[0]
         seen, mask = birds_eye(
             pixels,
-            view,
+            self.view(index),
             side=side,
             half_width_m=self.framing.half_width_m,
             camera_height_m=self.framing.camera_height_m,

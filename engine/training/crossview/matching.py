@@ -49,23 +49,30 @@ class Nearest:
 
 
 def nearest(panoramas: Tensor, tiles: Tensor, *, chunk: int = CHUNK) -> Nearest:
-    """:class:`Nearest` of embeddings (N, D) and (M, D) at unit length, M and N at least 1.
+    """:class:`Nearest` of embeddings (N, D) and (M, D) at unit length, M and N at least 1; panoramas may come at
+    several turns, (N, T, D), and are then as like a tile as at the best of them.
 
     The answer does not depend on ``chunk``; it is computed where the embeddings lie and given on the processor. Raises
     ModelError where an embedding is not finite, ParameterError for shapes.
     """
-    if panoramas.ndim != 2 or panoramas.shape[1:] != tiles.shape[1:] or not len(panoramas) or not len(tiles):
+    if panoramas.ndim not in (2, 3) or panoramas.shape[-1:] != tiles.shape[1:] or not len(panoramas) or not len(tiles):
         raise ParameterError(f"Embeddings {tuple(panoramas.shape)} and {tuple(tiles.shape)} do not fit.")
     for name, table in (("panorama", panoramas), ("tile", tiles)):
-        bad = ~torch.isfinite(table).all(1)
+        bad = ~torch.isfinite(table.flatten(1)).all(1)
         if bool(bad.any()):
             raise ModelError(
                 f"The embedding of {name} {int(bad.nonzero()[0])} is not finite ({int(bad.sum())} of {len(table)})."
             )
-    columns, choices = tiles.float().T, Choices(len(tiles), tiles.device)
-    for start in range(0, len(panoramas), max(1, chunk)):
-        choices.see(panoramas[start : start + max(1, chunk)].float() @ columns)
+    choices = Choices(len(tiles), tiles.device)
+    for part in panoramas.split(max(1, chunk * tiles.shape[1] // panoramas[0].numel())):
+        choices.see(similarity(part, tiles))
     return choices.nearest()
+
+
+def similarity(panoramas: Tensor, tiles: Tensor) -> Tensor:
+    """(N, M) products of embeddings (N, D) and (M, D); of panoramas at several turns, (N, T, D), the best."""
+    found = panoramas.float() @ tiles.float().T
+    return found if panoramas.ndim == 2 else found.amax(1)
 
 
 class Choices:

@@ -42,6 +42,7 @@ def framing(request: CrossViewTrainRequest, data: CrossViewSet) -> Framing:
         half_width_m=HALF_WIDTH_M if extent is None else extent / 2,
         camera_height_m=request.camera_height,
         use_heading=request.heading == "known",
+        assumed=request.seed if request.heading == "found" else None,
     )
 
 

@@ -39,8 +39,8 @@ WHO = ("ground_id", "overhead_id", "labelled", "also")
 @dataclass(frozen=True)
 class Settings:
     """``smoothing`` of intra and supervised, thrice that of cross, none with a ``dustbin``; ``columns`` of a panorama
-    that the network takes (a part where fewer than there are). Known headings are wrong by up to ``heading_error``
-    degrees on purpose. ``disguise`` is the strength of :func:`~engine.training.crossview.looks.disguised`, ``tilt`` the
+    that the network takes (a part where fewer than there are). Headings are wrong by up to ``heading_error`` degrees
+    on purpose. ``disguise`` is the strength of :func:`~engine.training.crossview.looks.disguised`, ``tilt`` the
     rows of :func:`~engine.training.crossview.looks.tilted`. ``rivals``: share of the rows of a supervised batch that
     are others of its pairs again, turned otherwise."""
 
@@ -70,8 +70,14 @@ class CrossViewObjective(nn.Module):
         self._settings, self._gather = settings, gather
 
     def views(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Variations of uint8 images (n, 4, rows, columns); ``unknown`` (n,) bool are panoramas without a heading."""
-        ground = _open(batch["ground"])
+        """Variations of uint8 images (n, 4, rows, columns); ``unknown`` (n,) bool are panoramas without a heading.
+
+        ``turn`` (n,): headings are found, so panoramas are rolled by these columns before they meet their tiles, −1
+        where ``unknown``; with its own bird's-eye view a panorama goes together as both were made."""
+        ground = own = _open(batch["ground"])
+        alone = batch["unknown"]
+        if "turn" in batch:
+            ground, alone = _both(rolled, ground, batch["turn"]), torch.zeros_like(batch["unknown"])
         out = {name: batch[name] for name in (*WHO, "dustbin") if name in batch}
         if "labelled" in batch:
             overhead = _open(batch["overhead"])
@@ -85,8 +91,8 @@ class CrossViewObjective(nn.Module):
             style, _ = _open(batch["style"])
             self.restyler.eval()
             fake = self.restyler(seen, mask, style)
-            own = (ground[0][late], ground[1][late])
-            made = self._together(own, (fake, mask), batch["unknown"][late], generator, name="fake")
+            own = (own[0][late], own[1][late])
+            made = self._together(own, (fake, mask), alone[late], generator, name="fake")
             return out | {"fake": made["fake"], "ground.own": made["ground.a"]}
         if "labelled" in batch:
             return out

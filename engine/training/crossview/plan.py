@@ -17,18 +17,20 @@ from engine.training.distributed import World
 FOLDER = "plans"
 ALSO = 4
 """Tiles at most that are no negatives of a row: three semi-positives of VIGOR, and its own candidate."""
-_ROWS = 4 + ALSO
+_ROWS = 5 + ALSO
 
 
 @dataclass(frozen=True)
 class Plan:
     """Of one epoch, each (steps, batch): numbers of panoramas and tiles, whether they belong together, the tile that
-    gives a style, and (steps, batch, :data:`ALSO`) tiles that are no negatives, −1 for none."""
+    gives a style, the columns by which the panorama is rolled so that its middle looks north (``turn``, −1: nobody
+    knows), and (steps, batch, :data:`ALSO`) tiles that are no negatives, −1 for none."""
 
     ground: Tensor
     overhead: Tensor
     labelled: Tensor
     style: Tensor
+    turn: Tensor
     also: Tensor
 
     @classmethod
@@ -39,6 +41,7 @@ class Plan:
         overhead: Tensor | None = None,
         labelled: Tensor | None = None,
         style: Tensor | None = None,
+        turn: Tensor | None = None,
         also: Tensor | None = None,
     ) -> Plan:
         """A plan whose other parts are empty."""
@@ -49,19 +52,22 @@ class Plan:
             zero if overhead is None else overhead,
             zero if labelled is None else labelled.long(),
             zero if style is None else style,
+            zero if turn is None else turn,
             nothing if also is None else also,
         )
 
     def packed(self) -> Tensor:
         """All of it as one (rows, steps, batch) table."""
-        flat = torch.stack([self.ground, self.overhead, self.labelled, self.style])
+        flat = torch.stack([self.ground, self.overhead, self.labelled, self.style, self.turn])
         return torch.cat([flat, self.also.movedim(2, 0)]).contiguous()
 
     @classmethod
     def unpacked(cls, table: Tensor) -> Plan:
         """The plan of :meth:`packed`."""
-        ground, overhead, labelled, style = table[:4]
-        return cls(ground, overhead, labelled, style, table[4:].movedim(0, 2).contiguous())
+        if len(table) != _ROWS:
+            raise ValueError(f"{len(table)} tables, expected {_ROWS}")
+        ground, overhead, labelled, style, turn = table[:-ALSO]
+        return cls(ground, overhead, labelled, style, turn, table[-ALSO:].movedim(0, 2).contiguous())
 
 
 def shared_plan(plan: Plan | None, shape: tuple[int, int], world: World) -> Plan:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from engine.training.crossview.augment import normal
 from engine.training.crossview.images import FrameStore
+from engine.training.crossview.matching import similarity
 from engine.training.crossview.objective import CrossViewObjective, middle
 from engine.training.crossview.split import Split
+from engine.training.crossview.turns import round_about
 from engine.training.report.charts import Rgb
 from engine.training.report.run import run_report_html
 from engine.training.report.samples import spread
@@ -49,8 +51,9 @@ def samples(store: FrameStore, objective: CrossViewObjective, grounds: Sequence[
     gallery = sorted({*gallery, *(tile for tile in mine if tile is not None)})
     tiles = store.overhead(gallery)
     streets, seen = store.ground(shown), store.birds_eye(shown)
-    found = network.ground(_given(middle(streets, network.ground_size[1]), device))
-    nearest = (found @ network.overhead(_given(tiles, device)).T).argmax(1).tolist()
+    branch = network.ground if store.framing.assumed is None else round_about(network)
+    found = branch(_given(middle(streets, network.ground_size[1]), device))
+    nearest = similarity(found, network.overhead(_given(tiles, device))).argmax(1).tolist()
     style = tiles[[k % len(tiles) for k in range(len(shown))], :3].float() / 255
     restyler = objective.restyler.eval()
     fake = restyler((seen[:, :3].float() / 255).to(device), (seen[:, 3:4] > 127).to(device), style.to(device)).cpu()

@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from engine.models.names import PhotoEncoderName
+from engine.panorama.view import FULL_CIRCLE
 from engine.training.requests import KeptRequest, Positive, Share
 
 StageName = Literal["intra", "cross", "geometric", "curriculum", "supervised"]
 STAGES: tuple[StageName, ...] = ("intra", "cross", "geometric", "curriculum", "supervised")
 PSEUDO: tuple[StageName, ...] = ("geometric", "curriculum")
 """Stages that learn from pseudo-labels."""
+FOUND_ERROR_DEG = 15.0
+"""By which found headings are made wrong where nothing is said: a little more than the half of what lies between two
+of the headings that a search tries."""
 Restyle = Literal["none", "colour", "texture", "cyclegan"]
 Count = Annotated[int, Field(ge=1)]
 
@@ -50,15 +54,23 @@ class CrossViewTrainRequest(KeptRequest):
     vfov: float | None = Field(
         None, gt=0, le=180, description="Field of view in pitch; default: the least of the data."
     )
-    heading: Literal["known", "unknown"] = Field(
-        "known", description="unknown: panoramas are turned at random in training, and no heading is used."
+    heading: Literal["known", "unknown", "found"] = Field(
+        "known",
+        description="unknown: panoramas are turned at random in training, and no heading is used. found: none is read "
+        "either, but headings are looked for together with the pairs; the network wants north ahead, so that a search "
+        "tries 16 of them.",
     )
-    heading_error: float = Field(
-        0.0,
+    heading_error: float | None = Field(
+        None,
         ge=0,
         le=45,
-        description="Degrees by which known headings are made wrong, at most, so that the network bears it: a search "
-        "tries 16 headings, 22.5 apart, and compasses err.",
+        description="Degrees by which known and found headings are made wrong, at most, so that the network bears it: "
+        "a search tries 16 headings, 22.5 apart, and compasses err; default: 15 where headings are found, else 0.",
+    )
+    test_heading: Literal["auto", "known", "unknown"] = Field(
+        "auto",
+        description="unknown: the panoramas of --test are turned at random, and a network that wants north ahead is "
+        "asked at 16 headings, as a search asks it; auto: unknown unless headings are known in training.",
     )
     extent: Positive | None = Field(
         None, description="Metres from edge to edge of an overhead image; default: by the data."
@@ -176,6 +188,12 @@ class CrossViewTrainRequest(KeptRequest):
         return value
 
     @model_validator(mode="after")
+    def _whole_panoramas_are_turned(self) -> CrossViewTrainRequest:
+        if self.heading == "found" and self.hfov < FULL_CIRCLE:
+            raise ValueError("headings are found for whole panoramas; expected hfov 360, or heading unknown")
+        return self
+
+    @model_validator(mode="after")
     def _labels_for_stages(self) -> CrossViewTrainRequest:
         if "supervised" in self.stage_names and self.labels == 0:
             raise ValueError("the stage supervised needs labels above 0")
@@ -201,6 +219,18 @@ class CrossViewTrainRequest(KeptRequest):
         """(rows, columns) of what the ground branch takes."""
         rows, _, columns = self.ground_size.partition("x")
         return int(rows), int(columns)
+
+    @property
+    def wrong_by_deg(self) -> float:
+        """Degrees by which headings are made wrong at most."""
+        if self.heading_error is not None:
+            return self.heading_error
+        return FOUND_ERROR_DEG if self.heading == "found" else 0.0
+
+    @property
+    def tested_turned(self) -> bool:
+        """The panoramas of ``test`` are turned at random first."""
+        return self.heading != "known" if self.test_heading == "auto" else self.test_heading == "unknown"
 
     @property
     def by_agreement(self) -> bool:

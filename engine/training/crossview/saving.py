@@ -26,11 +26,15 @@ def save_model(
     gsd = (extent or _USUAL_EXTENT_M) / side
     slack = 1.25 if extent is not None else 4.0
     labels = "no labels" if request.labels == 0 else f"{100 * request.labels:g} % of the true pairs"
+    headings = {"known": "headings of the data", "unknown": "any heading", "found": "headings that were found"}[
+        request.heading
+    ]
     narrow = request.hfov < 359.99
     card = {
         "name": "crossview",
         "title": f"Cross-view network with {request.encoder} encoders",
-        "description": f"Trained by 'engine crossview train' with {labels}, stages {', '.join(request.stage_names)}.",
+        "description": f"Trained by 'engine crossview train' with {labels}, {headings}, stages "
+        f"{', '.join(request.stage_names)}.",
         "licence": "unstated",
         "gsd_m": (gsd / slack, gsd * slack),
         "crossview": {

@@ -13,8 +13,10 @@ import torch
 from engine import plainjson
 from engine.crossview.data.find import find_set
 from engine.crossview.data.items import CrossViewSet, joined
+from engine.crossview.learned_describer import HEADINGS
 from engine.errors import MissingFileError, ParameterError
 from engine.events import Reporter
+from engine.panorama.view import FULL_CIRCLE
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE, load_checkpoint
 from engine.training.crossview.augment import Variation
 from engine.training.crossview.choice import RECORDS, WEIGHTS, Chooser
@@ -33,6 +35,7 @@ from engine.training.crossview.restyle.transfer import Unchanged
 from engine.training.crossview.saving import save_model
 from engine.training.crossview.split import Split, split
 from engine.training.crossview.stages import Stages, plan_stages
+from engine.training.crossview.true_turns import true_turns
 from engine.training.distributed import World, joined_world
 from engine.training.loop import Batch, LoopSettings, TrainingLoop, explain_out_of_memory
 from engine.training.metrics_log import METRICS, last_figures, read_metrics
@@ -92,12 +95,15 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
                 store, parts.train, world,
                 folder=folder.path, workers=request.workers, reporter=reporter.part(*_spans(request)[1]),
             )  # fmt: skip
+        paired = None
+        if request.heading == "found" and parts.labelled:
+            paired = true_turns(store, parts.labelled, world, workers=request.workers)
         settings = _settings(request, frames.ground.vfov_deg)
         objective = CrossViewObjective(network, restyler, settings, gather=world.gather)
         resumed_at = _stands_at(folder.path) if request.resume else None
         chooser = Chooser(folder.path, resumed_at=resumed_at)
         between = Between(
-            request, data, parts, stages, network, store, world, folder.path, reporter, chooser, first,
+            request, data, parts, stages, network, store, world, folder.path, reporter, chooser, first, paired,
         )  # fmt: skip
         loop = TrainingLoop(
             objective,
@@ -126,7 +132,8 @@ def _run(request: CrossViewTrainRequest, world: World, reporter: Reporter, brief
                 world,
                 batch=request.batch,
                 workers=request.workers,
-                turned=request.heading == "unknown",
+                turned=request.tested_turned,
+                headings=HEADINGS if request.heading != "unknown" and request.hfov >= FULL_CIRCLE else 1,
                 seed=request.seed,
             )
         if not world.main:
@@ -171,7 +178,7 @@ def _settings(request: CrossViewTrainRequest, vfov_deg: float) -> Settings:
         dustbin=request.dustbin,
         rehearse=request.rehearse,
         columns=request.ground_pixels[1],
-        heading_error=request.heading_error,
+        heading_error=request.wrong_by_deg,
         disguise=request.disguise,
         tilt=request.tilt * request.ground_pixels[0] / vfov_deg,
         rivals=request.rivals,
@@ -200,7 +207,9 @@ def _batches(
 ) -> Callable[[int, int], Batch]:
     """This process's rows of the epoch's plan, read."""
     data = between.data
-    blind = torch.tensor([not item.heading_known or request.heading == "unknown" for item in data.grounds])
+    finds = request.heading == "found"
+    told = request.heading == "known"
+    blind = torch.tensor([not finds and not (told and item.heading_known) for item in data.grounds])
 
     def batches(step: int, part: int) -> Batch:
         plan = between.plan
@@ -219,6 +228,9 @@ def _batches(
         out |= {"overhead": store.overhead(overhead.tolist()), "overhead_id": overhead}
         if stage == "supervised" or stage in PSEUDO:
             out |= {"labelled": plan.labelled[row, own] > 0, "also": plan.also[row, own]}
+            if finds:
+                turn = plan.turn[row, own]
+                out |= {"turn": turn, "unknown": turn < 0}
         if stage in PSEUDO:
             out["dustbin"] = torch.ones(())
             if request.rehearsed:
