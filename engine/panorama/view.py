@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ParameterError
-
-FULL_CIRCLE = 359.99
-"""An image that spans at least this many degrees has no left and right edge: its columns go round."""
+from engine.panorama.circle import FULL_CIRCLE
 
 
 @dataclass(frozen=True)

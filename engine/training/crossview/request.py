@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from engine.models.names import PhotoEncoderName
-from engine.panorama.view import FULL_CIRCLE
+from engine.panorama.circle import FULL_CIRCLE
 from engine.training.requests import KeptRequest, Positive, Share
 
 StageName = Literal["intra", "cross", "geometric", "curriculum", "supervised"]

@@ -9,6 +9,7 @@ from typing import Any
 from engine.models.bundle import Bundle
 from engine.models.crossview import CrossViewNetwork
 from engine.models.crossview_bundle import save_crossview
+from engine.panorama.circle import FULL_CIRCLE
 from engine.training.crossview.augment import MEAN, STD
 from engine.training.crossview.images import Framing
 from engine.training.crossview.request import CrossViewTrainRequest
@@ -29,7 +30,7 @@ def save_model(
     headings = {"known": "headings of the data", "unknown": "any heading", "found": "headings that were found"}[
         request.heading
     ]
-    narrow = request.hfov < 359.99
+    narrow = request.hfov < FULL_CIRCLE
     card = {
         "name": "crossview",
         "title": f"Cross-view network with {request.encoder} encoders",

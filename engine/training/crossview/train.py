@@ -16,7 +16,7 @@ from engine.crossview.data.items import CrossViewSet, joined
 from engine.crossview.learned_describer import HEADINGS
 from engine.errors import MissingFileError, ParameterError
 from engine.events import Reporter
-from engine.panorama.view import FULL_CIRCLE
+from engine.panorama.circle import FULL_CIRCLE
 from engine.training.checkpoint import CHECKPOINT, PREVIOUS, STATE, load_checkpoint
 from engine.training.crossview.augment import Variation
 from engine.training.crossview.choice import RECORDS, WEIGHTS, Chooser
