@@ -319,6 +319,8 @@ def test_answers_in_words():
     for part in ("4.20", "number 3 of 20", "12 % within 50 m", "heading of 200°: 1.50", "80°", "4 m away"):
         assert part in said
     assert 'href="heading"' in said and 'href="place"' in said
+    for probability, told in ((0.998, "&gt; 99 %"), (0.006, "&lt; 1 %")):  # as in the list of candidates
+        assert f"{told} within 50 m" in answer_text({**place, "probability_50m": probability}, 200.0)
     plain = answer_text({**place, "rank": None, "turned_score": None, "best_m": 0.0}, 79.0)
     assert "href" not in plain and "number" not in plain
     assert (

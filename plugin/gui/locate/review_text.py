@@ -8,6 +8,7 @@ from qgis.core import QgsDistanceArea, QgsPointXY
 from qgis.PyQt.QtCore import QCoreApplication
 
 from ...photos.facts import Photo
+from .answer_text import percent
 from .review_walk import BY_HAND, ReviewWalk
 
 
@@ -32,7 +33,7 @@ def facts_of(walk: ReviewWalk, place: QgsPointXY, photo: Photo | None, *, by_han
     else:
         parts = [
             tr("Candidate {} of {}").format(candidate.rank, len(answer.candidates)),
-            tr("{} % within {} m").format(percent(candidate.probability), f"{candidate.radius_m:g}"),
+            tr("{} within {} m").format(escape(percent(candidate.probability)), f"{candidate.radius_m:g}"),
             tr("score {}").format(f"{candidate.score:.2f}"),
         ]
         lines = [f"{', '.join(parts)}."]
@@ -54,12 +55,6 @@ def decision(walk: ReviewWalk, by_hand: bool) -> str:
         where = tr("a place by hand") if accepted == BY_HAND else tr("candidate {}").format(accepted)
         return tr("Accepted for this photo: {}.").format(where)
     return ""
-
-
-def percent(share: float) -> str:
-    """A share as per cent: "<1" rather than a rounded 0."""
-    value = 100 * share
-    return "<1" if 0 < value < 0.5 else f"{value:.0f}"
 
 
 def distance_text(photo: Photo | None, lon: float, lat: float) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from qgis.PyQt.QtCore import QCoreApplication
 
+from .answer_text import percent
+
 JOB = "locate-score"
 # Of the search's own parameters: a place is scored as the search scored its candidates.
 _KEPT = ("method", "hfov", "vfov", "reference", "inside", "verify", "device", "heading", "heading_tolerance",
@@ -46,7 +48,8 @@ def answer_text(place: dict[str, Any], heading_deg: float | None) -> str:
     parts = [tr("Score <b>{}</b>").format(f"{place['score']:.2f}")]
     if place.get("rank") is not None:
         stands = tr("would be number {} of {}").format(place["rank"], place["of"])
-        parts.append(f"{stands}, {tr('{} % within 50 m').format(round(100 * (place.get('probability_50m') or 0)))}")
+        likely = escape(percent(place.get("probability_50m") or 0.0))
+        parts.append(f"{stands}, {tr('{} within 50 m').format(likely)}")
     lines = [f"{'; '.join(parts)}."]
     best = place.get("heading_deg")
     if place.get("turned_score") is not None and heading_deg is not None:
