@@ -16,7 +16,8 @@ from engine.crossview.geometric.correlation import FLAT, TurningTemplate, normal
 FREQUENCIES, TURNS, MERGED = 16, 32, 2
 """Frequencies over azimuth that are kept, turns that are tried, rings that become one. On 160 panoramas and the 4,000
 tiles of forty simulated cities every best tile with a gap of .02 (121 of them) stood among the first 16 of a sketch, of
-all best tiles 99 % among the first 64; whole frequencies and rings found no more (docs/studies/cross-view.md)."""
+all best tiles 99 % among the first 64 (images normalised under the cover of these photos, there); whole frequencies and
+rings found no more. docs/studies/cross-view.md has what a shortlist by the form as it is loses."""
 _TILES = 1024
 """Images that are compared at a time: with 256 photos they take 70 MB."""
 
