@@ -58,3 +58,30 @@ def test_the_row_of_the_matcher_is_found_without_training(tmp_path, monkeypatch,
     monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--only", "x"])
     with pytest.raises(SystemExit, match="No grid asked for has x"):
         study.main()
+
+
+def test_rows_of_the_curriculum_begin_with_one_cold_start(tmp_path, monkeypatch, capsys):
+    study = script("study_crossview")
+    asked = {}
+
+    def instead(request, reporter, *, brief):
+        out = study.Path(request.out)
+        asked[out.parent.name] = request
+        out.mkdir(parents=True, exist_ok=True)
+        (out / study.RANKS).write_text(json.dumps({"city": {"a": 1 + (request.start is None)}}))
+        (out / RESULT).write_text("{}")
+        return {}
+
+    monkeypatch.setattr(study, "run", instead)
+    given = [str(tmp_path), "--data", "a", "--test", "b", "--grid", "curriculum", "--seeds", "3", "--steps", "1200"]
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given])
+    study.main()
+    cold = asked.pop("cold-start-alone")
+    assert (cold.steps, cold.stages, cold.start) == (494, "intra,cross", None)
+    assert len(asked) == len(study.GRIDS["curriculum"]) - 1
+    for request in asked.values():
+        assert (request.steps, request.stages, request.seed) == (706, "curriculum", 3)
+        assert study.Path(request.start) == study.cell_folder(tmp_path, study.START, 3) / study.MODEL
+    told = json.loads((tmp_path / "study.json").read_text())["curriculum"]
+    assert told[study.START]["difference"]["value"] == -1 and told[study.THEN]["difference"] is None
+    assert f"R@1 less *{study.THEN}*" in capsys.readouterr().out
