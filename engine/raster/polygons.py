@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from engine.raster.area import PixelAreas
 from engine.raster.grid import Grid, Window
 from engine.raster.rings import EAST, SOUTH, START, Corners, IntArray, trace
+from engine.raster.runs import connected, counted
 
 _NO_PROBABILITY = 101
 _CHUNK = 50_000
@@ -226,13 +225,11 @@ def _regions(
     # Pairs of a run with every run above it that it overlaps.
     times = np.maximum(past - first, 0)
     below = np.repeat(np.arange(len(starts)), times)
-    above = np.arange(len(below)) - np.repeat(np.cumsum(times) - times, times) + first[below]
+    above = counted(first, times)
     alike = code[above] == run_code[below]
     total = known + len(starts)
-    pairs = (node[above[alike]], known + below[alike])
-    graph = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=(total, total))
-    count, labels = connected_components(graph, directed=False)
-    return labels.astype(np.int64), int(count)
+    count, labels = connected(np.stack((node[above[alike]], known + below[alike])), total)
+    return labels.astype(np.int64), count
 
 
 def _run_sums(values: NDArray[Any], starts: IntArray, stops: IntArray, dtype: Any = None) -> NDArray[Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from engine.raster.runs import connected
 
 Mask = NDArray[np.bool_]
 
@@ -69,8 +69,7 @@ class StripComponents:
         if count == 0:
             return KeptComponents(self._offsets, np.zeros(0, bool))
         pairs = np.concatenate(self._pairs, axis=1) if self._pairs else np.zeros((2, 0), np.int64)
-        graph = coo_array((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(count, count))
-        number, of_label = connected_components(graph, directed=False)
+        number, of_label = connected(pairs, count)
         area = np.bincount(of_label, np.concatenate(self._areas), number)
         seeded = np.zeros(number, bool)
         seeded[of_label[np.concatenate(self._seeded)]] = True

@@ -20,15 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.legends import NOT_OBSERVED, UNKNOWN
-from engine.mapping.landcover.smallpatches import (
-    MASSES,
-    Borders,
-    PointAreas,
-    components,
-    counted,
-    small_patches,
-    summed,
-)
+from engine.mapping.landcover.smallpatches import MASSES, Borders, PointAreas, small_patches, summed
+from engine.raster.runs import connected, counted
 
 U8 = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -92,7 +85,7 @@ class StripPatches:
     def resolve(self) -> SettledPatches:
         """Decide which class every patch has."""
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self._joined], axis=1)
-        number, found = components(pairs, self._count)
+        number, found = connected(pairs, self._count)
         of_label = found.astype(np.int64)
         area = np.bincount(of_label, np.concatenate(self._areas), number)
         codes = np.concatenate(self._codes)

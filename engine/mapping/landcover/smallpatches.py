@@ -15,10 +15,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from engine.legends import NOT_OBSERVED, UNKNOWN
+from engine.raster.runs import connected, counted
 
 U8 = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -202,7 +201,7 @@ def _joined(frame: _Frame, runs: _Runs, large: Mask) -> tuple[Ints, NDArray[np.i
     new[which] = np.arange(len(which), dtype=np.int32)
     one, other = settled[first], settled[second]
     free = ~(one | other)
-    number, patch = components(np.stack((new[first[free]], new[second[free]])), len(which))
+    number, patch = connected(np.stack((new[first[free]], new[second[free]])), len(which))
     stays = np.ones(number, bool)
     stays[patch[new[np.concatenate((first[other & ~one], second[one & ~other]))]]] = False
     return _only(which, patch, stays)
@@ -260,21 +259,6 @@ def summed(patch: Ints, other: Ints, down: Mask) -> Borders:
     key, place = np.unique(patch * count + other, return_inverse=True)
     downs = np.bincount(place[down], minlength=len(key))
     return Borders(key // count, key % count, np.bincount(place, minlength=len(key)) - downs, downs)
-
-
-def components(pairs: NDArray[np.integer], count: int) -> tuple[int, NDArray[np.int32]]:
-    """(number, component of each of ``count`` things) where ``pairs`` (2, n) belong together."""
-    if count == 0:
-        return 0, np.zeros(0, np.int32)
-    graph = coo_array((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(count, count))
-    number, of = connected_components(graph, directed=False)
-    return int(number), of
-
-
-def counted(start: Ints, length: NDArray[np.integer]) -> Ints:
-    """``start``, ``start`` + 1 … of each run, one after another."""
-    into = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-    return np.asarray(np.repeat(start, length) + into)
 
 
 def _numbers(frame: _Frame, runs: _Runs, of_run: Ints, line: int) -> Ints:
