@@ -1,4 +1,4 @@
-"""What tests of locating in a simulated city use: a dialog's feedback, the truth, the engine, maps drawn."""
+"""What tests of locating in a simulated city use: the truth, the engine, maps drawn."""
 
 from __future__ import annotations
 
@@ -9,33 +9,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from qgis.core import QgsMapRendererSequentialJob, QgsMapSettings, QgsProcessingFeedback
+from qgis.core import QgsMapRendererSequentialJob, QgsMapSettings
 from qgis.PyQt.QtCore import QSize
 
 from plugin.engine_client.settings import environment_python
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = environment_python(ROOT / ".venv-engine")
-
-
-class Feedback(QgsProcessingFeedback):
-    """Keeps what a dialog would show."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
-        self.lines: list[str] = []
-
-    def pushCommandInfo(self, line):
-        self.lines.append(line)
-
-    def pushInfo(self, line):
-        self.lines.append(line)
-
-    def pushWarning(self, line):
-        self.lines.append(line)
-
-    def reportError(self, line, fatalError=False):
-        self.lines.append(line)
 
 
 def search(city: Path, out: Path, **changes) -> dict:

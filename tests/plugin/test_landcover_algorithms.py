@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from feedback import Feedback
 from osgeo import gdal, ogr
 from qgis.core import (
     Qgis,
@@ -21,7 +22,6 @@ from qgis.core import (
     QgsMarkerSymbol,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
-    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsRendererCategory,
@@ -43,26 +43,6 @@ MODEL = "of-this-test"
 gdal.UseExceptions()
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason=f"no engine environment: {PYTHON} (scripts/setup_engine)")
-
-
-class Feedback(QgsProcessingFeedback):
-    """Keeps what a dialog would show."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
-        self.lines: list[str] = []
-
-    def pushCommandInfo(self, line):
-        self.lines.append(line)
-
-    def pushInfo(self, line):
-        self.lines.append(line)
-
-    def pushWarning(self, line):
-        self.lines.append(line)
-
-    def reportError(self, line, fatalError=False):
-        self.lines.append(line)
 
 
 @pytest.fixture(scope="module")

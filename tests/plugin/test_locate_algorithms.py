@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from feedback import Feedback
 from locate_city import (
     PYTHON,
     ROOT,
-    Feedback,
     bytes_of,
     cancelled_when,
     engine,
