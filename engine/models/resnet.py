@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engine.errors import ParameterError
 from engine.models.fit import check_fit
@@ -22,6 +23,9 @@ _STAGES: dict[str, tuple[int, int, int, int]] = {
     "resnet34": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
 }
+
+_VECTOR = 16
+"""Numbers in the widest vector of a processor."""
 
 
 class BasicBlock(nn.Module):
@@ -72,7 +76,20 @@ class Bottleneck(nn.Module):
 def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:
     if stride == 1 and channels_in == channels_out:
         return None
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+    kind = Thinned if stride > 1 and channels_in < _VECTOR else nn.Conv2d
+    return nn.Sequential(kind(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+
+
+class Thinned(nn.Conv2d):
+    """A 1 × 1 convolution with a stride: pixels are left out first, then the rest is convolved; the same values.
+
+    oneDNN's own way writes past its memory in the backward pass where the input has fewer channels than a vector has
+    numbers (8 with AVX2, 16 with AVX-512) and they lie beside each other: wrong gradients, or the process dies
+    (oneDNN issue 6035; seen with oneDNN 3.12 of torch 2.13 on AVX2).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x[..., :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
 
 
 class ResNet(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.errors import ModelError, ParameterError
 from engine.models.names import EncoderName
@@ -90,6 +91,38 @@ def test_gradients_reach_every_parameter() -> None:
     encoder = ResNet("resnet18", bands=2, width=0.125)
     sum(f.square().mean() for f in encoder(torch.randn(2, 2, 64, 64))).backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in encoder.parameters())
+
+
+class Strided(TorchDispatchMode):
+    """Notes the (input channels, stride) of every 1 × 1 convolution that has a stride."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.convolution.default and args[1].shape[2:] == (1, 1) and args[3][0] > 1:
+            self.seen.append((args[1].shape[1], args[3][0]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_a_narrow_network_asks_for_no_strided_shortcut_that_breaks_memory(name: EncoderName) -> None:
+    """oneDNN issue 6035: with AVX2 the training of a network of 4 channels died or learned from wrong gradients."""
+    torch.manual_seed(0)
+    network, images = ResNet(name, bands=3, width=0.0625).eval(), torch.randn(2, 3, 64, 64)
+    with Strided() as narrow:
+        network(images)[-1].square().mean().backward()
+    assert all(channels >= 16 for channels, _ in narrow.seen), narrow.seen
+    with Strided() as wide:
+        ResNet(name, bands=3, width=0.25)(images)
+    assert (16 if name == "resnet18" else 64, 2) in wide.seen, "where it is safe oneDNN leaves the pixels out"
+    found = [p.grad.clone() for p in network.parameters()]
+    network.zero_grad()
+    with torch.backends.mkldnn.flags(enabled=False):
+        network(images)[-1].square().mean().backward()
+    for grad, parameter in zip(found, network.parameters(), strict=True):
+        torch.testing.assert_close(grad, parameter.grad, rtol=1e-3, atol=1e-4 * float(parameter.grad.abs().max()))
 
 
 def test_published_weights_load_with_another_number_of_bands() -> None:
