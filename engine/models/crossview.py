@@ -116,6 +116,17 @@ class CrossViewNetwork(nn.Module):
         out: Tensor = self.ground_head(self.ground_encoder(images)[-1])
         return out
 
+    def ground_turned(self, images: Tensor, turns: int) -> Tensor:
+        """(N, 3, *``ground_size``) normalised, of the whole way round → (N, ``turns``, dim) at unit length, the k-th as
+        of the image rolled right by k/``turns`` of its columns, from one pass of the encoder whose features are rolled.
+        ``turns`` divides the columns of the features. The encoder has seen where the image was cut (its padding), so
+        that these are not quite the embeddings of rolled images."""
+        features = self.ground_encoder(images)[-1]
+        step = features.shape[3] // turns
+        every = torch.stack([features.roll(turn * step, dims=3) for turn in range(turns)], dim=1)
+        out: Tensor = self.ground_head(every.flatten(0, 1)).view(len(images), turns, -1)
+        return out
+
     def overhead(self, images: Tensor) -> Tensor:
         """(N, 3, *``overhead_size``) normalised → (N, dim) at unit length."""
         out: Tensor = self.overhead_head(self.overhead_encoder(images)[-1])

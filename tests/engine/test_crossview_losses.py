@@ -19,9 +19,10 @@ def rows(n: int = 6, d: int = 5, seed: int = 0) -> tuple[torch.Tensor, torch.Ten
     return torch.randn(n, d, dtype=torch.float64), torch.randn(n, d, dtype=torch.float64)
 
 
-def by_hand(a, b, who: Assignment, *, smoothing: float = 0.0, dustbin: bool = False) -> float:
-    a, b = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
-    n = len(a)
+def by_hand(a, b, who: Assignment, *, smoothing: float = 0.0, dustbin: bool = False, loose=None) -> float:
+    a = a if a.ndim == 3 else a[:, None]
+    a, b = a / a.norm(dim=2, keepdim=True), b / b.norm(dim=1, keepdim=True)
+    n, turns = a.shape[:2]
 
     def partner(i: int, j: int) -> bool:
         return i == j and bool(who.labelled[i])
@@ -37,20 +38,21 @@ def by_hand(a, b, who: Assignment, *, smoothing: float = 0.0, dustbin: bool = Fa
         for i in range(n):
             if not (who.labelled[i] or dustbin):
                 continue
-            logits, right = [], None
+            logits, right = [], []
             for j in range(n):
                 pair = (i, j) if first else (j, i)
-                if partner(*pair):
-                    right = len(logits)
-                elif not negative(*pair):
+                if not partner(*pair) and not negative(*pair):
                     continue
-                logits.append(float(a[pair[0]] @ b[pair[1]]) / T)
+                for turn in range(turns):
+                    if partner(*pair) and (turn == 0 or (loose is not None and loose[i])):
+                        right.append(len(logits))
+                    logits.append(float(a[pair[0], turn] @ b[pair[1]]) / T)
             if dustbin:
-                right = len(logits) if right is None else right
+                right = right or [len(logits)]
                 logits.append(0.0)
             log_sum = math.log(sum(map(math.exp, logits)))
-            terms = [log_sum - x for x in logits]
-            total += (1 - smoothing) * terms[right] + smoothing * sum(terms) / len(terms)
+            hit = log_sum - math.log(sum(math.exp(logits[k]) for k in right))
+            total += (1 - smoothing) * hit + smoothing * sum(log_sum - x for x in logits) / len(logits)
             count += 1
     return total / max(count, 1)
 
@@ -81,6 +83,21 @@ def test_it_is_what_its_sentence_says(case, smoothing, dustbin):
     who = CASES[case]
     found = assigned_info_nce(a, b, who, temperature=T, smoothing=smoothing, dustbin=dustbin)
     assert float(found) == pytest.approx(by_hand(a, b, who, smoothing=smoothing, dustbin=dustbin), rel=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("dustbin", [False, True])
+@pytest.mark.parametrize("loose", [None, [False, True, False, True, True, False]])
+def test_a_wrong_turn_is_a_negative_like_another_row(case, smoothing, dustbin, loose):
+    b = rows()[1]
+    a = torch.randn(6, 3, 5, dtype=torch.float64)
+    who, unknown = CASES[case], None if loose is None else torch.tensor(loose)
+    found = assigned_info_nce(a, b, who, temperature=T, smoothing=smoothing, dustbin=dustbin, loose=unknown)
+    wanted = by_hand(a, b, who, smoothing=smoothing, dustbin=dustbin, loose=loose)
+    assert float(found) == pytest.approx(wanted, rel=1e-9)
+    one = assigned_info_nce(a[:, :1], b, who, temperature=T, smoothing=smoothing, dustbin=dustbin, loose=unknown)
+    assert float(one) == float(assigned_info_nce(a[:, 0], b, who, temperature=T, smoothing=smoothing, dustbin=dustbin))
 
 
 def test_with_plain_pairs_it_is_info_nce():
@@ -118,6 +135,8 @@ def test_rows_without_a_label_go_to_the_dustbin_and_nothing_counts_without_label
 
 def test_faults_are_one_line():
     a, b = rows(3)
+    with pytest.raises(ParameterError, match="do not fit"):
+        assigned_info_nce(a[:, :4], b, Assignment.of_pairs(torch.arange(3), torch.arange(3)), temperature=T)
     with pytest.raises(ParameterError, match="for 2 rows, the batch has 3"):
         assigned_info_nce(a, b, Assignment.of_pairs(torch.arange(2), torch.arange(2)), temperature=T)
     with pytest.raises(ParameterError, match="smoothing"):

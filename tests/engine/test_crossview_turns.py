@@ -18,15 +18,17 @@ from engine.errors import Cancelled
 from engine.events import CancelToken, Reporter
 from engine.models.crossview_bundle import load_crossview
 from engine.models.crossview_inputs import GroundFrame, OverheadFrame
+from engine.models.losses.assigned import Assignment
 from engine.training.crossview import comparing, turns
 from engine.training.crossview import train as job
-from engine.training.crossview.augment import rolled, spun
+from engine.training.crossview.augment import Variation, rolled, spun
 from engine.training.crossview.choice import agreement
 from engine.training.crossview.comparing import compared, tile_codes
 from engine.training.crossview.embed import embed_grounds, embed_overheads, embed_rounds
 from engine.training.crossview.figures import retrieval_figures
 from engine.training.crossview.images import FrameStore, Framing
 from engine.training.crossview.matching import nearest
+from engine.training.crossview.objective import CrossViewObjective, Settings, found_first
 from engine.training.crossview.request import CrossViewTrainRequest
 from engine.training.crossview.true_turns import true_turns
 from engine.training.crossview.turns import columns_of, look_round, round_about, turn_of
@@ -95,6 +97,51 @@ def test_rolled_features_are_those_of_the_rolled_image(size):
         network.ground_encoder = Patches(network.ground_encoder.channels[-1], network.stride)
         found, exact = both()
         torch.testing.assert_close(found, exact, atol=1e-5, rtol=0)
+
+
+def batch_of(data: CrossViewSet, n: int = 8) -> dict[str, torch.Tensor]:
+    store = store_of(data)
+    return {
+        "ground": store.ground(range(n)),
+        "overhead": store.overhead(range(n)),
+        "unknown": torch.arange(n) == 3,
+        "labelled": torch.ones(n, dtype=torch.bool),
+        "ground_id": torch.arange(n),
+        "overhead_id": torch.arange(n),
+        "also": torch.full((n, 1), -1),
+    }
+
+
+def test_in_a_batch_the_right_turn_comes_first_and_the_others_in_order(data):
+    """Compared at four turns a panorama is cut anywhere; turned back it is what it would be at one turn."""
+    batch, plain = batch_of(data), Variation(0, 0, 0, 0, 0)
+    network = tiny(**SIZE)
+    network.ground_encoder = Patches(network.ground_encoder.channels[-1], network.stride)
+
+    def views_of(turns: int) -> tuple[CrossViewObjective, dict[str, torch.Tensor]]:
+        settings = Settings(variation=plain, columns=64, heading_error=15.0, turns=turns)
+        objective = CrossViewObjective(network, torch.nn.Identity(), settings)
+        return objective, objective.views(batch, torch.Generator().manual_seed(5))
+
+    one, (four, views) = views_of(1)[1], views_of(4)
+    assert "turned" not in one and len(set(views["turned"].tolist())) > 1
+    assert torch.equal(rolled(views["ground.a"], -16 * views["turned"]), one["ground.a"])
+    assert views["loose"].tolist() == batch["unknown"].tolist()
+    with torch.inference_mode():
+        found = four._seen_round(views)
+        for turn in range(4):
+            exact = network.ground(rolled(one["ground.a"], torch.full((8,), 16 * turn)))
+            torch.testing.assert_close(found[:, turn], exact, atol=1e-5, rtol=0)
+
+
+def test_first_of_several_turns_is_the_right_turn_of_the_partner_alone():
+    b = torch.eye(3)
+    a = torch.stack([b, torch.zeros(3, 3)], dim=1)
+    who = Assignment.of_pairs(torch.arange(3), torch.arange(3))
+    assert float(found_first(a, b, who)) == 1.0 == float(found_first(b, b, who))
+    assert float(found_first(a.flip(1), b, who)) == 0.0, "its own tile in another turn is no hit"
+    a[0, 1] = torch.tensor([0.0, 2.0, 0.0])
+    assert float(found_first(a, b, who)) == pytest.approx(2 / 3), "another tile in any turn is a rival"
 
 
 def test_a_panorama_is_as_like_a_tile_as_at_its_best_turn(data, monkeypatch):
@@ -251,7 +298,7 @@ def test_stopped_in_the_midst_of_epochs_it_goes_on_to_the_same_weights(world, tm
 
     options = {
         **FOUND, "stages": "intra,cross,geometric,curriculum,supervised", "labels": 0.2, "choose": "label-free",
-        "steps": 15, "neighbours": 3, "mine_after": 0, "cross_epochs": 12.0,
+        "steps": 15, "neighbours": 3, "mine_after": 0, "cross_epochs": 12.0, "turns": 4,
     }  # fmt: skip
     train(world.parent, tmp_path / "whole", **options)
     given = {**options, **TINY, "data": (str(world),), "out": str(tmp_path / "broken")}
@@ -281,5 +328,12 @@ def test_what_a_request_says_of_headings():
     assert asked().wrong_by_deg == 0 and asked(heading_error=7).wrong_by_deg == 7
     assert asked(heading="found").tested_turned and asked(heading="unknown").tested_turned
     assert not asked().tested_turned and asked(test_heading="unknown").tested_turned
+    assert asked(turns=8).wrong_by_deg == 15 and asked(turns=8, heading_error=0).wrong_by_deg == 0
+    for wrong in ({"turns": 3}, {"turns": 32}, {"turns": 16, "ground_size": "128x768"}):
+        with pytest.raises(ValidationError, match="turns must divide"):
+            asked(**wrong)
+    for wrong in ({"hfov": 90}, {"heading": "unknown"}):
+        with pytest.raises(ValidationError, match="whole panoramas that have a heading"):
+            asked(turns=4, **wrong)
     with pytest.raises(ValidationError, match="headings are found for whole panoramas"):
         asked(heading="found", hfov=90)

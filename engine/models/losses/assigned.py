@@ -15,7 +15,8 @@ from torch import Tensor
 
 from engine.errors import ParameterError
 from engine.models.losses.gather import Gather
-from engine.models.losses.similarity import full_precision, unit_pair
+from engine.models.losses.scale import check_temperature
+from engine.models.losses.similarity import full_precision, unit
 
 NONE = -1
 
@@ -66,8 +67,13 @@ def assigned_info_nce(
     smoothing: float = 0.0,
     dustbin: bool = False,
     group: Gather | None = None,
+    loose: Tensor | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE of rows ``a`` and ``b`` (both (n, D), any length) as ``who`` assigns them.
+
+    ``a`` may be (n, T, D), each row as seen at T turns of which the first is right: the other turns of a partner are
+    negatives like another row, and so are all turns of what is one. ``loose`` (n,) bool: rows of which nobody knows the
+    turn; any of a partner's is right (the sum of their probabilities).
 
     The mean over labelled rows of both directions of the cross entropy over their partner and their negatives, with
     ``smoothing`` spread evenly over both; what is neither is left out of the sum. With ``dustbin`` there is one more
@@ -75,29 +81,48 @@ def assigned_info_nce(
     in :mod:`engine.models.losses.gather`. Raises ParameterError for shapes that do not fit.
     """
     n = len(a)
+    seen = a if a.ndim == 3 else a[:, None]
+    if seen.ndim != 3 or seen[:, 0].shape != b.shape:
+        raise ParameterError(f"Embeddings {tuple(a.shape)} and {tuple(b.shape)} do not fit: expected n rows of each.")
     if who.a.shape != (n,) or who.b.shape != (n,) or who.labelled.shape != (n,) or who.also.shape[:1] != (n,):
         raise ParameterError(f"The assignment is for {len(who.a)} rows, the batch has {n}.")
     if not 0 <= smoothing < 1:
         raise ParameterError(f"A smoothing must lie in 0 to 1, found {smoothing}.")
     with full_precision(a):
-        a, b = unit_pair(a, b, temperature)
+        check_temperature(temperature)
+        both = unit(torch.cat([seen, b[:, None]], dim=1).flatten(0, 1)).view(n, -1, b.shape[1])
+        seen, b = both[:, :-1], both[:, -1]
         gather = group or Gather()
-        both, start = gather.gather(torch.stack([a, b], dim=1))
+        both, start = gather.gather(both)
         every = who.gathered(gather)
         silent = every.silent()
         own = torch.arange(start, start + n, device=a.device)
         counted = every.labelled if not dustbin else torch.ones_like(every.labelled)
         terms = [
-            _terms(mine @ others.T / temperature, shut, own, every.labelled[own], smoothing, dustbin)
-            for mine, others, shut in ((a, both[:, 1], silent[own]), (b, both[:, 0], silent[:, own].T))
+            _terms(logits.flatten(1) / temperature, shut, own, every.labelled[own], smoothing, dustbin, loose)
+            for logits, shut in (
+                (torch.einsum("ntd,md->ntm", seen, both[:, -1]), silent[own]),
+                (torch.einsum("nd,mtd->ntm", b, both[:, :-1]), silent[:, own].T),
+            )
         ]
-        kept = counted[own].to(a.dtype)
+        kept = counted[own].to(both.dtype)
         return gather.mean(torch.cat(terms) * kept.repeat(2), 2 * int(counted.sum()))
 
 
-def _terms(logits: Tensor, shut: Tensor, own: Tensor, labelled: Tensor, smoothing: float, dustbin: bool) -> Tensor:
-    """(n,) cross entropy of each row."""
-    target = own
+def _terms(
+    logits: Tensor,
+    shut: Tensor,
+    own: Tensor,
+    labelled: Tensor,
+    smoothing: float,
+    dustbin: bool,
+    loose: Tensor | None,
+) -> Tensor:
+    """(n,) cross entropy of each row; ``logits`` (n, T · m) are those of the turns one after the other, ``shut``
+    (n, m)."""
+    target, count = own, shut.shape[1]
+    turns = logits.shape[1] // count
+    shut = shut.repeat(1, turns)
     if dustbin:
         logits = torch.cat([logits, logits.new_zeros(len(logits), 1)], dim=1)
         shut = torch.cat([shut, shut.new_zeros(len(shut), 1)], dim=1)
@@ -106,6 +131,9 @@ def _terms(logits: Tensor, shut: Tensor, own: Tensor, labelled: Tensor, smoothin
     shut = shut & (torch.arange(logits.shape[1], device=own.device)[None, :] != target[:, None])
     log_p = torch.log_softmax(logits.masked_fill(shut, -torch.inf), dim=1)
     right = -log_p.gather(1, target[:, None])[:, 0]
+    if loose is not None and turns > 1:
+        any_turn = own[:, None] + count * torch.arange(turns, device=own.device)
+        right = torch.where(loose & labelled, -log_p.gather(1, any_turn).logsumexp(1), right)
     if not smoothing:
         return right
     spread = -log_p.masked_fill(shut, 0.0).sum(1) / (~shut).sum(1)

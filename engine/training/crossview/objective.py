@@ -42,7 +42,8 @@ class Settings:
     that the network takes (a part where fewer than there are). Headings are wrong by up to ``heading_error`` degrees
     on purpose. ``disguise`` is the strength of :func:`~engine.training.crossview.looks.disguised`, ``tilt`` the
     rows of :func:`~engine.training.crossview.looks.tilted`. ``rivals``: share of the rows of a supervised batch that
-    are others of its pairs again, turned otherwise."""
+    are others of its pairs again, turned otherwise. ``turns``: at how many headings panoramas are compared with the
+    tiles of a batch; 1: at the one that they have."""
 
     variation: Variation = field(default_factory=Variation)
     smoothing: float = 0.1
@@ -54,6 +55,7 @@ class Settings:
     disguise: float = 0.0
     tilt: float = 0.0
     rivals: float = 0.0
+    turns: int = 1
 
 
 class CrossViewObjective(nn.Module):
@@ -119,17 +121,27 @@ class CrossViewObjective(nn.Module):
         if "overhead" not in views:
             a, b, who, loss = self._cross(views, temperature)
         else:
-            a, b = network.ground(views["ground.a"]), network.overhead(views["overhead"])
+            a, b = self._seen_round(views), network.overhead(views["overhead"])
             who = Assignment(*(views[name] for name in WHO))
             dustbin = self._settings.dustbin and "dustbin" in views
             smoothing = 0.0 if "dustbin" in views else self._settings.smoothing
-            loss = self._loss(a, b, who, temperature, smoothing, dustbin=dustbin)
+            loss = self._loss(a, b, who, temperature, smoothing, dustbin=dustbin, loose=views.get("loose"))
             out["metric/labelled"] = who.labelled.float().mean()
             if "fake" in views:
                 out["metric/loss_labels"] = loss.detach()
                 loss = loss + self._settings.rehearse * self._cross(views, temperature)[3]
-        out |= {"metric/top1": found_first(a, b, who), "embedding/ground": a, "embedding/overhead": b}
+        out |= {"metric/top1": found_first(a, b, who), "embedding/ground": unturned(a), "embedding/overhead": b}
         return {**out, "loss": loss}
+
+    def _seen_round(self, views: Batch) -> Tensor:
+        """(n, dim) embeddings of the panoramas; where several turns are compared (n, turns, dim), the right one
+        first."""
+        if "turned" not in views:
+            return self.network.ground(views["ground.a"])
+        turns = self._settings.turns
+        found = self.network.ground_turned(views["ground.a"], turns)
+        back = (torch.arange(turns, device=found.device)[None] - views["turned"][:, None]) % turns
+        return found.gather(1, back[:, :, None].expand_as(found))
 
     def _cross(self, views: Batch, temperature: Tensor) -> tuple[Tensor, Tensor, Assignment, Tensor]:
         """Panoramas and their own restyled bird's-eye views: embeddings, who belongs to whom, the loss."""
@@ -143,10 +155,19 @@ class CrossViewObjective(nn.Module):
         self.network.scale.clamp_()
 
     def _loss(
-        self, a: Tensor, b: Tensor, who: Assignment, temperature: Tensor, smoothing: float, *, dustbin: bool = False
+        self,
+        a: Tensor,
+        b: Tensor,
+        who: Assignment,
+        temperature: Tensor,
+        smoothing: float,
+        *,
+        dustbin: bool = False,
+        loose: Tensor | None = None,
     ) -> Tensor:
+        group = self._gather
         return assigned_info_nce(
-            a, b, who, temperature=temperature, smoothing=smoothing, dustbin=dustbin, group=self._gather
+            a, b, who, temperature=temperature, smoothing=smoothing, dustbin=dustbin, group=group, loose=loose
         )
 
     def _again(self, batch: Batch) -> int | None:
@@ -203,8 +224,15 @@ class CrossViewObjective(nn.Module):
             degrees = torch.rand(n, generator=generator, device=generator.device) * 360 * unknown
             spun_mask = spun(above[1].float(), degrees) > 0.5
             above = (spun(above[0], degrees) * spun_mask, spun_mask)
-        ground = _both(rolled, ground, quarter_rolls(quarters, width) + self._turns(unknown, width, generator))
-        return {"ground.a": self._seen(*ground, generator, narrow=True), name: self._seen(*above, generator)}
+        columns = quarter_rolls(quarters, width) + self._turns(unknown, width, generator)
+        out: Batch = {}
+        if self._settings.turns > 1 and name == "overhead":
+            # Cut anywhere: were it cut where the right turn is, the encoder could tell that turn by its padding.
+            turns = self._settings.turns
+            out = {"turned": torch.randint(turns, (n,), generator=generator, device=generator.device), "loose": unknown}
+            columns = columns + out["turned"] * (width // turns)
+        ground = _both(rolled, ground, columns)
+        return out | {"ground.a": self._seen(*ground, generator, narrow=True), name: self._seen(*above, generator)}
 
     def _turns(self, unknown: Tensor, width: int, generator: torch.Generator) -> Tensor:
         """Columns to roll by: any number where the heading is not known or a part is drawn, else those of an error."""
@@ -236,12 +264,18 @@ def middle(panoramas: Tensor, columns: int) -> Tensor:
 @torch.no_grad()
 def found_first(a: Tensor, b: Tensor, who: Assignment) -> Tensor:
     """Share of the labelled rows of ``a`` whose partner is nearest among the negatives of this process; ties count
-    against. 0 without any."""
-    scores = a.float() @ b.float().T
-    own = scores.diagonal()[:, None]
-    rivals = (scores >= own) & ~who.silent()
-    alone = (rivals.sum(1) - 1) == 0
+    against. 0 without any. Rows at several turns, (n, T, D), are as near to another as at the best of them, and to
+    their partner as at the first."""
+    scores = torch.einsum("ntd,md->ntm", a.float() if a.ndim == 3 else a[:, None].float(), b.float())
+    own = scores[:, 0].diagonal()[:, None]
+    others = ~who.silent() & ~torch.eye(len(b), dtype=torch.bool, device=b.device)
+    alone = ((scores.amax(1) >= own) & others).sum(1) == 0
     return (alone & who.labelled).float().sum() / who.labelled.sum().clamp(min=1)
+
+
+def unturned(a: Tensor) -> Tensor:
+    """(n, D) of (n, D), or of (n, T, D) the first turn."""
+    return a if a.ndim == 2 else a[:, 0]
 
 
 def _open(stored: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,8 @@ class CrossViewTrainRequest(KeptRequest):
         ge=0,
         le=45,
         description="Degrees by which known and found headings are made wrong, at most, so that the network bears it: "
-        "a search tries 16 headings, 22.5 apart, and compasses err; default: 15 where headings are found, else 0.",
+        "a search tries 16 headings, 22.5 apart, and compasses err; default: 15 where headings are found or several "
+        "turns are compared, else 0.",
     )
     test_heading: Literal["auto", "known", "unknown"] = Field(
         "auto",
@@ -150,6 +151,14 @@ class CrossViewTrainRequest(KeptRequest):
         "themselves, so that a panorama is told from itself turned; for headings that a search must find. Pairs "
         "without a heading are never turned so.",
     )
+    turns: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Headings, evenly round the circle, at which panoramas are compared with the tiles of a batch: a "
+        "wrong turn of the right tile is a negative like another tile; for networks that a search asks at many "
+        "headings. Divides the columns of the features (ground columns / 32 with four encoder stages).",
+    )
     batch: int = Field(64, ge=2, description="Pairs a step and process.")
     lr: Positive = Field(1e-3, description="Largest learning rate of each stage; 1e-4 for published weights.")
     warmup: Share = Field(0.1, description="Share of each stage over which the rate climbs.")
@@ -194,6 +203,15 @@ class CrossViewTrainRequest(KeptRequest):
         return self
 
     @model_validator(mode="after")
+    def _turns_are_whole_places(self) -> CrossViewTrainRequest:
+        places = self.ground_pixels[1] // 2 ** (self.encoder_stages + 1)
+        if self.turns > 1 and (self.hfov < FULL_CIRCLE or self.heading == "unknown"):
+            raise ValueError("turns are compared for whole panoramas that have a heading, known or found")
+        if self.turns > 1 and (places < self.turns or places % self.turns):
+            raise ValueError(f"turns must divide {places}, the columns of the ground features; found {self.turns}")
+        return self
+
+    @model_validator(mode="after")
     def _labels_for_stages(self) -> CrossViewTrainRequest:
         if "supervised" in self.stage_names and self.labels == 0:
             raise ValueError("the stage supervised needs labels above 0")
@@ -225,7 +243,7 @@ class CrossViewTrainRequest(KeptRequest):
         """Degrees by which headings are made wrong at most."""
         if self.heading_error is not None:
             return self.heading_error
-        return FOUND_ERROR_DEG if self.heading == "found" else 0.0
+        return FOUND_ERROR_DEG if self.heading == "found" or self.turns > 1 else 0.0
 
     @property
     def tested_turned(self) -> bool:
