@@ -42,7 +42,9 @@ def chance(count: int, share: float, generator: torch.Generator) -> Tensor:
 
 def flipped(images: Tensor, which: Tensor) -> Tensor:
     """Images (N, C, H, W) mirrored left to right where ``which`` (N,) is true: east and west change places."""
-    return torch.where(which[:, None, None, None], images.flip(3), images)
+    out = images.clone()
+    out[which] = images[which].flip(3)
+    return out
 
 
 def turned(tiles: Tensor, quarters: Tensor) -> Tensor:
@@ -83,21 +85,22 @@ def spun(tiles: Tensor, degrees: Tensor) -> Tensor:
 def varied(images: Tensor, how: Variation, generator: torch.Generator) -> Tensor:
     """Images (N, 3, H, W) of 0…1 with other light and colours, blurred or grey; 0…1."""
     n = len(images)
+    light = uniform(n, 1 - how.colour, 1 + how.colour, generator) if how.colour else 1.0
+    images = images * light  # the others change this copy in place: a batch is too large for the caches
     if how.colour:
-        images = images * uniform(n, 1 - how.colour, 1 + how.colour, generator)
-        centre = images.mean((1, 2, 3), keepdim=True)
-        images = centre + (images - centre) * uniform(n, 1 - how.colour, 1 + how.colour, generator)
-        grey = images.mean(1, keepdim=True)
-        images = grey + (images - grey) * uniform(n, 1 - how.colour, 1 + how.colour, generator)
+        for dims in ((1, 2, 3), (1,)):  # contrast, saturation
+            centre = images.mean(dims, keepdim=True)
+            images.sub_(centre).mul_(uniform(n, 1 - how.colour, 1 + how.colour, generator)).add_(centre)
     if how.tint:
         gains = torch.rand(n, 3, 1, 1, generator=generator, device=generator.device)
-        images = images * (1 + how.tint * (2 * gains - 1))
+        images.mul_(1 + how.tint * (2 * gains - 1))
     if how.grey:
-        images = torch.where(chance(n, how.grey, generator), images.mean(1, keepdim=True), images)
+        some = chance(n, how.grey, generator).flatten()
+        images[some] = images[some].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     if how.blur:
-        soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        images = torch.where(chance(n, how.blur, generator), soft, images)
-    return images.clamp(0, 1)
+        some = chance(n, how.blur, generator).flatten()
+        images[some] = F.avg_pool2d(F.pad(images[some], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return images.clamp_(0, 1)
 
 
 def erased(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -117,4 +120,4 @@ def erased(mask: Tensor, share: float, generator: torch.Generator) -> Tensor:
 def normal(images: Tensor, mask: Tensor) -> Tensor:
     """Less :data:`MEAN`, divided by :data:`STD`; 0 where ``mask`` is false."""
     mean, std = (torch.tensor(v, dtype=images.dtype, device=images.device)[:, None, None] for v in (MEAN, STD))
-    return (images - mean) / std * mask
+    return (images - mean).div_(std).mul_(mask)
