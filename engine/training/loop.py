@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from engine.errors import Cancelled, EngineError, MissingFileError, ModelError
 from engine.events import Reporter
+from engine.heap import freed_memory_kept
 from engine.training.alarms import CollapseWatch, FiniteWatch
 from engine.training.checkpoint import (
     Checkpoint,
@@ -158,6 +159,7 @@ class TrainingLoop:
             with contextlib.ExitStack() as stack:
                 if log is not None:
                     stack.enter_context(log)
+                stack.enter_context(freed_memory_kept())
                 self._train(start, log)
         finally:
             self.objective.eval()

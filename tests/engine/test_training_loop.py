@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 
 from engine.errors import Cancelled, MissingExtraError, ModelError
 from engine.events import CancelToken, Progress, Reporter
+from engine.training import loop as loop_module
 from engine.training.checkpoint import load_checkpoint
 from engine.training.distributed import World
 from engine.training.feed import read_ahead
@@ -355,3 +357,17 @@ def test_windows_cut_every_layer_alike_and_reach_all_edges():
 @pytest.mark.parametrize(("seconds", "text"), [(4.2, "4 s"), (89.4, "89 s"), (200, "3 min"), (7500, "2 h 05 min")])
 def test_durations_are_for_people(seconds, text):
     assert duration(seconds) == text
+
+
+def test_what_its_steps_free_is_kept_for_the_next(tmp_path, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def kept():
+        seen.append("kept")
+        yield
+        seen.append("given back")
+
+    monkeypatch.setattr(loop_module, "freed_memory_kept", kept)
+    train(tmp_path, Line(at=lambda step: seen.append("step") or 1.0), steps=2)
+    assert seen == ["kept", "step", "step", "given back"]
