@@ -42,10 +42,16 @@ class LearnedDescriber:
             )
         self.side, self.dim = int(rows), int(model.network.dim)
         self.scales_m = learned_scales_m(overhead.extent_m, self.side)
-        self.model = ModelFacts(name=model.card.name, sha256=model.card.weights_sha256)
+        self.model = ModelFacts(name=model.card.name, sha256=model.embedding_sha256)
+        self.bundle_sha256 = model.card.weights_sha256
         self._fits = overhead.extent_m is None, overhead.extent_m
         self._mean = torch.tensor(overhead.mean, device=self._device)[:, None, None]
         self._std = torch.tensor(overhead.std, device=self._device)[:, None, None]
+
+    def described(self, made_by: ModelFacts | None) -> bool:
+        """Has this network described cells of which a card says so? Cards of earlier versions tell the digest of the
+        whole bundle."""
+        return made_by in (self.model, self.model.model_copy(update={"sha256": self.bundle_sha256}))
 
     @classmethod
     def load(cls, name: str, *, device: Device, precision: str = "float16") -> LearnedDescriber:

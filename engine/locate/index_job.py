@@ -17,7 +17,7 @@ from engine.command_line import command_line
 from engine.crossview import reference
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
-from engine.crossview.describer import layer_facts
+from engine.crossview.describer import Describer, layer_facts
 from engine.crossview.imagery import Stretch
 from engine.crossview.index.area import AREA, area_of, area_text
 from engine.crossview.index.build import build, swath_m
@@ -84,7 +84,7 @@ def run(request: LocateIndexRequest, reporter: Reporter) -> dict[str, Any]:
                 )
             layers.append(layer_facts(describer, served))
         if existing is not None:
-            _check_same(existing, method, layers, cell)
+            _check_same(existing, method, layers, cell, describers)
         note = reference.licence_note(opened.host, request.attribution)
         if note:
             reporter.warn(note)
@@ -170,9 +170,18 @@ def _existing(target: Path, request: LocateIndexRequest) -> CellIndex | None:
     return None
 
 
-def _check_same(existing: CellIndex, method: str, layers: Sequence[LayerFacts], cell: float) -> None:
+def _check_same(
+    existing: CellIndex, method: str, layers: Sequence[LayerFacts], cell: float, describers: Sequence[Describer]
+) -> None:
     card = existing.card
-    if card.cell_m != cell or card.method != method or list(card.layers) != list(layers):
+    models = {one.layer: one for one in describers}
+    there = [
+        layer.model_copy(update={"model": models[layer.name].model})
+        if layer.name in models and methods.has_described(models[layer.name], layer.model)
+        else layer
+        for layer in card.layers
+    ]
+    if card.cell_m != cell or card.method != method or there != list(layers):
         was = "; ".join(
             f"{layer.name} {layer.model.name if layer.model else ''} at {', '.join(f'{s:g}' for s in layer.scales_m)} m"
             for layer in card.layers

@@ -39,16 +39,26 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
     return learned.model.name, [learned]
 
 
-def is_starter(model: ModelFacts | None) -> bool:
-    """Is it the starter model that ships, whatever else has its name?"""
+def is_starter(describer: Describer) -> bool:
+    """Is it of the starter model that ships, rings and all, whatever else has its name?"""
+    from engine.crossview.learned_describer import LearnedDescriber
     from engine.models.bundle import find_model, shipped_folders
 
-    if model is None:
+    if not isinstance(describer, LearnedDescriber):
         return False
     try:
-        return find_model(STARTER, folders=shipped_folders()).sha256 == model.sha256
+        return find_model(STARTER, folders=shipped_folders()).sha256 == describer.bundle_sha256
     except ModelError:
         return False
+
+
+def has_described(describer: Describer, made_by: ModelFacts | None) -> bool:
+    """Are descriptions of the model ``made_by`` those of this describer?"""
+    from engine.crossview.learned_describer import LearnedDescriber
+
+    if isinstance(describer, LearnedDescriber):
+        return describer.described(made_by)
+    return describer.model == made_by
 
 
 def rings_of(describer: Describer | None) -> RingNetwork | None:
@@ -109,7 +119,7 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
             f"The index was made by {card.method}; it has no {primary.layer} description.",
             remedy="Search with --method auto, or index again.",
         )
-    if facts.model != primary.model or facts.dim != primary.dim:
+    if not has_described(primary, facts.model) or facts.dim != primary.dim:
         made = facts.model.name if facts.model else "no model"
         raise ModelError(
             f"The index was made by {made}; the model given has other weights.",

@@ -73,7 +73,7 @@ def open_session(
                 reporter.warn("The imagery is too coarse to verify candidates by turning views over it.")
         calibration = calibration_for(
             method.primary.layer,
-            starter=methods.is_starter(method.primary.model),
+            starter=methods.is_starter(method.primary),
             verified=None if verifier is None else method.verified_by,
         ).believing(request.inside)
         if not calibration.fitted:

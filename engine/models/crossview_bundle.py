@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,16 @@ class CrossViewModel:
         if self.card.crossview is None:
             raise ModelError(f"{self.folder}: the card tells no inputs of a cross-view model.")
         return self.card.crossview
+
+    @property
+    def embedding_sha256(self) -> str:
+        """Digest of all that embeddings depend on: the weights but those of the rings, which only verify, and the
+        inputs that the card tells. Models that share it search each other's indexes."""
+        digest = hashlib.sha256(self.inputs.model_dump_json().encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            if not name.startswith("rings."):
+                digest.update(f"{name} {tuple(tensor.shape)} ".encode() + tensor.double().numpy().tobytes())
+        return digest.hexdigest()
 
     def prepare_ground(self, pixels: Tensor, views: View | Sequence[View]) -> Tensor:
         """``pixels`` (N, 3, H, W) uint8 or float 0…1 with one :class:`~engine.panorama.view.PanoramaView` for all or

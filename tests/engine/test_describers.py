@@ -20,9 +20,10 @@ CPU = choose_device("cpu")
 GREY = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.2, 0.25)}
 
 
-def bundle(folder, *, heading="any", extent=64.0):
-    torch.manual_seed(0)
-    network = CrossViewNetwork("resnet18", ground_size=(32, 64), overhead_size=(64, 64), width=0.0625).eval()
+def bundle(folder, *, heading="any", extent=64.0, rings=0, seed=0):
+    torch.manual_seed(seed)
+    sizes = {"ground_size": (32, 64), "overhead_size": (64, 64)}
+    network = CrossViewNetwork("resnet18", **sizes, width=0.0625, rings=rings).eval()
     card = {
         "name": "tiny-crossview",
         "title": "A tiny cross-view network",
@@ -48,7 +49,8 @@ def test_a_models_embeddings_are_those_of_its_network(tmp_path):
     describer = LearnedDescriber.load(folder, device=CPU)
     model = load_crossview(folder)
     assert describer.side == 64 and describer.scales_m == (1.0,) and describer.dim == model.network.dim
-    assert describer.model.name == "tiny-crossview" and describer.model.sha256 == model.card.weights_sha256
+    assert describer.model.name == "tiny-crossview" and describer.model.sha256 == model.embedding_sha256
+    assert describer.bundle_sha256 == model.card.weights_sha256
     crops = torch.rand(3, 3, 64, 64)
     with torch.no_grad():
         wanted = model.network.overhead(model.prepare_overhead(crops, 1.0)).numpy()
