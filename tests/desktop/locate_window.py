@@ -78,7 +78,8 @@ class Locating:
         yield 0.1
 
     def looked_at(self, name: str):
-        """A picture of the page, then narrow: what of it cannot be read."""
+        """A picture of the page beside its map, then narrow: what of it cannot be read."""
+        yield from self.still()
         self.w.picture(f"qgis-locate-{name}", small=True)
         narrow(self.dock, NARROW)
         yield 0.2
@@ -88,9 +89,10 @@ class Locating:
         yield 0.1
 
     def still(self):
-        """Until the map is drawn."""
-        yield 0.3
-        yield self.w.until(lambda: not iface.mapCanvas().isDrawing(), 30, "the map")
+        """Until the map is drawn: seen twice, for on a busy machine a change is drawn a while later."""
+        for _ in range(2):
+            yield 0.3
+            yield self.w.until(lambda: not iface.mapCanvas().isDrawing(), 30, "the map")
 
     def read(self, what: str, begin):
         """Photos are added by ``begin`` and read."""
