@@ -328,6 +328,9 @@ def test_what_a_request_says_of_headings():
     assert asked().wrong_by_deg == 0 and asked(heading_error=7).wrong_by_deg == 7
     assert asked(heading="found").tested_turned and asked(heading="unknown").tested_turned
     assert not asked().tested_turned and asked(test_heading="unknown").tested_turned
+    assert (asked().compared_turns, asked(heading="found").compared_turns, asked(turns=4).compared_turns) == (1, 8, 4)
+    assert asked(heading="found", turns=1).compared_turns == 1
+    assert asked(heading="found", ground_size="64x160", encoder_stages=3).compared_turns == 2, "of ten columns"
     assert asked(turns=8).wrong_by_deg == 15 and asked(turns=8, heading_error=0).wrong_by_deg == 0
     for wrong in ({"turns": 3}, {"turns": 32}, {"turns": 16, "ground_size": "128x768"}):
         with pytest.raises(ValidationError, match="turns must divide"):

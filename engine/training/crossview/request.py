@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ StageName = Literal["intra", "cross", "geometric", "curriculum", "supervised"]
 STAGES: tuple[StageName, ...] = ("intra", "cross", "geometric", "curriculum", "supervised")
 PSEUDO: tuple[StageName, ...] = ("geometric", "curriculum")
 """Stages that learn from pseudo-labels."""
+FOUND_TURNS = 8
+"""Turns that are compared where headings are found and nothing is said (docs/studies/cross-view.md)."""
 FOUND_ERROR_DEG = 15.0
 """By which found headings are made wrong where nothing is said: a little more than the half of what lies between two
 of the headings that a search tries."""
@@ -151,13 +154,14 @@ class CrossViewTrainRequest(KeptRequest):
         "themselves, so that a panorama is told from itself turned; for headings that a search must find. Pairs "
         "without a heading are never turned so.",
     )
-    turns: int = Field(
-        1,
+    turns: int | None = Field(
+        None,
         ge=1,
         le=64,
         description="Headings, evenly round the circle, at which panoramas are compared with the tiles of a batch: a "
         "wrong turn of the right tile is a negative like another tile; for networks that a search asks at many "
-        "headings. Divides the columns of the features (ground columns / 32 with four encoder stages).",
+        "headings. Divides the columns of the features (ground columns / 32 with four encoder stages); default: 8, or "
+        "what divides of it, where headings are found, else 1.",
     )
     batch: int = Field(64, ge=2, description="Pairs a step and process.")
     lr: Positive = Field(1e-3, description="Largest learning rate of each stage; 1e-4 for published weights.")
@@ -204,11 +208,11 @@ class CrossViewTrainRequest(KeptRequest):
 
     @model_validator(mode="after")
     def _turns_are_whole_places(self) -> CrossViewTrainRequest:
-        places = self.ground_pixels[1] // 2 ** (self.encoder_stages + 1)
-        if self.turns > 1 and (self.hfov < FULL_CIRCLE or self.heading == "unknown"):
+        turns, places = self.turns or 1, self._places_round
+        if turns > 1 and (self.hfov < FULL_CIRCLE or self.heading == "unknown"):
             raise ValueError("turns are compared for whole panoramas that have a heading, known or found")
-        if self.turns > 1 and (places < self.turns or places % self.turns):
-            raise ValueError(f"turns must divide {places}, the columns of the ground features; found {self.turns}")
+        if turns > 1 and (places < turns or places % turns):
+            raise ValueError(f"turns must divide {places}, the columns of the ground features; found {turns}")
         return self
 
     @model_validator(mode="after")
@@ -243,7 +247,19 @@ class CrossViewTrainRequest(KeptRequest):
         """Degrees by which headings are made wrong at most."""
         if self.heading_error is not None:
             return self.heading_error
-        return FOUND_ERROR_DEG if self.heading == "found" or self.turns > 1 else 0.0
+        return FOUND_ERROR_DEG if self.heading == "found" or self.compared_turns > 1 else 0.0
+
+    @property
+    def compared_turns(self) -> int:
+        """Headings at which panoramas are compared with the tiles of a batch."""
+        if self.turns is not None:
+            return self.turns
+        return math.gcd(FOUND_TURNS, self._places_round) if self.heading == "found" else 1
+
+    @property
+    def _places_round(self) -> int:
+        """Columns of the ground features."""
+        return self.ground_pixels[1] // 2 ** (self.encoder_stages + 1)
 
     @property
     def tested_turned(self) -> bool:

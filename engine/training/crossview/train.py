@@ -182,7 +182,7 @@ def _settings(request: CrossViewTrainRequest, vfov_deg: float) -> Settings:
         disguise=request.disguise,
         tilt=request.tilt * request.ground_pixels[0] / vfov_deg,
         rivals=request.rivals,
-        turns=request.turns,
+        turns=request.compared_turns,
     )
 
 
