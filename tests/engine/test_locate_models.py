@@ -11,7 +11,6 @@ from engine.crossview.learned_describer import LearnedDescriber
 from engine.errors import ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
-from engine.locate import methods
 from engine.models.crossview_bundle import load_crossview
 from tests.engine import locate_world as world
 from tests.engine.test_describers import CPU, bundle
@@ -69,10 +68,3 @@ def test_a_card_of_an_earlier_version_tells_the_digest_of_the_bundle(place):
     assert make(place, model, region=EAST, update=True)["figures"]["added"] > 0
     told = CellIndex(place / "index").card.layer("learned").model
     assert told == LearnedDescriber.load(model, device=CPU).model, "brought up to date"
-
-
-def test_probabilities_are_those_of_the_starter_with_its_rings_alone(place):
-    starter = LearnedDescriber.load(methods.STARTER, device=CPU)
-    assert methods.is_starter(starter)
-    starter.bundle_sha256 = "0" * 64
-    assert not methods.is_starter(starter) and not methods.is_starter(world.SmallDescriber())

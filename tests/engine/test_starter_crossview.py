@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.crossview.index.card import ModelFacts
+from engine.crossview.geometric_describer import GeometricDescriber
+from engine.crossview.learned_describer import LearnedDescriber
 from engine.crossview.search.ranking import Places
 from engine.crossview.search.tables import calibration_for
+from engine.device import choose_device
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.locate.methods import is_starter
@@ -80,10 +82,11 @@ def test_on_real_pairs_it_is_better_than_chance():
 
 
 def test_probabilities_are_said_to_be_fitted_for_the_model_that_ships_alone():
-    sha256 = find_model("crossview", task="crossview").sha256
-    assert is_starter(ModelFacts(name="crossview", sha256=sha256))
-    assert not is_starter(ModelFacts(name="crossview", sha256="0" * 64)), "one's own may have the same name"
-    assert not is_starter(None)
+    starter = LearnedDescriber.load("crossview", device=choose_device("cpu"))
+    assert is_starter(starter)
+    starter.bundle_sha256 = "0" * 64
+    assert not is_starter(starter), "one's own may have the same name, and other rings"
+    assert not is_starter(GeometricDescriber(choose_device("cpu")))
     assert calibration_for("geometric", starter=False, verified="geometric").fitted
     for verified in ("rings", None):
         assert calibration_for("learned", starter=True, verified=verified).fitted
