@@ -201,8 +201,8 @@ def test_killed_and_resumed_in_every_stage_the_weights_are_equal_to_the_bit(worl
 def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
-    # Colours and erasing are drawn by each process for its own rows, so they are off; the norms of a ConvNeXt do not
-    # depend on the batch.
+    # Colours, erasing and cuts are drawn by each process for its own rows, so they are off; the norms of a ConvNeXt do
+    # not depend on the batch.
     options = {
         **TINY, "encoder": "convnext_tiny", "depth": 0.1, "encoder_stages": 2, "data": [str(world / "train")],
         "stages": "geometric,curriculum,supervised", "heading": "found", "labels": 0.5, "steps": 9, "lr": 1e-3,
@@ -219,6 +219,7 @@ def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch)
         "objective.flipped = lambda x, _: x\n"
         "objective.turned = lambda x, _: x\n"
         "objective.rolled = lambda x, _: x\n"
+        "objective.cuts = lambda count, *_: torch.zeros(count, dtype=torch.int64)\n"
         "train.Variation = lambda **_: Variation(0, 0, 0, 0, 0)\n"
         "train.run(CrossViewTrainRequest(**json.loads(sys.argv[1])), Reporter(), brief=True)\n"
         "sys.stdout.flush()\n"
@@ -241,6 +242,7 @@ def test_two_processes_end_with_the_weights_of_one(world, tmp_path, monkeypatch)
 
     for name in ("flipped", "turned", "rolled"):
         monkeypatch.setattr(objective, name, lambda x, _: x)
+    monkeypatch.setattr(objective, "cuts", lambda count, *_: torch.zeros(count, dtype=torch.int64))
     monkeypatch.setattr(job, "Variation", lambda **_: Variation(0, 0, 0, 0, 0))
     run(CrossViewTrainRequest(**{**options, "batch": 8, "out": str(tmp_path / "1")}), Reporter(), brief=True)
     one, two = (load_file(tmp_path / n / "model" / "model.safetensors") for n in ("1", "2"))

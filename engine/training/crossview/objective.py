@@ -229,7 +229,7 @@ class CrossViewObjective(nn.Module):
         if self._settings.turns > 1 and name == "overhead":
             # Cut anywhere: were it cut where the right turn is, the encoder could tell that turn by its padding.
             turns = self._settings.turns
-            out = {"turned": torch.randint(turns, (n,), generator=generator, device=generator.device), "loose": unknown}
+            out = {"turned": cuts(n, turns, generator), "loose": unknown}
             columns = columns + out["turned"] * (width // turns)
         ground = _both(rolled, ground, columns)
         return out | {"ground.a": self._seen(*ground, generator, narrow=True), name: self._seen(*above, generator)}
@@ -271,6 +271,11 @@ def found_first(a: Tensor, b: Tensor, who: Assignment) -> Tensor:
     others = ~who.silent() & ~torch.eye(len(b), dtype=torch.bool, device=b.device)
     alone = ((scores.amax(1) >= own) & others).sum(1) == 0
     return (alone & who.labelled).float().sum() / who.labelled.sum().clamp(min=1)
+
+
+def cuts(count: int, turns: int, generator: torch.Generator) -> Tensor:
+    """(count,) at which of the turns each panorama is cut."""
+    return torch.randint(turns, (count,), generator=generator, device=generator.device)
 
 
 def unturned(a: Tensor) -> Tensor:
