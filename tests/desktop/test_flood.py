@@ -7,7 +7,6 @@ import statistics
 
 import pytest
 from driver import Desktop, installations
-from speed import at_once_ms
 
 
 @pytest.fixture(scope="module", params=installations(), ids=str)
@@ -81,15 +80,15 @@ def test_the_slider_changes_the_map_at_once_and_back(answer):
     run, high, low = (answer["slider"][key] for key in ("50", "95", "5"))
     assert low[0] > run[0] > high[0]
     assert run[0] == run[1], "back at the run's threshold the map is the result again"
-    assert max(answer["slider_blocks_ms"]) < at_once_ms()
+    assert max(answer["slider_blocks_ms"]) < 100
     assert answer["legend_live"] == ["5 % and more"]
 
 
 def test_the_window_is_never_blocked(answer):
     # What the window's thread itself computes; the median, since a processor shared with others may stretch a run.
-    assert statistics.median(answer["busy_ms"]) < at_once_ms(), (answer["busy_ms"], answer["gaps"])
+    assert statistics.median(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
     # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
-    assert min(answer["gaps_ms"]) < at_once_ms(), (answer["gaps_ms"], answer["gaps"])
+    assert min(answer["gaps_ms"]) < 100, (answer["gaps_ms"], answer["gaps"])
 
 
 def test_cancel_answers_within_two_seconds_and_leaves_nothing(answer):

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from driver import ROOT, Desktop, installations
 from osgeo import gdal
-from speed import at_once_ms
 
 
 def in_engine(*arguments: str) -> None:
@@ -98,11 +97,11 @@ def test_nothing_is_cut_off_in_a_narrow_dock(answer):
 
 
 def test_the_window_is_not_blocked(answer):
-    assert {name: gap for name, gap in answer["gaps_ms"].items() if gap >= at_once_ms()} == {}
+    assert {name: gap for name, gap in answer["gaps_ms"].items() if gap >= 100} == {}
     # What the window's thread itself computes; the median, since a processor shared with others may stretch a run.
-    assert statistics.median(answer["busy_ms"]) < at_once_ms(), (answer["busy_ms"], answer["gaps"])
+    assert statistics.median(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
     # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
-    assert min(answer["runs_gaps_ms"]) < at_once_ms(), (answer["runs_gaps_ms"], answer["gaps"])
+    assert min(answer["runs_gaps_ms"]) < 100, (answer["runs_gaps_ms"], answer["gaps"])
 
 
 def test_labelling_is_blind_and_leaves_the_map_as_it_was(answer):

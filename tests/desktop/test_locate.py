@@ -26,7 +26,6 @@ from osgeo import gdal
 
 sys.path.append(str(ROOT / "tests" / "plugin"))
 from map_server import MapServer
-from speed import at_once_ms
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +172,11 @@ def test_cancel_answers_within_two_seconds_and_nothing_is_seen_of_it(answer):
 def test_the_window_is_not_blocked(answer):
     # As tests/desktop/test_landcover.py: what the window's thread itself computes, and the best of several runs.
     runs = [row for row in answer["blocked"] if row[0].startswith(("index", "search"))]
-    assert statistics.median(row[2] for row in runs) < at_once_ms(), answer["blocked"]
-    assert min(row[1] for row in runs if row[0].startswith("index")) < at_once_ms(), answer["blocked"]
-    assert min(row[1] for row in runs if row[0].startswith("search")) < at_once_ms(), answer["blocked"]
+    assert statistics.median(row[2] for row in runs) < 100, answer["blocked"]
+    assert min(row[1] for row in runs if row[0].startswith("index")) < 100, answer["blocked"]
+    assert min(row[1] for row in runs if row[0].startswith("search")) < 100, answer["blocked"]
     others = [row for row in answer["blocked"] if row not in runs]
-    assert [row for row in others if row[2] >= at_once_ms()] == []
+    assert [row for row in others if row[2] >= 100] == []
 
 
 def test_what_goes_wrong_is_one_line_and_nothing_is_lost(answer):

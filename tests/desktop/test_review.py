@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from driver import ROOT, Desktop, installations
-from speed import at_once_ms
 
 
 def engine(*words: str) -> None:
@@ -107,6 +106,6 @@ def test_the_window_was_never_blocked(answer):
     # What the window's thread itself computes in each part of the review; a processor shared with others may stretch
     # the rest.
     assert len(answer["busy_ms"]) == 6
-    assert max(answer["busy_ms"]) < at_once_ms(), (answer["busy_ms"], answer["gaps"])
+    assert max(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
     # Locks held by threads that wait for a processor still count on a busy machine: the best of the parts tells.
-    assert min(answer["gaps_ms"]) < at_once_ms(), (answer["gaps_ms"], answer["gaps"])
+    assert min(answer["gaps_ms"]) < 100, (answer["gaps_ms"], answer["gaps"])

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from driver import ROOT, Desktop, installations
 from osgeo import gdal, ogr, osr
-from speed import at_once_ms
 
 CLASSES = {10: "forest", 30: "grass", 40: "field", 50: "town", 80: "water"}
 
@@ -111,6 +110,6 @@ def test_nothing_is_cut_off_in_a_narrow_dock(answer):
 
 def test_the_window_is_not_blocked(answer):
     # What the window's thread itself computes; the median, since a processor shared with others may stretch a run.
-    assert statistics.median(answer["busy_ms"]) < at_once_ms(), (answer["busy_ms"], answer["gaps"])
+    assert statistics.median(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
     # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
-    assert min(answer["runs_gaps_ms"]) < at_once_ms(), (answer["runs_gaps_ms"], answer["gaps"])
+    assert min(answer["runs_gaps_ms"]) < 100, (answer["runs_gaps_ms"], answer["gaps"])

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from driver import ROOT, Desktop, installations
 from osgeo import gdal
-from speed import at_once_ms
 
 
 @pytest.fixture(scope="module")
@@ -67,4 +66,4 @@ def test_nothing_is_cut_off_and_nothing_stays(answer):
 def test_sixty_million_pixels_never_block_the_window(answer):
     assert answer["read"] == [5500, 11000, 4], "zoomed in it is read as large as it is"
     # What the window's thread itself computes; a processor shared with others may stretch the rest.
-    assert answer["busy_ms"] < at_once_ms(), (answer["busy_ms"], answer["worst_ms"], answer["gaps"])
+    assert answer["busy_ms"] < 100, (answer["busy_ms"], answer["worst_ms"], answer["gaps"])
