@@ -62,9 +62,11 @@ class Workspace(QObject):
     def dock_below(self, dock: QDockWidget) -> None:
         """Put a window of the plugin below the map, as a tab of another one that stands there."""
         window, below = self.iface.mainWindow(), Qt.DockWidgetArea.BottomDockWidgetArea
+        # Docks are children of the window itself: to look through all that it holds takes a quarter of the opening.
+        alone = Qt.FindChildOption.FindDirectChildrenOnly
         there = [
             other
-            for other in window.findChildren(QDockWidget)
+            for other in window.findChildren(QDockWidget, options=alone)
             if other is not dock
             and other.objectName().startswith("SameScene")
             and not other.isFloating()
