@@ -28,7 +28,7 @@ class CropRenderer(QObject):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SOON_MS)
-        self._soon.timeout.connect(self._make_plane)
+        self._soon.timeout.connect(self._go_on)
 
     def ask(self, layers: list[QgsMapLayer], place: QgsPointXY, half_width_m: float, side: int) -> None:
         """Draw ``layers`` (the first on top) ``side`` pixels square around a place (degrees, EPSG:4326)."""
@@ -39,11 +39,15 @@ class CropRenderer(QObject):
             self._waiting = layers, place, half_width_m, side
             self._soon.start()
 
-    def _make_plane(self) -> None:
-        """In a turn of its own, for it takes up to 50 ms; a plane from another thread is no use, for PROJ forgets it
-        with the thread."""
+    def _go_on(self) -> None:
+        """Make the plane, and draw in the next turn of the window: the first plane of a session takes up to 85 ms. One
+        from another thread is no use, for PROJ forgets it with the thread."""
+        place = self._waiting[1]
+        if self._plane is None or self._plane.at != NearPlane.round(place):
+            self._plane = NearPlane.near(place)
+            self._soon.start()
+            return
         wanted, self._waiting = self._waiting, None
-        self._plane = NearPlane.near(wanted[1])
         self._draw(*wanted)
 
     def _draw(self, layers: list[QgsMapLayer], place: QgsPointXY, half_width_m: float, side: int) -> None:
