@@ -28,11 +28,11 @@ SAID_BY = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"
 
 
 @contextlib.contextmanager
-def freed_memory_kept(environ: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Keep freed memory within the block and give it back after it, unless ``environ`` (default: this process's) says
-    how the heap works. The peak may grow by the holes between what is in use."""
+def freed_memory_kept() -> Iterator[None]:
+    """Keep freed memory within the block and give it back after it, unless the environment says how the heap works. The
+    peak may grow by the holes between what is in use."""
     libc = _glibc()
-    if libc is None or any(name in (os.environ if environ is None else environ) for name in SAID_BY):
+    if libc is None or any(name in os.environ for name in SAID_BY):
         yield
         return
     _set(libc, KEPT)

@@ -31,7 +31,7 @@ LAYOUT = Layout(
             "gap", "gap_of", "mutual", "curriculum", "geometric_gap", "geometric_doubt", "least_labels",
             "labelled_share", "dustbin", "rehearse",
         ),
-        "Hard negatives": ("mine_after", "neighbours", "rivals", "turns"),
+        "Hard negatives": ("mine_after", "neighbours", "turns"),
         "Choice of the weights": ("choose", "validation_share"),
         "Optimiser": ("batch", "lr", "warmup", "weight_decay", "clip", "temperature", "smoothing", "precision"),
         "Run": ("seed", "device", "workers", "checkpoint_every", "log_every", "tensorboard", "resume", "overwrite"),

@@ -41,9 +41,8 @@ class Settings:
     """``smoothing`` of intra and supervised, thrice that of cross, none with a ``dustbin``; ``columns`` of a panorama
     that the network takes (a part where fewer than there are). Headings are wrong by up to ``heading_error`` degrees
     on purpose. ``disguise`` is the strength of :func:`~engine.training.crossview.looks.disguised`, ``tilt`` the
-    rows of :func:`~engine.training.crossview.looks.tilted`. ``rivals``: share of the rows of a supervised batch that
-    are others of its pairs again, turned otherwise. ``turns``: at how many headings panoramas are compared with the
-    tiles of a batch; 1: at the one that they have."""
+    rows of :func:`~engine.training.crossview.looks.tilted`. ``turns``: at how many headings panoramas are compared
+    with the tiles of a batch; 1: at the one that they have."""
 
     variation: Variation = field(default_factory=Variation)
     smoothing: float = 0.1
@@ -54,7 +53,6 @@ class Settings:
     heading_error: float = 0.0
     disguise: float = 0.0
     tilt: float = 0.0
-    rivals: float = 0.0
     turns: int = 1
 
 
@@ -83,9 +81,6 @@ class CrossViewObjective(nn.Module):
         out = {name: batch[name] for name in (*WHO, "dustbin") if name in batch}
         if "labelled" in batch:
             overhead = _open(batch["overhead"])
-            again = self._again(batch)
-            if again is not None:
-                return out | self._with_rivals(batch, ground, overhead, again, generator)
             out |= self._together(ground, overhead, batch["unknown"], generator, name="overhead")
         if "birds_eye" in batch:
             late = slice(len(batch["unknown"]) - len(batch["birds_eye"]), None)
@@ -170,38 +165,6 @@ class CrossViewObjective(nn.Module):
             a, b, who, temperature=temperature, smoothing=smoothing, dustbin=dustbin, group=group, loose=loose
         )
 
-    def _again(self, batch: Batch) -> int | None:
-        """How many pairs come twice in this batch; None: a batch without rivals."""
-        whole = bool((batch["labelled"] & ~batch["unknown"]).all()) and "dustbin" not in batch
-        twice = int(self._settings.rivals * len(batch["labelled"]) / 2) if whole else 0
-        return twice or None
-
-    def _with_rivals(
-        self,
-        batch: Batch,
-        ground: tuple[Tensor, Tensor],
-        overhead: tuple[Tensor, Tensor],
-        twice: int,
-        generator: torch.Generator,
-    ) -> Batch:
-        """The first pairs of a batch, and the first ``twice`` of them once more in the place of the last: turned by one
-        to three quarters against themselves, and then pairs of their own. A panorama that is turned wrongly fits its
-        tile no better than another place's."""
-        count = len(batch["labelled"])
-        rows = torch.cat([torch.arange(count - twice), torch.arange(twice)]).to(batch["labelled"].device)
-        second = torch.arange(count, device=rows.device) >= count - twice
-        quarters = torch.randint(4, (count,), generator=generator, device=generator.device)
-        further = torch.randint(1, 4, (count,), generator=generator, device=generator.device)
-        quarters = torch.where(second, (quarters[rows] + further) % 4, quarters)
-        taken = [tuple(part[rows] for part in images) for images in (ground, overhead)]
-        unknown = torch.zeros_like(batch["unknown"])[rows]
-        out = self._together(taken[0], taken[1], unknown, generator, name="overhead", quarters=quarters)  # type: ignore[arg-type]
-        for name in ("ground_id", "overhead_id"):
-            out[name] = 2 * batch[name][rows] + second
-        also = batch["also"][rows]
-        out["also"] = torch.where(also >= 0, 2 * also + second[:, None], also)
-        return {**out, "labelled": batch["labelled"][rows]}
-
     def _together(
         self,
         ground: tuple[Tensor, Tensor],
@@ -210,13 +173,11 @@ class CrossViewObjective(nn.Module):
         generator: torch.Generator,
         *,
         name: str,
-        quarters: Tensor | None = None,
     ) -> Batch:
         """A panorama and a square seen from above, mirrored and turned alike, then each varied by itself."""
         n, width = len(ground[0]), ground[0].shape[3]
         mirror = torch.rand(n, generator=generator, device=generator.device) < 0.5
-        if quarters is None:
-            quarters = torch.randint(4, (n,), generator=generator, device=generator.device)
+        quarters = torch.randint(4, (n,), generator=generator, device=generator.device)
         ground, above = _both(flipped, ground, mirror), _both(flipped, above, mirror)
         above = _both(turned, above, quarters)
         if name == "fake" and bool(unknown.any()):

@@ -148,12 +148,6 @@ class CrossViewTrainRequest(KeptRequest):
     tilt: float = Field(
         0.0, ge=0, le=20, description="Degrees by which cameras seem tilted and the ground rises or falls, at most."
     )
-    rivals: Share = Field(
-        0.0,
-        description="Share of the rows of a supervised batch in which pairs come twice, turned by quarters against "
-        "themselves, so that a panorama is told from itself turned; for headings that a search must find. Pairs "
-        "without a heading are never turned so.",
-    )
     turns: int | None = Field(
         None,
         ge=1,

@@ -181,7 +181,6 @@ def _settings(request: CrossViewTrainRequest, vfov_deg: float) -> Settings:
         heading_error=request.wrong_by_deg,
         disguise=request.disguise,
         tilt=request.tilt * request.ground_pixels[0] / vfov_deg,
-        rivals=request.rivals,
         turns=request.compared_turns,
     )
 
