@@ -101,7 +101,9 @@ class Desktop:
         self.profile = self.profiles / "profiles" / "default"
         self.pictures = self.folder / "pictures"
         self.plugins = self.profile / "python" / "plugins"
-        for path in (self.plugins, self.pictures, self.profile / "QGIS", self.folder / "runtime"):
+        # QGIS downloads a plugin to one name in the temporary folder: two windows that install it would share the file.
+        self.temporary = self.folder / "tmp"
+        for path in (self.plugins, self.pictures, self.profile / "QGIS", self.folder / "runtime", self.temporary):
             path.mkdir(parents=True, exist_ok=True)
         (self.folder / "runtime").chmod(0o700)
         self._ini: dict[str, dict[str, str]] = {"qgis": {"checkVersion": "false", "showTips322": "false"}}
@@ -155,6 +157,7 @@ class Desktop:
                 DISPLAY=display.name,
                 SAMESCENE_DESKTOP_JOB=str(job),
                 XDG_RUNTIME_DIR=str(self.folder / "runtime"),
+                TMPDIR=str(self.temporary),
                 LC_ALL="C.UTF-8",
                 PYTHONDONTWRITEBYTECODE="" if environment is None else environment.get("PYTHONDONTWRITEBYTECODE", ""),
                 **(environment or {}),

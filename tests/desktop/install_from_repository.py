@@ -13,7 +13,7 @@ import qgis.utils
 from inside import play
 from pyplugin_installer import installer_data
 from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsSettings
-from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtCore import QDir, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QAction, QDockWidget, QToolButton
 from qgis.utils import iface
@@ -90,6 +90,7 @@ def steps(w):
     offered = installer_data.plugins.all().get(NAME)
     if offered is None:
         raise LookupError(f"not offered; repositories: {installer_data.repositories.all()}")
+    w.result["downloads"] = QDir.tempPath()
     w.result["offered"] = {key: offered[key] for key in ("name", "error", "zip_repository")}
     installer.installPlugin(NAME, quiet=True, stable=False)
     yield 0.5

@@ -130,6 +130,7 @@ def test_install_use_and_uninstall(qgis, tmp_path, repository, scene, engine_pyt
     assert answer["before"] == nothing | {"modules": []}
 
     assert answer["offered"] == {"name": "SameScene", "error": "", "zip_repository": "SameScene test"}
+    assert Path(answer["downloads"]) == desktop.temporary, "another window may download the same file to the same name"
     installed = answer["installed"]
     assert installed["provider"] and installed["loaded"] and installed["folder"]
     assert sorted(installed["algorithms"]) == ALGORITHMS
