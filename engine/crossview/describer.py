@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.crossview.index.card import LayerFacts, ModelFacts
+from engine.models.rings import RingNetwork
 
 Scores = NDArray[np.float32]
 
@@ -49,6 +50,17 @@ class Describer(Protocol):
     @property
     def model(self) -> ModelFacts | None:
         """Name and digest of the weights; None where there are none."""
+
+    @property
+    def bundle_sha256(self) -> str | None:
+        """Digest of the model's file, rings and all; None where there is none."""
+
+    @property
+    def rings(self) -> RingNetwork | None:
+        """What the model verifies candidates by, where it has learned any."""
+
+    def described(self, made_by: ModelFacts | None) -> bool:
+        """Are descriptions of which a card says ``made_by`` those of this describer?"""
 
     @property
     def side(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.crossview.describer import GroundView, Scores
 from engine.crossview.geometric.matcher import GeometricMatcher
 from engine.crossview.geometric.turning import TurningMatcher
+from engine.crossview.index.card import ModelFacts
 from engine.crossview.wants import GEOMETRIC_SCALES_M
 from engine.device import Device
 
@@ -34,7 +35,7 @@ class GeometricDescriber:
     layer = "geometric"
     linear = False
     one_scale = True
-    model = None
+    model = bundle_sha256 = rings = None
     scales_m = GEOMETRIC_SCALES_M
     dtype = "uint8"
 
@@ -45,6 +46,10 @@ class GeometricDescriber:
         self._tolerance = tolerance_deg
         self.side = 8 * math.ceil(2 * self._matcher.radius_m / GEOMETRIC_SCALES_M[0] / 8)
         self.dim = self._matcher.code_length
+
+    def described(self, made_by: ModelFacts | None) -> bool:
+        """See :class:`engine.crossview.describer.Describer`."""
+        return made_by is None
 
     def describe(self, pixels: Tensor, gsd_m: float) -> NDArray[Any]:
         """See :class:`engine.crossview.describer.Describer`."""

@@ -49,8 +49,8 @@ class LearnedDescriber:
         self._std = torch.tensor(overhead.std, device=self._device)[:, None, None]
 
     def described(self, made_by: ModelFacts | None) -> bool:
-        """Has this network described cells of which a card says so? Cards of earlier versions tell the digest of the
-        whole bundle."""
+        """See :class:`engine.crossview.describer.Describer`. Cards of earlier versions tell the digest of the whole
+        bundle."""
         return made_by in (self.model, self.model.model_copy(update={"sha256": self.bundle_sha256}))
 
     @classmethod

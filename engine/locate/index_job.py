@@ -177,7 +177,7 @@ def _check_same(
     models = {one.layer: one for one in describers}
     there = [
         layer.model_copy(update={"model": models[layer.name].model})
-        if layer.name in models and methods.has_described(models[layer.name], layer.model)
+        if layer.name in models and models[layer.name].described(layer.model)
         else layer
         for layer in card.layers
     ]

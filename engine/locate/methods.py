@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.crossview.describer import Describer
-from engine.crossview.index.card import IndexCard, ModelFacts
+from engine.crossview.index.card import IndexCard
 from engine.crossview.search.tables import RINGS
 from engine.crossview.wants import AUTO, FUSED, GEOMETRIC, STARTER, resolved
 from engine.device import Device
 from engine.errors import ModelError, ParameterError
-
-if TYPE_CHECKING:
-    from engine.models.rings import RingNetwork
 
 WORTH = (
     "The geometric method was not trained: it compares the ground around the camera with the imagery. It narrows a "
@@ -41,31 +37,12 @@ def describers_for(method: str, *, device: Device, precision: str = "float16") -
 
 def is_starter(describer: Describer) -> bool:
     """Is it of the starter model that ships, rings and all, whatever else has its name?"""
-    from engine.crossview.learned_describer import LearnedDescriber
     from engine.models.bundle import find_model, shipped_folders
 
-    if not isinstance(describer, LearnedDescriber):
-        return False
     try:
         return find_model(STARTER, folders=shipped_folders()).sha256 == describer.bundle_sha256
     except ModelError:
         return False
-
-
-def has_described(describer: Describer, made_by: ModelFacts | None) -> bool:
-    """Are descriptions of the model ``made_by`` those of this describer?"""
-    from engine.crossview.learned_describer import LearnedDescriber
-
-    if isinstance(describer, LearnedDescriber):
-        return describer.described(made_by)
-    return describer.model == made_by
-
-
-def rings_of(describer: Describer | None) -> RingNetwork | None:
-    """The rings of a describer's model, where it has learned any."""
-    from engine.crossview.learned_describer import LearnedDescriber
-
-    return describer.rings if isinstance(describer, LearnedDescriber) else None
 
 
 def verifier_for(device: Device, *, tolerance_deg: float, primary: Describer | None = None) -> Describer:
@@ -74,7 +51,7 @@ def verifier_for(device: Device, *, tolerance_deg: float, primary: Describer | N
     from engine.crossview.geometric.ring_matcher import RingMatcher
     from engine.crossview.geometric_describer import GeometricDescriber
 
-    rings = rings_of(primary)
+    rings = primary.rings if primary is not None else None
     matcher = RingMatcher(rings, device=device.torch) if rings is not None else None
     return GeometricDescriber(device, tolerance_deg=tolerance_deg, matcher=matcher)
 
@@ -119,7 +96,7 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
             f"The index was made by {card.method}; it has no {primary.layer} description.",
             remedy="Search with --method auto, or index again.",
         )
-    if not has_described(primary, facts.model) or facts.dim != primary.dim:
+    if not primary.described(facts.model) or facts.dim != primary.dim:
         made = facts.model.name if facts.model else "no model"
         raise ModelError(
             f"The index was made by {made}; the model given has other weights.",
@@ -128,4 +105,4 @@ def search_method(card: IndexCard, asked: str, *, device: Device, verify: bool, 
     if primary.layer == GEOMETRIC:
         primary = verifier_for(device, tolerance_deg=tolerance_deg)
     verifying = verifier_for(device, tolerance_deg=tolerance_deg, primary=primary) if verify else None
-    return SearchMethod(name, primary, verifying, GEOMETRIC if rings_of(primary) is None else RINGS)
+    return SearchMethod(name, primary, verifying, GEOMETRIC if primary.rings is None else RINGS)

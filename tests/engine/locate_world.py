@@ -80,6 +80,7 @@ class SmallDescriber:
 
     layer, linear, one_scale, dtype, side, scales_m = "learned", True, False, "float16", 32, (1.0,)
     model = ModelFacts(name="small", sha256="0" * 64)
+    bundle_sha256 = rings = None
     dim, headings = 96, 24
 
     def __init__(self, slow=0.0):
@@ -88,6 +89,9 @@ class SmallDescriber:
         steps = (torch.arange(16) - 7.5) / 7.5
         self._disc = ((steps[:, None] ** 2 + steps[None] ** 2) < 1.1).float()
         self._slow = slow
+
+    def described(self, made_by):
+        return made_by == self.model
 
     def _embedded(self, pixels):
         small = F.interpolate(pixels, size=(16, 16), mode="bilinear", antialias=True, align_corners=False)
