@@ -8,10 +8,12 @@ perspective/perspective.csv (columns overhead, gsd_m: orthophotos of Helsinki, a
 seen (panoramas come from engine simulate city, the extra "cities", or are rendered from the aerial images), so any real
 pair is a test; REAL is a set of them whose figures go to table and card, after everything is chosen.
 
-Two runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose cameras
-stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from it on
-those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of colour,
-for cells of a search are metres apart and 16 headings are tried. Then the network of the ground's rings
+Three runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose
+cameras stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from
+it on those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of
+colour, for cells of a search are metres apart and 16 headings are tried; "turned" goes on from that with the pairs of
+aerial images too, in other light, and compares eight turns of every panorama: a network that never saw a wrong turn
+takes many for matches. Then the network of the ground's rings
 (starters/rings.py), which turns photos over candidates, from pairs of aerial images and of the centred cities. Its
 weight in "fused" is chosen on pairs that are hard: the cities "choose" and the held-out aerial images, disturbed
 (starters/disturbed.py). The figures are of the cities "test". Every panorama is rolled at random first.
@@ -48,7 +50,7 @@ from engine.training.crossview.train import run as train
 from starters.aerial_pairs import images_of, make_pairs
 from starters.disturbed import disturb
 from starters.ring_data import ring_set
-from starters.rings import train_rings
+from starters.rings import kept_rings, train_rings
 
 NAME = "crossview"
 CHARACTERS = ("rural", "suburb", "suburb", "town", "centre", "suburb", "town", "rural")
@@ -71,6 +73,7 @@ NETWORK = {
 }
 CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
+TURNED = {"steps": 1200, "batch": 128, "lr": 2e-3, "turns": 8, "colour": 0.5, "disguise": 0.5, "tilt": 2.0}
 WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the matcher that turns beside the network, that are tried for fused."""
 RINGS = {"steps": 6000, "seed": 0}
@@ -136,12 +139,16 @@ def aerial_sets(out: Path, imagery: Path) -> dict[str, Path]:
 
 def ring_network(out: Path, aerial: Path, centred: Sequence[str]) -> RingNetwork:
     """The network of the ground's rings, trained where it is not there yet."""
+    file = out / "rings" / "network.safetensors"
+    network = kept_rings(file)
+    if network is not None:
+        return network
     started = time.monotonic()
     sets = [
         ring_set([str(aerial)], out / "rings" / "aerial.safetensors", variants=4, seed=1),
         ring_set(centred, out / "rings" / "centred.safetensors", variants=2, seed=2),
     ]
-    network = train_rings(sets, out / "rings" / "network.safetensors", **RINGS)
+    network = train_rings(sets, file, **RINGS)
     print(f"rings: {RINGS['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)
     return network
 
@@ -249,8 +256,10 @@ def main(given: Sequence[str]) -> int:
     both = (*sets["centred"], *sets["offset"])
     robust = trained(out / "robust", data=both, start=str(centred.folder), **ROBUST, **common)
     aerial = aerial_sets(out, args.imagery)
+    wide = (*both, str(aerial["aerial"]))
+    turned = trained(out / "turned", data=wide, start=str(robust.folder), **TURNED, **common)
     rings = ring_network(out, aerial["aerial"], sets["centred"])
-    shipped = halved(robust, rings, out / "half", name=NAME)
+    shipped = halved(turned, rings, out / "half", name=NAME)
     device = choose_device(args.device)
     scores, folder = out / "scores", str(shipped.folder)
     hard = {name: out / "sets" / name for name in ("hard-cities", "hard-aerial")}
@@ -295,14 +304,14 @@ def main(given: Sequence[str]) -> int:
             for metric in METRICS
         ]  # fmt: skip
         done = halved(
-            robust,
+            turned,
             rings,
             args.install / NAME,
             name=NAME,
             title="Where a panorama was taken",
             description="Starter model: two ResNet-18 of a quarter of the usual width, trained by "
-            "scripts/train_starter_models on simulated cities alone, and a network that turns the ground of a photo "
-            "over that of candidates, trained on these and on views rendered from aerial images.",
+            "scripts/train_starter_models, and a network that turns the ground of a photo over that of candidates; "
+            "both saw simulated cities and views rendered from aerial images alone.",
             licence="GPL-2.0-or-later",
             trained_on=TRAINED_ON,
             figures=figures,

@@ -28,12 +28,9 @@ NEIGHBOURS, AROUND = 60, 400
 
 
 def train_rings(sets: Sequence[RingSet], kept: Path, *, steps: int, seed: int) -> RingNetwork:
-    """The network, kept in the file ``kept``; sets take turns."""
+    """The network, kept in the file ``kept`` once it is trained; sets take turns."""
     torch.manual_seed(seed)
     network = RingNetwork(WIDTH)
-    if kept.exists():
-        network.load_state_dict(load_file(kept))
-        return network.eval()
     rng, draw = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -56,6 +53,15 @@ def train_rings(sets: Sequence[RingSet], kept: Path, *, steps: int, seed: int) -
                 log.write(json.dumps({"step": step + 1, "loss": mean[0], "first": mean[1], "seconds": seconds}) + "\n")
                 log.flush()
     save_file(network.state_dict(), kept)
+    return network.eval()
+
+
+def kept_rings(kept: Path) -> RingNetwork | None:
+    """The network that was trained and kept in the file; none where there is none."""
+    if not kept.exists():
+        return None
+    network = RingNetwork(WIDTH)
+    network.load_state_dict(load_file(kept))
     return network.eval()
 
 
