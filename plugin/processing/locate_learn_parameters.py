@@ -150,8 +150,8 @@ def learn_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         advanced(
             choice("HEADING", tr("Headings of the photos"), HEADINGS),
-            tr("Are they to be believed? auto: where four of five photos tell one. Without headings photos are "
-               "compared with their own bird's-eye views alone, which is less to learn from."),
+            tr("Are they to be believed? auto: where four of five photos tell one. Headings that are not known are "
+               "looked for together with the places."),
         ),
         advanced(
             number("CELL", tr("Metres between tiles"), 30.0, low=5, high=1000),

@@ -102,7 +102,7 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)  # told above; it takes longer than all the rest
     more = learn(area, tmp_path / "more", start="my-town", width=None, positions=str(area / "places.csv"))
     told = more["figures"]
-    assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["cross"]
+    assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["curriculum"]
     assert set(told["measured"]["apart"]) == {"chance", "before", "after"}
     before = told["measured"]["apart"]["before"]["pooled"]
     assert before == groups["apart"]["after"]["pooled"], "the same photos, places and weights"
@@ -224,15 +224,14 @@ def panoramas(count: int, *, headings: int, vfov: float = 180.0) -> list[OwnPhot
     return [OwnPhoto(str(k), str(k), Path("p"), view, k < headings, None) for k in range(count)]
 
 
-def planned(photos: list[OwnPhoto], **changes):
-    request = CrossviewAdaptRequest(
-        photos=["p"], reference="r", region="0,0,1,1", out="o", start="random", **changes
-    )  # fmt: skip
+def planned(photos: list[OwnPhoto], *, start: str = "random", **changes):
+    request = CrossviewAdaptRequest(photos=["p"], reference="r", region="0,0,1,1", out="o", start=start, **changes)
     return training_request(request, network_plan(request), photos, data=Path("d"), out=Path("t"))
 
 
 def test_the_training_is_planned_by_the_photos():
-    """Photos without headings choose no tile; few photos choose no weights; strips are taken as high as they are."""
+    """Headings that are not known are looked for; few photos choose no weights; strips are taken as high as they
+    are."""
     known = planned(panoramas(100, headings=80))
     assert known.stage_names == ("intra", "cross", "curriculum") and known.heading == "known" and known.vfov == 65.45
     assert (known.labels, known.batch, known.steps, known.choose, known.validation_share) == (0, 32, 400, "last", 0)
@@ -240,11 +239,22 @@ def test_the_training_is_planned_by_the_photos():
     many = planned(panoramas(2000, headings=2000, vfov=50.0))
     assert many.steps == 5000 and many.choose == "auto" and many.validation_share == 0.1 and many.vfov == 50
     for blind in (planned(panoramas(2000, headings=1500)), planned(panoramas(100, headings=100), heading="unknown")):
-        assert blind.stage_names == ("intra", "cross") and blind.heading == "known" and blind.choose == "last"
+        assert blind.stage_names == ("intra", "cross", "curriculum") and blind.heading == "found"
+        assert blind.compared_turns == 8 and blind.choose == ("auto" if blind.steps > 400 else "last")
     assert planned(panoramas(24, headings=0), heading="known").stage_names[-1] == "curriculum"
     assert planned(panoramas(24, headings=0)).batch == 12 and planned(panoramas(24, headings=0), steps=90).steps == 90
     large = planned(panoramas(500, headings=500), size="large", width=0.5)
     assert large.encoder == "convnext_tiny" and large.width == 0.5 and large.overhead_size == 256
+
+
+def test_a_model_goes_on_with_the_places_that_it_finds_itself():
+    """Taken back to its photos' own bird's-eye views, the starter model forgot what it knew: of 100 photos of a
+    simulated town 34 were placed within 50 m before, and 1 after."""
+    for headings, told in ((0, "found"), (300, "known")):
+        asked = planned(panoramas(300, headings=headings), start="crossview")
+        assert asked.stage_names == ("curriculum",) and asked.heading == told and asked.rehearse == 0
+        assert asked.steps == 400 and asked.start is not None and asked.lr == 3e-4
+    assert planned(panoramas(3000, headings=0), start="crossview").steps == 3750
 
 
 def test_photos_without_headings_are_listed_with_their_middle_as_north(tmp_path):

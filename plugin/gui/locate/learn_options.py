@@ -73,7 +73,7 @@ class LearnOptions(QgsCollapsibleGroupBox):
         add_row(form, tr("Network"), self.size_, tip)
         tip = tr("The more the longer; a small network does about two a second on a processor.")
         add_row(form, tr("Steps"), self.steps, tip)
-        tip = tr("Directions in the photos' files. Without them there is less to learn from.")
+        tip = tr("Directions in the photos' files. Those not known are looked for with the places.")
         add_row(form, tr("Headings"), self.heading, tip)
         add_row(form, tr("Tiles every"), self.cell, tr("How far apart tiles are cut from the imagery"))
         tip = tr("Of the photos of known position: not learned from, to measure the model")

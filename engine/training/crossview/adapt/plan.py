@@ -126,17 +126,17 @@ def training_request(
 ) -> CrossViewTrainRequest:
     """What 'crossview train' is asked: the pairs.csv in ``data``, no labels; the run's folder is ``out``.
 
-    Without headings a photo is compared with its own bird's-eye view alone, both as the camera stood: which tile it
-    chooses would depend on a heading that is not known. What is learned is a network that wants north ahead, and the
-    search tries headings.
+    Headings that are not known are looked for together with the tiles (``heading`` found): what is learned is a network
+    that wants north ahead, and the search tries headings. A model goes on with the places that it finds itself; to be
+    taken back to its photos' own bird's-eye views undoes what it knows (docs/cross-view-training.md).
     """
     options = dict(plan.network)
     count = len(photos)
     any_heading = plan.model is not None and plan.model.inputs.ground.heading == "any"
-    by_tiles = any_heading or headings_known(request, photos)
-    stages = [*(["intra"] if plan.model is None else []), "cross", *(["curriculum"] if by_tiles else [])]
+    heading = "unknown" if any_heading else "known" if headings_known(request, photos) else "found"
+    stages = list(_PASSES) if plan.model is None else ["curriculum"]
     batch = min(request.batch or int(options["batch"]), max(4, count // 2))
-    steps = request.steps or max(LEAST_STEPS, round(sum(_PASSES.values()) * count / batch))
+    steps = request.steps or max(LEAST_STEPS, round(sum(_PASSES[stage] for stage in stages) * count / batch))
     if "vfov" not in options:
         pitch = abs(median(photo.view.pitch_center_deg for photo in photos))
         least = min(photo.view.vfov_deg for photo in photos)
@@ -153,9 +153,10 @@ def training_request(
             "stages": ",".join(stages),
             "intra_epochs": _PASSES["intra"],
             "cross_epochs": _PASSES["cross"],
-            "heading": "unknown" if any_heading else "known",
+            "heading": heading,
             "camera_height": request.camera_height,
-            **({} if by_tiles and count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
+            **({} if plan.model is None else {"rehearse": 0.0}),
+            **({} if count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
             "seed": request.seed,
             "device": request.device,
             "log_every": max(1, steps // 200),

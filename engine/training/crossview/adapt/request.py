@@ -49,8 +49,8 @@ class CrossviewAdaptRequest(TileOptions):
     batch: int | None = Field(None, ge=4, le=1024, description="Photos a step; default: as the size says.")
     heading: Literal["auto", "known", "unknown"] = Field(
         "auto",
-        description="Are the photos' headings to be believed? auto: where four of five photos tell one. Without "
-        "headings photos are compared with their own bird's-eye views alone, and choose no tiles.",
+        description="Are the photos' headings to be believed? auto: where four of five photos tell one. Headings that "
+        "are not known are looked for together with the tiles.",
     )
     cell: float = Field(30.0, ge=5, le=1000, description="Metres between the tiles that are cut from the imagery.")
     extent: Metres | None = Field(
