@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.crossview.geometric.color import lab as to_lab
 from engine.crossview.geometric.matcher import GeometricMatcher
 from engine.crossview.geometric.ring_matcher import LAYOUT, RingMatcher, above
+from engine.crossview.search import tables
 from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
@@ -180,7 +181,8 @@ def test_a_model_of_ones_own_searches_and_scores_with_rings_or_without(tmp_path,
     with open_session(request, Reporter(), tolerance_deg=15.0) as session:
         matcher = session.method.verifying._matcher
         assert isinstance(matcher, RingMatcher if width else GeometricMatcher)
-        assert (session.calibration.weights.own == 0) == (width > 0), "each is fitted for what verifies"
+        fitted = tables.TABLES[tables.RINGS if width else tables.LEARNED]
+        assert session.calibration.weights == fitted.weights, "each is fitted for what verifies"
     bare = request.model_copy(update={"verify": 0})
     reporter = Reporter()
     with open_session(bare, reporter, tolerance_deg=15.0) as session:

@@ -16,6 +16,7 @@ import shapely
 from engine.errors import Cancelled, OutputError
 from engine.events import CancelToken, Event, Progress, Reporter
 from engine.jobs import find_job
+from engine.simulate import job
 from engine.simulate.districts import area_of_interest, districts
 from engine.simulate.files import raster_files
 from engine.simulate.job import _strips, run
@@ -149,7 +150,9 @@ def test_progress_rises_to_one(tmp_path: Path) -> None:
     assert {e.stage for e in seen if isinstance(e, Progress)} >= {"layout", "compute", "pack", "done"}
 
 
-def test_memory_does_not_grow_with_the_rows() -> None:
+def test_memory_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With several threads the peak depends on which blocks happen to be at their largest together.
+    monkeypatch.setattr(job, "thread_count", lambda: 1)
     peaks = []
     for height in (3072, 7168):
         request = SceneRequest(out="x", width=512, height=height, products="s1")
