@@ -97,8 +97,7 @@ def test_nothing_is_cut_off_in_a_narrow_dock(answer):
 
 
 def test_the_window_is_not_blocked(answer):
-    # By the clock: 100 ms, and half as much to wait for a processor that the other window of this suite has.
-    assert {name: gap for name, gap in answer["gaps_ms"].items() if gap >= 150} == {}
+    assert {name: gap for name, gap in answer["gaps_ms"].items() if gap >= 100} == {}
     # What the window's thread itself computes; the median, since a processor shared with others may stretch a run.
     assert statistics.median(answer["busy_ms"]) < 100, (answer["busy_ms"], answer["gaps"])
     # Locks held by threads that wait for a processor still count on a busy machine: the best of several runs tells.
