@@ -138,19 +138,20 @@ class Desktop:
         answer = self.folder / f"answer-{script.stem}.json"
         answer.unlink(missing_ok=True)
         job = self.folder / f"job-{script.stem}.json"
-        job.write_text(
-            json.dumps(
-                {
-                    "root": str(ROOT),
-                    "helpers": str(HERE),
-                    "answer": str(answer),
-                    "pictures": str(self.pictures),
-                    "arguments": arguments or {},
-                    "dump_after": max(5.0, timeout - 10),
-                }
-            )
-        )
         with Display(self.folder) as display:
+            job.write_text(
+                json.dumps(
+                    {
+                        "root": str(ROOT),
+                        "helpers": str(HERE),
+                        "answer": str(answer),
+                        "pictures": str(self.pictures),
+                        "arguments": arguments or {},
+                        "dump_after": max(5.0, timeout - 10),
+                        "display_process": display.process_id,
+                    }
+                )
+            )
             variables = {k: v for k, v in os.environ.items() if not k.startswith(("QGIS", "PYTHON", "QT_QPA"))}
             variables.update(self.qgis.environment)
             variables.update(
@@ -202,7 +203,7 @@ class Display:
 
     def __init__(self, folder: Path, size: str = "1440x900x24") -> None:
         self._size = size
-        self.name = ""
+        self.name, self.process_id = "", 0
 
     def __enter__(self) -> Display:
         read, write = os.pipe()
@@ -213,6 +214,7 @@ class Display:
             stderr=subprocess.DEVNULL,
         )
         os.close(write)
+        self.process_id = self._process.pid
         with os.fdopen(read) as pipe:
             number = pipe.readline().strip()
         if not number:

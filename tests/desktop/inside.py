@@ -81,7 +81,7 @@ class Window:
 
     def heartbeat(self) -> Heartbeat:
         """A running measure of how long the event loop is ever blocked."""
-        return Heartbeat()
+        return Heartbeat(self.job["display_process"])
 
     def _exception(self, kind, value, trace, message="", *_args, **_kwargs) -> None:
         # QGIS would show a dialog and wait for ever.
@@ -100,13 +100,16 @@ class Heartbeat:
     """A timer of 10 ms in the window's thread; :attr:`worst_ms` is the longest time that the thread was blocked.
 
     Blocked is the time between two beats beyond 10 ms, less the time in which the thread could have run but other
-    processes had the processors (the kernel counts it). :attr:`busiest_ms` is the most that the thread itself computed
-    between two beats, which hardly depends on what else the machine does.
+    processes had the processors (the kernel counts it), and less the time in which it slept while the display's server
+    could have run but had none: a window waits for its server's answers, and on a busy machine that is what it sleeps
+    for. :attr:`busiest_ms` is the most that the thread itself computed between two beats, which hardly depends on what
+    else the machine does.
     :attr:`gaps`: (ms blocked, ms between the beats, ms computed, seconds since the start) above 50 ms.
     """
 
-    def __init__(self) -> None:
-        self._statistics = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    def __init__(self, display_process: int) -> None:
+        self._own = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._display = Path(f"/proc/{display_process}/schedstat")
         self.reset()
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -114,28 +117,24 @@ class Heartbeat:
         self._timer.timeout.connect(self._beat)
         self._timer.start()
 
-    def _times(self) -> tuple[float, float]:
-        """Seconds so far in which the thread ran and waited for a processor; 0 where the kernel does not tell."""
-        try:
-            ran, waited = self._statistics.read_text().split()[:2]
-            return int(ran) / 1e9, int(waited) / 1e9
-        except (OSError, ValueError):
-            return 0.0, 0.0
+    def _times(self) -> tuple[float, float, float]:
+        """Seconds so far in which the thread ran and waited for a processor, and in which the display's server did."""
+        return (*_scheduled(self._own), _scheduled(self._display)[1])
 
     def _beat(self) -> None:
-        now, (ran, waited) = time.monotonic(), self._times()
+        now, times = time.monotonic(), self._times()
+        busy, queued, unserved = ((new - old) * 1000 for new, old in zip(times, self._counted, strict=True))
         between = (now - self._last) * 1000 - 10
-        blocked = between - (waited - self._queued) * 1000
+        blocked = without_queues(between, busy, queued, unserved)
         self.worst_ms = max(self.worst_ms, blocked)
-        self.busiest_ms = max(self.busiest_ms, (ran - self._ran) * 1000)
-        busy = (ran - self._ran) * 1000
+        self.busiest_ms = max(self.busiest_ms, busy)
         if between > 50 or busy > 50:
             self.gaps.append((round(blocked), round(between), round(busy), round(now - self._began, 2)))
-        self._last, self._ran, self._queued = now, ran, waited
+        self._last, self._counted = now, times
 
     def reset(self) -> None:
         """Forget the gaps so far."""
-        self._last, (self._ran, self._queued) = time.monotonic(), self._times()
+        self._last, self._counted = time.monotonic(), self._times()
         self.worst_ms = self.busiest_ms = 0.0
         self._began = self._last
         self.gaps: list[tuple[int, int, int, float]] = []
@@ -144,6 +143,23 @@ class Heartbeat:
         """End the measure; the worst gap in ms."""
         self._timer.stop()
         return self.worst_ms
+
+
+def _scheduled(statistics: Path) -> tuple[float, float]:
+    """Seconds in which a thread or process ran and waited for a processor; 0 where the kernel does not tell."""
+    try:
+        ran, waited = statistics.read_text().split()[:2]
+        return int(ran) / 1e9, int(waited) / 1e9
+    except (OSError, ValueError):
+        return 0.0, 0.0
+
+
+def without_queues(between: float, busy: float, queued: float, unserved: float) -> float:
+    """How long a thread was blocked of the time ``between`` two beats: it computed for ``busy``, waited for a processor
+    for ``queued`` and slept for the rest, and of its sleep so much is left out as its display's server waited for a
+    processor (``unserved``). What the thread computes always counts."""
+    slept = max(0.0, between - busy - queued)
+    return between - queued - min(slept, unserved)
 
 
 def engine_children() -> list[tuple[int, str]]:
