@@ -257,10 +257,10 @@ def test_a_model_goes_on_with_the_places_that_it_finds_itself():
     assert planned(panoramas(3000, headings=0), start="crossview").steps == 3750
 
 
-def test_photos_without_headings_are_listed_with_their_middle_as_north(tmp_path):
+def test_headings_are_listed_where_they_are_known_and_believed(tmp_path):
     photos = [replace(photo, copy=tmp_path / "p.jpg") for photo in panoramas(2, headings=1)]
     assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=True)] == [10, ""]
-    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=False)] == [0, 0]
+    assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=False)] == ["", ""]
     assert not {"lon", "lat", "position"} & set(pair_rows(photos, tmp_path, headings=True)[0])
 
 

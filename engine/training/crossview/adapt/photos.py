@@ -134,19 +134,16 @@ def check_enough(photos: Sequence[OwnPhoto], left: Sequence[LeftOut]) -> None:
 
 
 def pair_rows(photos: Sequence[OwnPhoto], root: Path, *, headings: bool) -> list[dict[str, Any]]:
-    """Lines of a pairs.csv in ``root`` for photos without a tile; no position is told. Without ``headings`` all have
-    the heading 0: each is learned from as if its middle were north, see the training's plan."""
+    """Lines of a pairs.csv in ``root`` for photos without a tile; no position is told, and no heading without
+    ``headings``."""
     rows = []
     for photo in photos:
         view = photo.view
-        heading: float | str = 0.0
-        if headings:
-            heading = view.heading_deg if photo.heading_known else ""
         rows.append(
             {
                 "pair_id": f"photo-{photo.name}",
                 "panorama": photo.copy.relative_to(root).as_posix(),
-                "heading_deg": heading,
+                "heading_deg": view.heading_deg if headings and photo.heading_known else "",
                 "hfov_deg": view.hfov_deg,
                 "vfov_deg": view.vfov_deg,
                 "pitch_center_deg": view.pitch_center_deg,
