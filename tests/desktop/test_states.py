@@ -34,6 +34,8 @@ def test_without_engine_everything_opens_and_says_what_to_do(qgis, scene, tmp_pa
     assert answer["shown"], "the options dialog opens at the plugin's page"
     assert answer["state_with"].startswith("Engine ") and "ready" in answer["state_with"]
     assert answer["banner_after"] is False and answer["run_enabled_after"] is True
+    assert answer["computed_ms"] > 150, "the heartbeat sees a window that computes"
+    assert answer["slept_ms"] > 100, "the heartbeat sees a window that sleeps"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
