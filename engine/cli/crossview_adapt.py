@@ -11,8 +11,9 @@ from engine.training.crossview.adapt.request import CrossviewAdaptRequest
 LAYOUT = Layout(
     job="crossview-adapt",
     help="Learn an area: train a cross-view network on your own 360° photos and imagery of the area, without any pair. "
-    "Photos of known position tell what it was worth; positions are never learned from. A run that was stopped goes on "
-    "by the same command.",
+    "A model that verifies its candidates learns from the places that a search by it finds with confidence. Photos of "
+    "known position tell what it was worth; these positions are never learned from. A run that was stopped goes on by "
+    "the same command.",
     positional=("photos",),
     metavars={
         "photos": "PHOTO|FOLDER",

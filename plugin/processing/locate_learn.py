@@ -73,12 +73,16 @@ class LocateLearnAlgorithm(EngineAlgorithm):
             **made_files(result, out, {"REPORT": "report.html", "RESULT": "result.json"}),
             "MODEL": (result.get("registered") or {}).get("name") or f"{out}/model",
             "MODEL_FOLDER": f"{out}/model",
-            "RECALL_1_50M": _first(apart, "after"),
-            "BEFORE_1_50M": _first(apart, "before"),
+            "RECALL_1_50M": _first(apart, "search_after", "after"),
+            "BEFORE_1_50M": _first(apart, "search_before", "before"),
             "GEOMETRIC_1_50M": _first(apart, "geometric"),
         }
 
 
-def _first(group: dict[str, Any], method: str) -> float | None:
-    found = ((group.get(method) or {}).get("pooled") or {}).get("recall@1<50m")
-    return None if not found else found.get("value")
+def _first(group: dict[str, Any], *methods: str) -> float | None:
+    """The share of the first of the methods that was measured: a whole search is what a model is used in."""
+    for method in methods:
+        found = ((group.get(method) or {}).get("pooled") or {}).get("recall@1<50m")
+        if found:
+            return found.get("value")
+    return None

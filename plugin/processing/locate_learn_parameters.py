@@ -123,7 +123,7 @@ def learn_parameters(tr: Tr, *, models: list[str]) -> list[QgsProcessingParamete
         ),
         helped(
             number("STEPS", tr("Steps"), None, low=10, high=1_000_000, whole=True),
-            tr("Empty: by the number of photos, at least 400. A small network does about two a second on a processor."),
+            tr("Empty: by the number of photos, at least 250. A small network does about two a second on a processor."),
         ),
         helped(
             QgsProcessingParameterFeatureSource(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from engine.crossview.cells import distance_m
+from engine.crossview.geometric.matcher import GeometricMatcher
 from engine.errors import Cancelled, GridError, InputError, OutputError, ParameterError, RegionError
 from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
@@ -20,7 +21,7 @@ from engine.models.crossview_bundle import load_crossview, save_crossview
 from engine.models.library import user_models_folder
 from engine.models.rings import RingNetwork
 from engine.panorama.view import PanoramaView
-from engine.training.crossview.adapt import compare, measure
+from engine.training.crossview.adapt import compare, finding, measure
 from engine.training.crossview.adapt.measure import by_chance, figures_of
 from engine.training.crossview.adapt.photos import OwnPhoto, find_photos, pair_rows
 from engine.training.crossview.adapt.plan import network_plan, training_request
@@ -28,6 +29,7 @@ from engine.training.crossview.adapt.request import CrossviewAdaptRequest
 from engine.training.crossview.adapt.words import expectation, summary_line, verdict
 from engine.training.crossview.adapt.workspace import workspace_folder
 from tests.engine import locate_world as world
+from tests.engine.test_describers import bundle
 
 FILLED = {"weights_sha256", "engine_version"}
 TINY = {"width": 0.0625, "steps": 10, "batch": 8, "device": "cpu", "start": "random", "cell": 25, "apart": 0.2}
@@ -88,7 +90,7 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     assert card.name == "my-town" and model.inputs.overhead.extent_m == 64 and model.inputs.ground.heading == "north"
     assert card.trained_on[-1].attribution == "© Nobody" and card.trained_on[-1].name == "imagery: ortho.tif"
     assert str(area) not in card.model_dump_json() and "p00" not in card.model_dump_json()
-    assert {one.n for one in card.figures} == {5} and card.figures[0].data == "own photos kept apart"
+    assert {one.n for one in card.figures} == {5} and card.figures[0].data == "own photos kept apart, network alone"
     assert load_crossview("my-town").card.weights_sha256 == card.weights_sha256
     assert result["registered"]["folder"] == str(user_models_folder() / "my-town")
     with pytest.raises(OutputError, match="not empty"):
@@ -100,10 +102,12 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     shutil.rmtree(user_models_folder() / "my-town")
     save_crossview(user_models_folder() / "my-town", model.network, card.model_dump(mode="json", exclude=FILLED))
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)  # told above; it takes longer than all the rest
+    monkeypatch.setattr(finding, "VERIFIED", 6)
     more = learn(area, tmp_path / "more", start="my-town", width=None, positions=str(area / "places.csv"))
     told = more["figures"]
     assert told["start"] == "the model my-town" and [one["name"] for one in told["stages"]] == ["curriculum"]
-    assert set(told["measured"]["apart"]) == {"chance", "before", "after"}
+    assert told["believed"] == 0 and any("finds the places of 0 of 27 photos" in line for line in more["warnings"])
+    assert set(told["measured"]["apart"]) == {"chance", "before", "after", "search_before", "search_after"}
     before = told["measured"]["apart"]["before"]["pooled"]
     assert before == groups["apart"]["after"]["pooled"], "the same photos, places and weights"
     adapted = load_crossview(tmp_path / "more" / "model")
@@ -112,6 +116,48 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     torch.testing.assert_close(adapted.network.rings.state_dict(), model.network.rings.state_dict())
     with pytest.raises(ParameterError, match="--extent cannot be chosen"):
         learn(area, tmp_path / "other", start="my-town", width=None, extent=30)
+
+
+def test_an_area_is_learned_where_a_search_finds_its_photos(area, tmp_path, monkeypatch):
+    """The matcher without weights in the place of rings, which random ones would not do: what is found is right, and
+    learned from as pairs; what photos tell of where they were taken is not looked at."""
+    monkeypatch.setattr(finding, "FEWEST", 12)
+    monkeypatch.setattr(measure, "MOST", 10)
+    monkeypatch.setattr(finding, "RingMatcher", lambda _, device: GeometricMatcher(device=device))
+    monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)
+    seen, true = [], finding.labelled_rows
+    monkeypatch.setattr(finding, "labelled_rows", lambda places, *a, **b: seen.extend(places) or true(places, *a, **b))
+    given = {
+        "start": bundle(tmp_path / "model", heading="north", rings=4),
+        "width": None,
+        "apart": 0,
+        "positions": str(area / "places.csv"),
+    }
+    out = tmp_path / "learned"
+    with pytest.raises(Cancelled):
+        learn(area, out, _StopAt("train", 0.6), **given)
+    places = list(seen)
+    told = {row["photo"]: row for row in csv.DictReader((area / "places.csv").open())}
+    known = [(one, told[Path(one.photo.path).name]) for one in places if Path(one.photo.path).name in told]
+    away = [float(distance_m(one.lon, one.lat, float(row["lon"]), float(row["lat"]))) for one, row in known]
+    turned = [(one.heading_deg - float(row["heading_deg"]) + 180) % 360 - 180 for one, row in known]
+    assert len(places) >= 16 and np.mean(np.array(away) < 12) > 0.9 and np.mean(np.abs(turned) < 10) > 0.9
+    assert all(one.probability >= finding.BELIEVED for one in places)
+    result = learn(area, out, **given)
+    assert seen == places, "a stopped run does not search again"
+    figures = result["figures"]
+    assert figures["believed"] == len(places) and [one["name"] for one in figures["stages"]] == ["supervised"]
+    assert set(figures["measured"]["learned"]) == {"chance", "before", "after", "search_before", "search_after"}
+    first = {name: one["pooled"]["recall@1<25m"]["value"] for name, one in figures["measured"]["learned"].items()}
+    assert first["search_before"] >= 0.5 > 0.3 > first["before"], "rings verify what a random network proposes"
+    assert any("before the training" in line for line in figures["said"]["learned"])
+    assert f"{len(places)} of 32 photos are learned from" in figures["expect"][0]
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("photo,lon,lat\n" + "".join(f"p{k:02d}.png,{world.LON},{world.LAT}\n" for k in range(32)))
+    seen.clear()
+    with pytest.raises(Cancelled):
+        learn(area, tmp_path / "again", _StopAt("train", 0.42), **given | {"positions": str(wrong)})
+    assert [one.probability for one in seen] == [one.probability for one in places]
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +303,20 @@ def test_a_model_goes_on_with_the_places_that_it_finds_itself():
     assert planned(panoramas(3000, headings=0), start="crossview").steps == 3750
 
 
+def test_photos_whose_places_were_found_are_learned_from_as_pairs():
+    request = CrossviewAdaptRequest(photos=["p"], reference="r", region="0,0,1,1", out="o", start="crossview")
+    plan = network_plan(request)
+    assert plan.has_rings
+    photos = panoramas(400, headings=0)
+    asked = training_request(request, plan, photos, data=Path("d"), out=Path("t"), found=139)
+    assert asked.stage_names == ("supervised",) and asked.labels == 1 and asked.heading == "known"
+    assert (asked.steps, asked.batch, asked.compared_turns, asked.neighbours) == (250, 32, 8, 0)
+    assert asked.choose == "last" and asked.validation_share == 0 and asked.start is not None
+    more = training_request(request, plan, photos, data=Path("d"), out=Path("t"), found=1000)
+    assert more.steps == 1250
+    assert any("139 of 400" in line for line in expectation(400, from_model=True, believed=139))
+
+
 def test_headings_are_listed_where_they_are_known_and_believed(tmp_path):
     photos = [replace(photo, copy=tmp_path / "p.jpg") for photo in panoramas(2, headings=1)]
     assert [row["heading_deg"] for row in pair_rows(photos, tmp_path, headings=True)] == [10, ""]
@@ -283,6 +343,10 @@ def test_figures_and_sentences_say_which_method_is_better():
     worse = verdict({"geometric": near, "before": far, "after": far}, start="the model x")
     assert "the model x before the training" in worse[0] and "cannot be told apart" in worse[0]
     assert "less often than with the geometric method" in worse[1] and "search with that instead" in worse[1]
+    searched = {"before": far, "after": far, "search_before": far, "search_after": near}
+    assert "more often than with the model x before the training" in verdict(searched, start="the model x")[0]
+    told = summary_line("apart", {name: figures_of(one) for name, one in searched.items()})
+    assert "0 % before the training, 100 % after the training." in told and "alone" not in told
     line = summary_line("apart", {"after": figures_of(near), "geometric": figures_of(far)})
     assert "12 photos kept apart" in line and "100 % after the training" in line
     assert any("taught a network" in one for one in expectation(60, from_model=False))

@@ -49,6 +49,11 @@ class CellIndex:
         return self.card.cells
 
     @property
+    def place(self) -> str:
+        """Its folder, for messages."""
+        return str(self.folder)
+
+    @property
     def starts(self) -> NDArray[np.int64]:
         """Number of the first cell of each shard, and the number of all."""
         return self._starts

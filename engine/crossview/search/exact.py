@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.crossview.describer import Describer, Scores, VectorQuery
-from engine.crossview.index.reader import CellIndex
+from engine.crossview.search.gallery import Gallery
 from engine.crossview.search.products import Products, tensor_of
 from engine.errors import ModelError
 from engine.events import Reporter
@@ -32,7 +32,7 @@ class AllScores:
     headings: Scores | None
 
 
-def all_scores(index: CellIndex, describer: Describer, queries: Sequence[Any], reporter: Reporter) -> AllScores:
+def all_scores(index: Gallery, describer: Describer, queries: Sequence[Any], reporter: Reporter) -> AllScores:
     """Scores of all cells: the best over scales. 4 bytes a photo and cell, 8 with headings.
 
     Raises ModelError for scores that are not finite (a damaged model or index), Cancelled.
@@ -56,7 +56,7 @@ def all_scores(index: CellIndex, describer: Describer, queries: Sequence[Any], r
     return AllScores(scores, None if headings is None or np.isnan(headings).all() else headings)
 
 
-def scores_at(index: CellIndex, layer: str, queries: Sequence[VectorQuery], cells: NDArray[np.int64]) -> Scores:
+def scores_at(index: Gallery, layer: str, queries: Sequence[VectorQuery], cells: NDArray[np.int64]) -> Scores:
     """(photos, N) scores of the same ``cells`` for all photos, the best over scales; errors as :func:`all_scores`."""
     facts = index.layer(layer)
     products = Products(queries, scales=len(facts.scales_m), dim=facts.dim)
@@ -69,7 +69,7 @@ def scores_at(index: CellIndex, layer: str, queries: Sequence[VectorQuery], cell
 
 
 def own_scores(
-    index: CellIndex, layer: str, queries: Sequence[VectorQuery], cells: Sequence[NDArray[np.int64]]
+    index: Gallery, layer: str, queries: Sequence[VectorQuery], cells: Sequence[NDArray[np.int64]]
 ) -> list[tuple[Scores, Scores]]:
     """For each photo: (N,) scores of its own ``cells`` alone, the best over scales, and headings (NaN where none).
 
@@ -97,10 +97,10 @@ def own_scores(
     return found
 
 
-def _require_finite(scores: Scores, index: CellIndex) -> None:
+def _require_finite(scores: Scores, index: Gallery) -> None:
     if not np.isfinite(scores).all():
         raise ModelError(
-            f"{index.folder}: a score is not a finite number, so nothing can be ranked by it.",
+            f"{index.place}: a score is not a finite number, so nothing can be ranked by it.",
             remedy="Check the index with --check, and the model.",
         )
 

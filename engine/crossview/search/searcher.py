@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from engine.crossview.cells import Degrees
 from engine.crossview.describer import Describer, GroundView, Scores, VectorQuery
-from engine.crossview.index.reader import CellIndex
 from engine.crossview.search.calibration import LISTED, RADII_M, Calibration
 from engine.crossview.search.exact import all_scores, own_scores, scores_at, top_cells
+from engine.crossview.search.gallery import Gallery
 from engine.crossview.search.ranking import APART_CELLS, Background, Places, distinct, neighbour_mean
 from engine.crossview.search.sequence import joint_scores
 from engine.crossview.search.structures import propose
@@ -70,7 +70,7 @@ class Searcher:
 
     def __init__(
         self,
-        index: CellIndex,
+        index: Gallery,
         describer: Describer,
         calibration: Calibration,
         *,

@@ -2,10 +2,12 @@
 
 A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried, and the best of them is
 where the candidate's point comes to lie. Scores are measured against those of cells drawn from all over the region.
+What was cut and described for one photo is kept for the next, whose candidates are often the same.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,8 @@ from engine.events import Reporter
 STEPS = 3
 BACKGROUND = 256
 _CHUNK = 32
+KEPT_BYTES = 192 << 20
+"""Descriptions of surroundings that are kept: of the starter model's rings those of 3,800 candidates."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Verifier:
         self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
         self._kept = kept
         self._background: NDArray[Any] | None = None
+        self._around: OrderedDict[tuple[float, float], tuple[NDArray[Any], NDArray[np.bool_]]] = OrderedDict()
 
     def prepare(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> None:
         """Describe the cells that scores are measured against: some of all cells of the index, which are given in its
@@ -66,7 +71,7 @@ class Verifier:
     def by(self, describer: Describer) -> Verifier:
         """The same places and background, compared by another describer of the same kind (one that holds a heading)."""
         other = Verifier(describer, self._cropper, self._layout, self._scale)
-        other._background = self._background
+        other._background, other._around = self._background, self._around
         return other
 
     def verify(self, query: Any, lon: Degrees, lat: Degrees, reporter: Reporter, *, against: Any = None) -> Verified:
@@ -77,7 +82,7 @@ class Verifier:
         wide = METRES_PER_DEGREE * np.cos(np.radians(lat))[:, None]
         all_lon = (lon[:, None] + east / wide).ravel()
         all_lat = (lat[:, None] + north / METRES_PER_DEGREE).ravel()
-        codes, there = self._codes(all_lon, all_lat, reporter)
+        codes, there = self._surroundings(lon, lat, all_lon, all_lat, reporter)
         scores, headings = self._describer.score(query, codes, self._scale)
         background, _ = (
             self._describer.score(query if against is None else against, self._background, self._scale)
@@ -99,6 +104,30 @@ class Verifier:
         # The middle first: of equals it is taken.
         grid = sorted(((e, n) for e in ticks for n in ticks), key=lambda p: (p[0] ** 2 + p[1] ** 2, p))
         return np.array([[e for e, _ in grid]]), np.array([[n for _, n in grid]])
+
+    def _surroundings(
+        self, lon: Degrees, lat: Degrees, all_lon: Degrees, all_lat: Degrees, reporter: Reporter
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Descriptions of the places around candidates, and which of them have imagery; those that are not kept are
+        made, and kept while there is room: what was needed longest ago goes first."""
+        names = list(zip(lon.tolist(), lat.tolist(), strict=True))
+        tried = len(all_lon) // max(1, len(lon))
+        new = [k for k, name in enumerate(names) if name not in self._around]
+        if new:
+            at = (np.array(new)[:, None] * tried + np.arange(tried)).ravel()
+            codes, there = self._codes(all_lon[at], all_lat[at], reporter)
+            # Copies: a part of the whole would hold all of it.
+            for k, of_one, seen in zip(
+                new, codes.reshape(len(new), tried, -1), there.reshape(len(new), tried), strict=True
+            ):
+                self._around[names[k]] = (of_one.copy(), seen.copy())
+        for name in names:
+            self._around.move_to_end(name)
+        found = [self._around[name] for name in names]
+        bytes_each = found[0][0].nbytes if found else 1
+        while len(self._around) > KEPT_BYTES // bytes_each:
+            self._around.popitem(last=False)
+        return np.concatenate([codes for codes, _ in found]), np.concatenate([seen for _, seen in found])
 
     def _codes(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         codes, there = [], []

@@ -160,10 +160,8 @@ class LearnForm(Form):
             self.tr("{} of the ticked photos are no full panoramas and are left out. ").format(narrow) if narrow else ""
         )
         if count < FEW:
-            return text + self.tr(
-                "{} photos are few: expect little, maybe a worse model than before. The report tells."
-            ).format(count)
-        return text + self.tr("Trained without pairs; the report tells whether it was worth it.")
+            return text + self.tr("{} photos are few: expect little. The report tells what it was worth.").format(count)
+        return text + self.tr("The report tells whether it was worth it.")
 
     def _measurement(self) -> str:
         share = self.options.apart.value()

@@ -157,9 +157,13 @@ class LearningView(QWidget):
         titles = {
             "chance": self.tr("By chance"),
             "geometric": self.tr("Geometric"),
-            "before": self.tr("Before"),
-            "after": self.tr("This model"),
+            "before": self.tr("Before, cells alone"),
+            "after": self.tr("This model, cells alone"),
+            "search_before": self.tr("Before"),
+            "search_after": self.tr("This model"),
         }
+        if "search_after" not in (measured.get(group) or {}):  # without rings a search is what its cells are worth
+            titles |= {"before": titles["search_before"], "after": titles["search_after"]}
         rows = [
             (titles.get(method, method), [one["pooled"].get(key) for key in _SHOWN])
             for method, one in (measured.get(group) or {}).items()

@@ -27,14 +27,16 @@ def save_adapted(
     out of it. Raises what saving a bundle raises."""
     bundle = load_bundle(trained)
     facts = bundle.card.model_dump(mode="json", exclude={"weights_sha256", "engine_version"})
-    said = " ".join(expectation(figures["photos"], from_model=plan.model is not None))
+    believed = figures["believed"]
+    said = " ".join(expectation(figures["photos"], from_model=plan.model is not None, believed=believed))
+    how = "at places that a search found" if believed else "without any pair"
     name = request.register_as or request.name
     learned, tiles = figures["photos"], figures["tiles"]
     facts |= {
         "name": name,
         "title": f"Cross-view model of an area: {name}",
         "description": f"Trained by 'engine crossview adapt' on {learned} photos and {tiles} tiles of one area "
-        f"without any pair, from {plan.start}. It is meant for that area. {said}",
+        f"{how}, from {plan.start}. It is meant for that area. {said}",
         "trained_on": [
             *(plan.model.card.model_dump(mode="json")["trained_on"] if plan.model is not None else ()),
             {"name": f"{learned} own photos", "licence": "unstated"},
@@ -58,11 +60,10 @@ def _imagery(path: str, reference: Reference) -> str:
 
 def _figures(figures: dict[str, Any]) -> list[dict[str, Any]]:
     """Of the photos that were kept apart alone: a card's figures are of what was not trained on."""
-    after = figures["measured"].get("apart", {}).get("after")
-    if after is None:
-        return []
+    apart = figures["measured"].get("apart", {})
     return [
-        {"metric": metric, **one, "data": "own photos kept apart"}
-        for metric, one in after["pooled"].items()
+        {"metric": metric, **one, "data": f"own photos kept apart, {how}"}
+        for name, how in (("after", "network alone"), ("search_after", "searched and verified"))
+        for metric, one in apart.get(name, {}).get("pooled", {}).items()
         if one["value"] is not None and one["low"] is not None
     ]

@@ -17,7 +17,9 @@ from engine.crossview.reference import Reference
 from engine.crossview.resolution import COARSER
 from engine.device import Device
 from engine.events import Reporter
+from engine.models.crossview_bundle import CrossViewModel, load_crossview
 from engine.training.crossview.adapt import measure
+from engine.training.crossview.adapt.finding import Finder, rings_scale_m
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.plan import Plan
 from engine.training.crossview.adapt.tiles import Tiles, inside
@@ -44,7 +46,8 @@ def compared(
     reporter: Reporter,
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Group → method → figures, and group → sentences; groups "apart" and "learned", each where it has enough photos
-    of known position in the region. Methods: "chance", "geometric", "before" (where a model was started from), "after".
+    of known position in the region. Methods: "chance", "geometric", "before" (where a model was started from), "after";
+    where it has rings that serve the imagery "search_before" and "search_after": what is proposed is verified by them.
     Raises what reading and describing raise."""
     near = {name: inside(group, tiles, layout.size_m) for name, group in (("apart", apart), ("learned", learned))}
     groups = {name: measure.drawn(group, seed) for name, group in near.items() if len(group) >= measure.FEWEST}
@@ -62,14 +65,26 @@ def compared(
         before = LearnedDescriber(plan.model, device, precision="float32")
         methods["before"] = (before, tiles.lon, tiles.lat, plan.gsd_m)
     methods["after"] = (after, tiles.lon, tiles.lat, plan.gsd_m)
+    finders: dict[str, CrossViewModel] = {}
+    if plan.model is not None and plan.has_rings and rings_scale_m(opened.imagery, tiles) is not None:
+        adapted = load_crossview(str(trained))
+        adapted.network.rings = plan.model.network.rings  # which it is saved with
+        finders = {"search_before": plan.model, "search_after": adapted}
     away: dict[str, dict[str, Any]] = {group: {} for group in groups}
+    every = len(methods) + len(finders)
     for number, (name, (describer, east, north, scale)) in enumerate(methods.items()):
-        part = reporter.part(number / len(methods), (number + 1) / len(methods))
+        part = reporter.part(number / every, (number + 1) / every)
         cropper = Cropper(opened.imagery, side=describer.side)
         found = measure.gallery(describer, cropper, east, north, scale, part.part(0, 0.5))
         for group, photos in groups.items():
             share = part.part(0.5, 0.75) if group == "apart" else part.part(0.75, 1)
             away[group][name] = measure.distances(found, photos, seed=seed, reporter=share)
+    for number, (name, model) in enumerate(finders.items(), start=len(methods)):
+        part = reporter.part(number / every, (number + 1) / every)
+        finder = Finder(model, opened.imagery, tiles, layout, plan.gsd_m, device, part.part(0, 0.2))
+        for group, photos in groups.items():
+            share = part.part(0.2, 0.6) if group == "apart" else part.part(0.6, 1)
+            away[group][name] = measure.searched(finder, photos, seed=seed, reporter=share)
     figures = {
         group: {
             "chance": measure.by_chance(tiles.lon, tiles.lat, groups[group]),

@@ -23,14 +23,14 @@ from engine.crossview.reference import (
     read_region,
     tile_warning,
 )
-from engine.device import choose_device
+from engine.device import Device, choose_device
 from engine.events import Reporter
 from engine.models.library import check_name, register
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.result import REPORT, RESULT, job_result, keep
 from engine.training.crossview import train
-from engine.training.crossview.adapt import measure
+from engine.training.crossview.adapt import finding, measure
 from engine.training.crossview.adapt import photos as own
 from engine.training.crossview.adapt import tiles as cut
 from engine.training.crossview.adapt.card import save_adapted
@@ -50,19 +50,21 @@ _RUNNING = {"out", "device", "overwrite", "register_as", "name", "memory"}
 
 @dataclass(frozen=True)
 class _Found:
-    """What is learned from: ``learned`` photos, those kept ``apart``, ``left`` out, the ``tiles``."""
+    """What is learned from: ``learned`` photos, those kept ``apart``, ``left`` out, the ``tiles``; ``believed`` of the
+    learned were found by a search and are learned from as they were found (0: the others' way, without pairs)."""
 
     learned: list[own.OwnPhoto]
     apart: list[own.OwnPhoto]
     left: list[own.LeftOut]
     tiles: cut.Tiles
+    believed: int
 
 
 def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
     """Learn the area that ``request`` says and return ``result.json``'s content; raises EngineError, Cancelled.
 
-    A run that was stopped is gone on with by the same request, as far as it had got. Positions of photos are used to
-    measure and never to learn.
+    A run that was stopped is gone on with by the same request, as far as it had got. Positions that photos tell are
+    used to measure and never to learn.
     """
     started = time.monotonic()
     reporter.progress(0.0, "open", "Reading region and imagery")
@@ -94,12 +96,12 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
             # The results' name as it was given: a link to a folder elsewhere is not followed for the work.
             out = Path(request.out).expanduser().absolute()
             with Learning(out, _plan_facts(request, paths, region, plan)) as work:
-                found = _gather(request, paths, ids, layout, cropper, plan, work, reporter)
-                for line in expectation(len(found.learned), from_model=plan.model is not None):
+                device = choose_device(request.device)
+                found = _gather(request, paths, ids, layout, cropper, plan, work, device, reporter)
+                for line in expectation(len(found.learned), from_model=plan.model is not None, believed=found.believed):
                     reporter.log(line)
                 trained = _train(request, plan, found, work, reporter)
                 model = work.training / train.MODEL
-                device = choose_device(request.device)
                 figures_, said = compared(
                     model, plan, found.learned, found.apart, opened, geometry, found.tiles, layout, device=device,
                     seed=request.seed, reporter=reporter.part(0.8, 0.95),
@@ -161,6 +163,7 @@ def _gather(
     cropper: Cropper,
     plan: Plan,
     work: Learning,
+    device: Device,
     reporter: Reporter,
 ) -> _Found:
     """Photos and tiles as files of the workspace, with the pairs.csv that names them."""
@@ -180,13 +183,19 @@ def _gather(
     names = {photo.name for photo in apart}
     learned = [photo for photo in good if photo.name not in names]
     known = headings_known(request, learned)
-    rows = [*own.pair_rows(learned, work.path, headings=known), *cut.pair_rows(tiles.files, work.path, plan.gsd_m)]
+    rows = finding.found_pairs(
+        plan, learned, tiles, layout, cropper, work, device, headings=known, seed=request.seed,
+        reporter=reporter.part(0.2, 0.4),
+    )  # fmt: skip
+    believed = len(rows)
+    if not believed:
+        rows = [*own.pair_rows(learned, work.path, headings=known), *cut.pair_rows(tiles.files, work.path, plan.gsd_m)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with (work.path / PAIRS).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    return _Found(learned, apart, left, tiles)
+    return _Found(learned, apart, left, tiles, believed)
 
 
 def _apart(request: CrossviewAdaptRequest, good: Sequence[own.OwnPhoto], tiles: cut.Tiles) -> list[own.OwnPhoto]:
@@ -202,11 +211,13 @@ def _apart(request: CrossviewAdaptRequest, good: Sequence[own.OwnPhoto], tiles: 
 def _train(
     request: CrossviewAdaptRequest, plan: Plan, found: _Found, work: Learning, reporter: Reporter
 ) -> dict[str, Any]:
-    asked = training_request(request, plan, found.learned, data=work.path / PAIRS, out=work.training)
+    asked = training_request(
+        request, plan, found.learned, data=work.path / PAIRS, out=work.training, found=found.believed
+    )
     if work.resumed:
         reporter.log("Going on with a training that was stopped.")
         asked = asked.model_copy(update={"resume": True})
-    return train.run(asked, reporter.part(0.2, 0.8))
+    return train.run(asked, reporter.part(0.4, 0.8))
 
 
 def _figures(
@@ -220,6 +231,7 @@ def _figures(
     told = trained["figures"]
     return {
         "photos": len(found.learned),
+        "believed": found.believed,
         "apart": len(found.apart),
         "left_out": [one.why for one in found.left],
         "tiles": len(found.tiles.files),
@@ -237,5 +249,5 @@ def _figures(
         "measured": measured,
         "said": said,
         "summary": [summary_line(group, one) for group, one in measured.items()],
-        "expect": expectation(len(found.learned), from_model=plan.model is not None),
+        "expect": expectation(len(found.learned), from_model=plan.model is not None, believed=found.believed),
     }

@@ -1,7 +1,8 @@
 """What the training was worth: photos of known position searched before and after, rolled first and without headings.
 
 Each place of a method's own layout of cells is a candidate, the nearest description first, by
-:class:`engine.crossview.describer.Describer` alone: no verification, no neighbours, no prior.
+:class:`engine.crossview.describer.Describer` alone: no verification, no neighbours, no prior. A model with rings is
+measured as it is used, too: by a search that verifies its candidates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engine.crossview.evaluation.rolling import rolled
 from engine.events import Reporter
 from engine.metrics.bootstrap import pooled_estimate
 from engine.panorama.photo import read_pixels
+from engine.training.crossview.adapt.finding import Finder
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.tiles import described
 from engine.training.rng import derive_seed
@@ -69,6 +71,20 @@ def distances(found: Gallery, photos: Sequence[OwnPhoto], *, seed: int, reporter
         lon, lat = photo.position or (np.nan, np.nan)
         rows.append(distance_m(found.lon[first], found.lat[first], lon, lat))
     return np.stack(rows)
+
+
+def searched(finder: Finder, photos: Sequence[OwnPhoto], *, seed: int, reporter: Reporter) -> NDArray[np.float64]:
+    """The same by a whole search; infinite where it has fewer than K places."""
+    rows = np.full((len(photos), max(RANKS)), np.inf)
+    images = []
+    for photo in photos:
+        pixels, view, _ = rolled(read_pixels(photo.copy), photo.view, seed=seed, name=Path(photo.path).name)
+        images.append(GroundView(pixels, view, False, photo.name))
+    for row, photo, found in zip(rows, photos, finder.find(images, reporter), strict=True):
+        lon, lat = photo.position or (np.nan, np.nan)
+        away = distance_m(found.lon, found.lat, lon, lat)[: len(row)]
+        row[: len(away)] = away
+    return rows
 
 
 def figures_of(away: NDArray[np.float64]) -> dict[str, Any]:

@@ -133,25 +133,26 @@ def check_enough(photos: Sequence[OwnPhoto], left: Sequence[LeftOut]) -> None:
         raise _too_few(len(photos), f" {len(left)} were left out, the first: {left[0].why}" if left else "")
 
 
+def pair_row(photo: OwnPhoto, root: Path, heading_deg: float | None) -> dict[str, Any]:
+    """A line of a pairs.csv in ``root`` for a photo without a tile, with this heading."""
+    view = photo.view
+    return {
+        "pair_id": f"photo-{photo.name}",
+        "panorama": photo.copy.relative_to(root).as_posix(),
+        "heading_deg": "" if heading_deg is None else heading_deg,
+        "hfov_deg": view.hfov_deg,
+        "vfov_deg": view.vfov_deg,
+        "pitch_center_deg": view.pitch_center_deg,
+        "pitch_deg": view.pitch_deg,
+        "roll_deg": view.roll_deg,
+    }
+
+
 def pair_rows(photos: Sequence[OwnPhoto], root: Path, *, headings: bool) -> list[dict[str, Any]]:
     """Lines of a pairs.csv in ``root`` for photos without a tile; no position is told, and no heading without
     ``headings``."""
-    rows = []
-    for photo in photos:
-        view = photo.view
-        rows.append(
-            {
-                "pair_id": f"photo-{photo.name}",
-                "panorama": photo.copy.relative_to(root).as_posix(),
-                "heading_deg": view.heading_deg if headings and photo.heading_known else "",
-                "hfov_deg": view.hfov_deg,
-                "vfov_deg": view.vfov_deg,
-                "pitch_center_deg": view.pitch_center_deg,
-                "pitch_deg": view.pitch_deg,
-                "roll_deg": view.roll_deg,
-            }
-        )
-    return rows
+    known = (photo.view.heading_deg if headings and photo.heading_known else None for photo in photos)
+    return [pair_row(photo, root, heading) for photo, heading in zip(photos, known, strict=True)]
 
 
 def _too_few(count: int, why: str) -> ParameterError:

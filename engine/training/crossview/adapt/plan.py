@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,6 +13,7 @@ from engine.crossview.resolution import served_scales
 from engine.errors import ParameterError
 from engine.models.bundle import list_models
 from engine.models.crossview_bundle import CrossViewModel, load_crossview
+from engine.panorama.circle import FULL_CIRCLE
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.request import CrossviewAdaptRequest
 from engine.training.crossview.request import CrossViewTrainRequest
@@ -25,6 +27,15 @@ LEAST_STEPS = 400
 _PASSES = {"intra": 8.0, "cross": 32.0, "curriculum": 40.0}
 """Over the photos, by stage. The cold start has twice its usual share: what comes after it stands on it
 (docs/studies/cross-view.md)."""
+_FOUND_PASSES, _FOUND_STEPS = 40.0, 250
+"""Over the photos whose places a search has found, and the fewest steps."""
+_FOUND: dict[str, Any] = {
+    "stages": "supervised", "labels": 1.0, "lr": 5e-4, "heading_error": 15.0, "colour": 0.5, "disguise": 0.5,
+    "tilt": 2.0, "neighbours": 0, "choose": "last", "validation_share": 0.0,
+}  # fmt: skip
+"""How they are learned from: as the starter model's last part is trained (scripts/starters/crossview.py), gently.
+Neighbours are left out: photos that look most alike may stand at one place."""
+_TURNS = 8
 _HEADINGS = 0.8
 _ENOUGH_TO_CHOOSE = 400
 """From so many photos on a tenth is held out and the weights are chosen by it; agreement among fewer is one photo more
@@ -58,6 +69,11 @@ class Plan:
     def gsd_m(self) -> float:
         """Metres a pixel of a tile."""
         return round(self.extent_m / self.side, 6)
+
+    @property
+    def has_rings(self) -> bool:
+        """Does the model verify places by itself?"""
+        return self.model is not None and self.model.network.rings is not None
 
     @property
     def start(self) -> str:
@@ -122,21 +138,27 @@ def headings_known(request: CrossviewAdaptRequest, photos: Sequence[OwnPhoto]) -
 
 
 def training_request(
-    request: CrossviewAdaptRequest, plan: Plan, photos: Sequence[OwnPhoto], *, data: Path, out: Path
+    request: CrossviewAdaptRequest, plan: Plan, photos: Sequence[OwnPhoto], *, data: Path, out: Path, found: int = 0
 ) -> CrossViewTrainRequest:
-    """What 'crossview train' is asked: the pairs.csv in ``data``, no labels; the run's folder is ``out``.
+    """What 'crossview train' is asked: the pairs.csv in ``data``; the run's folder is ``out``.
 
-    Headings that are not known are looked for together with the tiles (``heading`` found): what is learned is a network
-    that wants north ahead, and the search tries headings. A model goes on with the places that it finds itself; to be
-    taken back to its photos' own bird's-eye views undoes what it knows (docs/cross-view-training.md).
+    ``found`` photos have the places and headings there that a search gave them, and are learned from as if these were
+    true. Where it is 0 there are no pairs: headings that are not known are looked for together with the tiles
+    (``heading`` found); what is learned is a network that wants north ahead, and the search tries headings. A model
+    goes on with the places that it finds itself; to be taken back to its photos' own bird's-eye views undoes what it
+    knows (docs/cross-view-training.md).
     """
     options = dict(plan.network)
-    count = len(photos)
+    count = found or len(photos)
     any_heading = plan.model is not None and plan.model.inputs.ground.heading == "any"
     heading = "unknown" if any_heading else "known" if headings_known(request, photos) else "found"
     stages = list(_PASSES) if plan.model is None else ["curriculum"]
     batch = min(request.batch or int(options["batch"]), max(4, count // 2))
-    steps = request.steps or max(LEAST_STEPS, round(sum(_PASSES[stage] for stage in stages) * count / batch))
+    passes, fewest = sum(_PASSES[stage] for stage in stages), LEAST_STEPS
+    if found:
+        passes, fewest = _FOUND_PASSES, _FOUND_STEPS
+        heading = "unknown" if any_heading else "known"
+    steps = request.steps or max(fewest, round(passes * count / batch))
     if "vfov" not in options:
         pitch = abs(median(photo.view.pitch_center_deg for photo in photos))
         least = min(photo.view.vfov_deg for photo in photos)
@@ -157,6 +179,7 @@ def training_request(
             "camera_height": request.camera_height,
             **({} if plan.model is None else {"rehearse": 0.0}),
             **({} if count >= _ENOUGH_TO_CHOOSE else {"choose": "last", "validation_share": 0.0}),
+            **({} if not found else _found_options(options, heading)),
             "seed": request.seed,
             "device": request.device,
             "log_every": max(1, steps // 200),
@@ -164,3 +187,10 @@ def training_request(
             "cache_gb": 1.0,
         }
     )
+
+
+def _found_options(network: dict[str, Any], heading: str) -> dict[str, Any]:
+    """:data:`_FOUND`, with turns compared where the network has a heading and whole features round."""
+    columns = int(str(network["ground_size"]).partition("x")[2]) // 2 ** (int(network["encoder_stages"]) + 1)
+    turns = gcd(_TURNS, columns) if heading == "known" and network["hfov"] >= FULL_CIRCLE else 1
+    return {**_FOUND, "turns": turns}

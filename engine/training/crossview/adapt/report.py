@@ -37,6 +37,7 @@ def write_report(path: Path, *, result: dict[str, Any]) -> None:
     )  # fmt: skip
     facts = [
         ("Photos learned from", f"{figures['photos']:,}"),
+        ("of these with a place that a search found", f"{figures['believed']:,}"),
         ("Photos kept apart", f"{figures['apart']:,}"),
         ("Tiles", f"{figures['tiles']:,}, {figures['cell_m']:g} m apart, {figures['extent_m']:g} m wide"),
         ("Tiles without imagery", f"{figures['gaps']:,}"),
@@ -52,7 +53,9 @@ def write_report(path: Path, *, result: dict[str, Any]) -> None:
         {
             "page": page_facts(result, kind="Learned area", title=str((result.get("model") or {}).get("name"))),
             "lead": lead,
-            "words": "Trained without any pair of photo and place, on photos and imagery of one area.",
+            "words": "Trained on photos and imagery of one area, at the places where a search found the photos."
+            if figures["believed"]
+            else "Trained without any pair of photo and place, on photos and imagery of one area.",
             "heads": [title for _, title in _SHOWN],
             "groups": [_group(name, measured[name], said[name]) for name in _GROUPS if name in measured],
             "expect": figures["expect"],

@@ -44,7 +44,7 @@ class CrossviewAdaptRequest(TileOptions):
     encoder: PhotoEncoderName | None = Field(None, description="Encoder of that network; default: as the size says.")
     width: float | None = Field(None, gt=0, le=4, description="Factor of its channel counts; likewise.")
     steps: int | None = Field(
-        None, ge=10, le=1_000_000, description="Steps of the training; default: by the number of photos, at least 400."
+        None, ge=10, le=1_000_000, description="Steps of the training; default: by the number of photos, at least 250."
     )
     batch: int | None = Field(None, ge=4, le=1024, description="Photos a step; default: as the size says.")
     heading: Literal["auto", "known", "unknown"] = Field(

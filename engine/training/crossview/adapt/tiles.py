@@ -25,10 +25,11 @@ _BATCH, _QUALITY = 32, 92
 
 @dataclass(frozen=True)
 class Tiles:
-    """``files`` with the longitudes and latitudes of their middles, and the numbers of their ``cells``; ``gaps`` cells
-    had too little imagery."""
+    """``files`` with the ``ids`` of their cells and the longitudes and latitudes of their middles; ``gaps`` cells had
+    too little imagery."""
 
     files: tuple[Path, ...]
+    ids: Ids
     lon: Degrees
     lat: Degrees
     gaps: int
@@ -74,7 +75,7 @@ def cut_tiles(ids: Ids, layout: CellLayout, cropper: Cropper, gsd_m: float, fold
                     (folder / f"{names[k]}.gap").touch()
                     there.add(f"{names[k]}.gap")
                 else:
-                    _write(folder / names[k], pixels)
+                    write_tile(folder / names[k], pixels)
                     there.add(names[k])
         kept += [start + k for k, name in enumerate(names) if name in there]
     if len(kept) < FEWEST:
@@ -83,7 +84,7 @@ def cut_tiles(ids: Ids, layout: CellLayout, cropper: Cropper, gsd_m: float, fold
             remedy="Give imagery of the region; see that its pixels are not nodata there.",
         )
     files = tuple(folder / f"{int(ids[k])}.jpg" for k in kept)
-    return Tiles(files, lon[kept], lat[kept], len(ids) - len(kept))
+    return Tiles(files, ids[kept], lon[kept], lat[kept], len(ids) - len(kept))
 
 
 def described(
@@ -115,7 +116,8 @@ def pair_rows(files: Sequence[Path], root: Path, gsd_m: float) -> list[dict[str,
     ]
 
 
-def _write(path: Path, pixels: Any) -> None:
+def write_tile(path: Path, pixels: Any) -> None:
+    """A tile (3, S, S) of 0…1 as a picture file, whole or not at all."""
     from PIL import Image
 
     partial = path.with_name(f".{path.name}.partial")
