@@ -41,6 +41,8 @@ def test_the_background_is_what_the_index_keeps_or_described_anew_and_alike(made
             places.clear()
             verifier.prepare(searcher.lon, searcher.lat, Reporter())
             assert sum(places) == (0 if reference is None else len(searcher.lon))
+            verifier.prepare(searcher.lon.copy(), searcher.lat, Reporter())
+            assert sum(places) == (0 if reference is None else len(searcher.lon)), "not described again"
             query = session.method.verifying.query(read_query(made / "p.png").image)
             checked = verifier.verify(query, searcher.lon[:4], searcher.lat[:4], Reporter())
             found.append((verifier._background.astype(int), checked.z))

@@ -56,11 +56,15 @@ class Verifier:
         self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
         self._kept = kept
         self._background: NDArray[Any] | None = None
+        self._prepared: tuple[Degrees, Degrees] | None = None
         self._around: OrderedDict[tuple[float, float], tuple[NDArray[Any], NDArray[np.bool_]]] = OrderedDict()
 
     def prepare(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> None:
         """Describe the cells that scores are measured against: some of all cells of the index, which are given in its
-        order, spread over it, that have imagery."""
+        order, spread over it, that have imagery. Cells for which that was done are not described again."""
+        if self._prepared is not None and all(map(np.array_equal, self._prepared, (lon, lat))):
+            return
+        self._prepared = lon, lat
         pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(np.int64))
         if self._kept is not None:
             self._background = self._kept(pick)

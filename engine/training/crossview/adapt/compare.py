@@ -79,9 +79,10 @@ def compared(
         for group, photos in groups.items():
             share = part.part(0.5, 0.75) if group == "apart" else part.part(0.75, 1)
             away[group][name] = measure.distances(found, photos, seed=seed, reporter=share)
+    finder = None
     for number, (name, model) in enumerate(finders.items(), start=len(methods)):
         part = reporter.part(number / every, (number + 1) / every)
-        finder = Finder(model, opened.imagery, tiles, layout, plan.gsd_m, device, part.part(0, 0.2))
+        finder = Finder(model, opened.imagery, tiles, layout, plan.gsd_m, device, part.part(0, 0.2), like=finder)
         for group, photos in groups.items():
             share = part.part(0.2, 0.6) if group == "apart" else part.part(0.6, 1)
             away[group][name] = measure.searched(finder, photos, seed=seed, reporter=share)

@@ -63,7 +63,8 @@ class FoundPlace:
 
 
 class Finder:
-    """Searches the cells of ``tiles`` by a model that has rings; None of the photos' positions is looked at."""
+    """Searches the cells of ``tiles`` by a model that has rings; no position of a photo is looked at. ``like``: a
+    finder over the same imagery and cells whose model has the same rings; what it has described is used again."""
 
     def __init__(
         self,
@@ -74,7 +75,10 @@ class Finder:
         gsd_m: float,
         device: Device,
         reporter: Reporter,
+        *,
+        like: Finder | None = None,
     ) -> None:
+        self._verifier: Verifier | None
         learned = LearnedDescriber(model, device, precision="float32")
         cropper = Cropper(imagery, side=learned.side)
         codes = described(learned, cropper, tiles.lon, tiles.lat, gsd_m, reporter)
@@ -86,8 +90,15 @@ class Finder:
             device, matcher=None if network is None else RingMatcher(network, device=device.torch)
         )
         scale = rings_scale_m(imagery, tiles)
-        verifier = None if scale is None else Verifier(turning, Cropper(imagery, side=turning.side), layout, scale)
-        self._searcher = Searcher(gallery, learned, TABLES[RINGS].believing(1.0), verifier=verifier, verifying=turning)
+        if like is not None:
+            self._verifier = like._verifier
+        elif scale is not None:
+            self._verifier = Verifier(turning, Cropper(imagery, side=turning.side), layout, scale)
+        else:
+            self._verifier = None
+        self._searcher = Searcher(
+            gallery, learned, TABLES[RINGS].believing(1.0), verifier=self._verifier, verifying=turning
+        )
 
     def find(self, images: Sequence[GroundView], reporter: Reporter) -> list[Found]:
         """The places of photos, the best first; raises what reading the imagery raises, Cancelled."""
