@@ -23,7 +23,7 @@ _GROUPS = {
     ),
     "learned": (
         "Photos that were learned from",
-        "The training saw these photos, but not where they were taken: this is what finding them may expect.",
+        "The training had these photos, but not where they were taken: this is what finding them may expect.",
     ),
 }
 
@@ -36,8 +36,7 @@ def write_report(path: Path, *, result: dict[str, Any]) -> None:
         "Nothing was measured: too few photos of known position stand in the region."
     )  # fmt: skip
     facts = [
-        ("Photos learned from", f"{figures['photos']:,}"),
-        ("of these with a place that a search found", f"{figures['believed']:,}"),
+        *_learned(figures),
         ("Photos kept apart", f"{figures['apart']:,}"),
         ("Tiles", f"{figures['tiles']:,}, {figures['cell_m']:g} m apart, {figures['extent_m']:g} m wide"),
         ("Tiles without imagery", f"{figures['gaps']:,}"),
@@ -63,6 +62,15 @@ def write_report(path: Path, *, result: dict[str, Any]) -> None:
             "left_out": [*left[:_LEFT_OUT], *more],
         },
     )
+
+
+def _learned(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    if not figures["believed"]:
+        return [("Photos learned from", f"{figures['photos']:,}")]
+    return [
+        ("Photos searched for", f"{figures['photos']:,}"),
+        ("Photos learned from, where they were found", f"{figures['believed']:,}"),
+    ]
 
 
 def _group(name: str, measured: dict[str, Any], said: list[str]) -> dict[str, Any]:

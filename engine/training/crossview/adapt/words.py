@@ -13,10 +13,10 @@ FEW, MANY = 200, 2000
 NAMES = {
     "chance": "by chance",
     "geometric": "geometric method, not trained",
-    "before": "before the training, cells alone",
-    "after": "after the training, cells alone",
-    "search_before": "before the training",
-    "search_after": "after the training",
+    "before": "before the training",
+    "after": "after the training",
+    "search_before": "before the training (verified)",
+    "search_after": "after the training (verified)",
 }
 FIRST = "recall@1<50m"
 _FIRST_M = 50.0
@@ -92,9 +92,8 @@ def summary_line(group: str, measured: dict[str, Any]) -> str:
     """One line of a group's figures: the share whose first guess is within 50 m, method by method."""
     n = next(iter(measured.values()))["n"]
     hidden = ("before", "after") if "search_after" in measured else ()
-    names = NAMES if hidden else NAMES | {"before": NAMES["search_before"], "after": NAMES["search_after"]}
     parts = [
-        f"{100 * one['pooled'][FIRST]['value']:.0f} % {names[name]}"
+        f"{100 * one['pooled'][FIRST]['value']:.0f} % {NAMES[name]}"
         for name, one in measured.items()
         if name not in hidden
     ]
