@@ -29,7 +29,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}$")
 FEWEST_MEASURED = 5
 """Of fewer the engine tells no share."""
 FEW = 2000
-"""400 made the starter model worse (docs/cross-view-training.md); of more nothing was measured."""
+"""400 made the starter model a little better (docs/cross-view-training.md); of more nothing was measured."""
 
 
 class LearnForm(Form):
