@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsFeature, QgsPointXY, QgsVectorLayer
+from osgeo import gdal, ogr
+from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY
 
 from .results import ResultsError, read_result
 
@@ -90,22 +93,24 @@ class Answers:
 def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> Answers:
     """The answers in the result folder of a search; ``result`` is its ``result.json`` where that was read already.
 
-    Reads files: call it from a task where the folder may be far away. Raises ResultsError in one line.
+    Reads files: call it from a task where the folder may be far away. No layer of QGIS is made: where a task makes one
+    of a file of which the window makes one at that moment, QGIS stands still for ever (QgsOgrProviderUtils, seen in
+    3.22). Raises ResultsError in one line.
     """
     folder = Path(folder)
     result = read_result(folder) if result is None else result
     if result.get("job") != "locate-search":
         raise ResultsError(f"{folder}: this is not the result of a search for photos.")
-    layer = QgsVectorLayer(f"{folder / CANDIDATES}|layername={TABLE}", TABLE, "ogr")
-    if not layer.isValid():
-        raise ResultsError(f"{folder / CANDIDATES}: the candidates cannot be read.")
-    lacking = [name for name in _FIELDS if layer.fields().lookupField(name) < 0]
-    if lacking:
-        raise ResultsError(f"{folder / CANDIDATES}: the layer of candidates lacks the field {lacking[0]}.")
     found: dict[str, list[Candidate]] = {}
-    for feature in layer.getFeatures():
-        candidate = _candidate(feature)
-        found.setdefault(candidate.photo, []).append(candidate)
+    with _opened(folder / CANDIDATES) as layer:
+        names = layer.GetLayerDefn()
+        lacking = [name for name in _FIELDS if names.GetFieldIndex(name) < 0]
+        if lacking:
+            raise ResultsError(f"{folder / CANDIDATES}: the layer of candidates lacks the field {lacking[0]}.")
+        crs = _crs(layer)
+        for feature in layer:
+            candidate = _candidate(feature)
+            found.setdefault(candidate.photo, []).append(candidate)
     figures = result.get("figures") or {}
     asked = [str(path) for path in (result.get("parameters") or {}).get("panorama") or ()]
     inputs = result.get("inputs") or {}
@@ -126,7 +131,7 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
         )
     return Answers(
         folder=str(folder),
-        crs=QgsCoordinateReferenceSystem(layer.crs()),
+        crs=crs,
         index=str((inputs.get("index") or {}).get("path") or (result.get("parameters") or {}).get("index") or ""),
         method=str(figures.get("method") or ""),
         cells=int(figures.get("cells") or 0),
@@ -135,7 +140,35 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
     )
 
 
-def _candidate(feature: QgsFeature) -> Candidate:
+@contextmanager
+def _opened(path: Path) -> Iterator[ogr.Layer]:
+    """The layer of candidates, closed again; ResultsError where there is none."""
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        try:
+            source = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_READONLY)
+            layer = None if source is None else source.GetLayerByName(TABLE)
+        except RuntimeError:  # where another plugin has asked GDAL for exceptions
+            layer = None
+        if layer is None:
+            raise ResultsError(f"{path}: the candidates cannot be read.")
+        yield layer
+    finally:
+        gdal.PopErrorHandler()
+
+
+def _crs(layer: ogr.Layer) -> QgsCoordinateReferenceSystem:
+    told = layer.GetSpatialRef()
+    if told is None:
+        return QgsCoordinateReferenceSystem()
+    name, code = told.GetAuthorityName(None), told.GetAuthorityCode(None)
+    if name and code:
+        return QgsCoordinateReferenceSystem(f"{name}:{code}")
+    return QgsCoordinateReferenceSystem.fromWkt(told.ExportToWkt())
+
+
+def _candidate(feature: ogr.Feature) -> Candidate:
+    place = feature.GetGeometryRef()
     return Candidate(
         photo=str(feature["photo"]),
         rank=int(feature["rank"]),
@@ -145,14 +178,14 @@ def _candidate(feature: QgsFeature) -> Candidate:
         heading_deg=_heading(feature),
         lon=float(feature["lon"]),
         lat=float(feature["lat"]),
-        point=QgsPointXY(feature.geometry().asPoint()),
-        fid=int(feature.id()),
+        point=QgsPointXY(place.GetX(), place.GetY()),
+        fid=int(feature.GetFID()),
     )
 
 
-def _heading(feature: QgsFeature) -> float | None:
-    """None where the field is NULL (a QVariant in Qt 5, None in Qt 6), not there, or not a number."""
-    if feature.fields().lookupField("heading_deg") < 0:
+def _heading(feature: ogr.Feature) -> float | None:
+    """None where the field is empty, not there, or not a number."""
+    if feature.GetFieldIndex("heading_deg") < 0:
         return None
     value = feature["heading_deg"]
     if not isinstance(value, (int, float)) or not math.isfinite(value):

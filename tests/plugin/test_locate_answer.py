@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from gui_support import spin
 from locate_support import FOUND, make_found, make_index, panorama
-from qgis.core import QgsExpression, QgsProject
+from qgis.core import QgsExpression, QgsProject, QgsVectorLayer
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QColor, QImage
 
@@ -16,6 +18,7 @@ from plugin.gui.dock import SameSceneDock
 from plugin.gui.engine_setup import EngineSetup
 from plugin.gui.locate.answer_list import ACCEPTED, REJECTED
 from plugin.gui.locate.answer_page import AnswerPage
+from plugin.gui.locate.answer_task import AnswerTask
 from plugin.gui.locate.answer_text import heading_text, percent, summary, told_answer
 from plugin.gui.locate.candidate_table import HEADING, PRIOR, PROBABILITY
 from plugin.gui.locate.index_choice import IndexChoice
@@ -66,6 +69,21 @@ def test_a_folder_that_is_no_search_is_one_line(qgis_app, tmp_path):
     (folder / "result.json").write_text(json.dumps({"job": "flood"}))
     with pytest.raises(ResultsError, match="not the result of a search"):
         read_answers(folder)
+
+
+def test_answers_are_read_beside_layers_of_the_same_file(qgis_app, tmp_path):
+    """QGIS stands still for ever where tasks make layers of a file while the window makes one of it."""
+    folder = str(make_found(tmp_path / "found"))
+    read, until = [], time.monotonic() + 60
+    for _ in range(60):
+        tasks = [AnswerTask(folder) for _ in range(2)]
+        threads = [threading.Thread(target=lambda task=task: read.append(task.run()), daemon=True) for task in tasks]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            QgsVectorLayer(f"{folder}/candidates.gpkg|layername=candidates", "Candidates", "ogr")
+            assert time.monotonic() < until, "the tasks do not end"
+    assert read == [True] * 120
 
 
 def test_what_was_found_in_words(qgis_app, tmp_path):
