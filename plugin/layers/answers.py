@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from osgeo import gdal, ogr
-from qgis.core import QgsCoordinateReferenceSystem, QgsPointXY
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
 
 from .results import ResultsError, read_result
 
@@ -101,16 +100,10 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
     result = read_result(folder) if result is None else result
     if result.get("job") != "locate-search":
         raise ResultsError(f"{folder}: this is not the result of a search for photos.")
+    crs, candidates = _read(folder / CANDIDATES)
     found: dict[str, list[Candidate]] = {}
-    with _opened(folder / CANDIDATES) as layer:
-        names = layer.GetLayerDefn()
-        lacking = [name for name in _FIELDS if names.GetFieldIndex(name) < 0]
-        if lacking:
-            raise ResultsError(f"{folder / CANDIDATES}: the layer of candidates lacks the field {lacking[0]}.")
-        crs = _crs(layer)
-        for feature in layer:
-            candidate = _candidate(feature)
-            found.setdefault(candidate.photo, []).append(candidate)
+    for candidate in candidates:
+        found.setdefault(candidate.photo, []).append(candidate)
     figures = result.get("figures") or {}
     asked = [str(path) for path in (result.get("parameters") or {}).get("panorama") or ()]
     inputs = result.get("inputs") or {}
@@ -140,54 +133,58 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
     )
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[ogr.Layer]:
-    """The layer of candidates, closed again; ResultsError where there is none."""
-    gdal.PushErrorHandler("CPLQuietErrorHandler")
+def _read(path: Path) -> tuple[QgsCoordinateReferenceSystem, list[Candidate]]:
+    """The candidates of a GeoPackage (OGC 12-128r18), and the CRS of their points; ResultsError where it is none."""
     try:
-        try:
-            source = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_READONLY)
-            layer = None if source is None else source.GetLayerByName(TABLE)
-        except RuntimeError:  # where another plugin has asked GDAL for exceptions
-            layer = None
-        if layer is None:
-            raise ResultsError(f"{path}: the candidates cannot be read.")
-        yield layer
-    finally:
-        gdal.PopErrorHandler()
-
-
-def _crs(layer: ogr.Layer) -> QgsCoordinateReferenceSystem:
-    told = layer.GetSpatialRef()
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            told = file.execute(
+                "SELECT column_name, organization, organization_coordsys_id, definition FROM gpkg_geometry_columns"
+                " JOIN gpkg_spatial_ref_sys USING (srs_id) WHERE table_name = ?",
+                (TABLE,),
+            ).fetchone()
+            table = file.execute("SELECT * FROM candidates")
+            names = [column[0] for column in table.description]
+            rows = [dict(zip(names, row)) for row in table]
+    except sqlite3.Error as error:
+        raise ResultsError(f"{path}: the candidates cannot be read.") from error
     if told is None:
-        return QgsCoordinateReferenceSystem()
-    name, code = told.GetAuthorityName(None), told.GetAuthorityCode(None)
-    if name and code:
-        return QgsCoordinateReferenceSystem(f"{name}:{code}")
-    return QgsCoordinateReferenceSystem.fromWkt(told.ExportToWkt())
+        raise ResultsError(f"{path}: the candidates cannot be read.")
+    lacking = [name for name in _FIELDS if name not in names]
+    if lacking:
+        raise ResultsError(f"{path}: the layer of candidates lacks the field {lacking[0]}.")
+    shape, organization, code, definition = told
+    crs = QgsCoordinateReferenceSystem(f"{organization}:{code}")
+    if not crs.isValid():
+        crs = QgsCoordinateReferenceSystem.fromWkt(definition)
+    return crs, [_candidate(row, row[shape]) for row in rows]
 
 
-def _candidate(feature: ogr.Feature) -> Candidate:
-    place = feature.GetGeometryRef()
+def _candidate(row: dict[str, Any], geometry: bytes) -> Candidate:
     return Candidate(
-        photo=str(feature["photo"]),
-        rank=int(feature["rank"]),
-        score=float(feature["score"]),
-        probability=float(feature["probability"]),
-        radius_m=float(feature["radius_m"]),
-        heading_deg=_heading(feature),
-        lon=float(feature["lon"]),
-        lat=float(feature["lat"]),
-        point=QgsPointXY(place.GetX(), place.GetY()),
-        fid=int(feature.GetFID()),
+        photo=str(row["photo"]),
+        rank=int(row["rank"]),
+        score=float(row["score"]),
+        probability=float(row["probability"]),
+        radius_m=float(row["radius_m"]),
+        heading_deg=_heading(row),
+        lon=float(row["lon"]),
+        lat=float(row["lat"]),
+        point=_point(geometry),
+        fid=int(row["fid"]),
     )
 
 
-def _heading(feature: ogr.Feature) -> float | None:
+def _point(geometry: bytes) -> QgsPointXY:
+    """Of a GeoPackage's binary: eight bytes, an envelope as bits 1 to 3 of the fourth say, then WKB."""
+    envelope = (0, 32, 48, 48, 64)[geometry[3] >> 1 & 0b111]
+    found = QgsGeometry()
+    found.fromWkb(geometry[8 + envelope :])
+    return QgsPointXY(found.asPoint())
+
+
+def _heading(row: dict[str, Any]) -> float | None:
     """None where the field is empty, not there, or not a number."""
-    if feature.GetFieldIndex("heading_deg") < 0:
-        return None
-    value = feature["heading_deg"]
+    value = row.get("heading_deg")
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(value) % 360
