@@ -58,8 +58,8 @@ def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     """What was learned from, what it was worth, and where the model is."""
     figures = result["figures"]
     lines = [
-        f"Learned from {figures['photos']} photos and {figures['tiles']} tiles in {figures['steps']} steps, from "
-        f"{figures['start']}.",
+        f"Learned from {figures['believed'] or figures['photos']} photos and {figures['tiles']} tiles in "
+        f"{figures['steps']} steps, from {figures['start']}.",
         *figures["summary"],
         *(line for group in figures["said"].values() for line in group),
     ]

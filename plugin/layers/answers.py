@@ -6,7 +6,7 @@ import math
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsPointXY
@@ -136,7 +136,7 @@ def read_answers(folder: str | Path, result: dict[str, Any] | None = None) -> An
 def _read(path: Path) -> tuple[QgsCoordinateReferenceSystem, list[Candidate]]:
     """The candidates of a GeoPackage (OGC 12-128r18), and the CRS of their points; ResultsError where it is none."""
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        with closing(sqlite3.connect(read_only(path.absolute()), uri=True)) as file:
             told = file.execute(
                 "SELECT column_name, organization, organization_coordsys_id, definition FROM gpkg_geometry_columns"
                 " JOIN gpkg_spatial_ref_sys USING (srs_id) WHERE table_name = ?",
@@ -157,6 +157,13 @@ def _read(path: Path) -> tuple[QgsCoordinateReferenceSystem, list[Candidate]]:
     if not crs.isValid():
         crs = QgsCoordinateReferenceSystem.fromWkt(definition)
     return crs, [_candidate(row, row[shape]) for row in rows]
+
+
+def read_only(path: PurePath) -> str:
+    """The address by which SQLite opens an absolute path for reading. A share's server is part of the path: as the
+    authority of a URI SQLite refuses it."""
+    uri = path.as_uri()
+    return (uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)) + "?mode=ro"
 
 
 def _candidate(row: dict[str, Any], geometry: bytes) -> Candidate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from gui_support import spin
@@ -24,7 +24,7 @@ from plugin.gui.locate.candidate_table import HEADING, PRIOR, PROBABILITY
 from plugin.gui.locate.index_choice import IndexChoice
 from plugin.gui.locate.index_library import IndexLibrary
 from plugin.gui.locate.search_form import SearchForm
-from plugin.layers.answers import ROLE, read_answers
+from plugin.layers.answers import ROLE, read_answers, read_only
 from plugin.layers.locate_styles import PERCENT
 from plugin.layers.results import ROLE_PROPERTY, RUN_PROPERTY, ResultsError
 from plugin.photos.facts import PhotoSet
@@ -84,6 +84,12 @@ def test_answers_are_read_beside_layers_of_the_same_file(qgis_app, tmp_path):
             QgsVectorLayer(f"{folder}/candidates.gpkg|layername=candidates", "Candidates", "ogr")
             assert time.monotonic() < until, "the tasks do not end"
     assert read == [True] * 120
+
+
+def test_candidates_on_a_share_of_windows_have_an_address_that_sqlite_takes(qgis_app, tmp_path):
+    assert read_only(PureWindowsPath(r"\\nas\maps\a b\c.gpkg")) == "file:////nas/maps/a%20b/c.gpkg?mode=ro"
+    assert read_only(PureWindowsPath(r"C:\maps\c.gpkg")) == "file:///C:/maps/c.gpkg?mode=ro"
+    assert len(read_answers(make_found(tmp_path / "what? 5 % #1")).answers) == 2
 
 
 def test_what_was_found_in_words(qgis_app, tmp_path):

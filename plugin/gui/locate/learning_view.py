@@ -140,8 +140,8 @@ class LearningView(QWidget):
         name = (result.get("model") or {}).get("name") or self.model
         self.title.setText(
             self.tr("<b>{}</b> is trained: {:,} photos, {:,} tiles, {:,} steps, from {}.").format(
-                name, figures.get("photos") or 0, figures.get("tiles") or 0, figures.get("steps") or 0,
-                figures.get("start") or "–",
+                name, figures.get("believed") or figures.get("photos") or 0, figures.get("tiles") or 0,
+                figures.get("steps") or 0, figures.get("start") or "–",
             )
         )  # fmt: skip
         measured = figures.get("measured") or {}

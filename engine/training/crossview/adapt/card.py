@@ -31,7 +31,7 @@ def save_adapted(
     said = " ".join(expectation(figures["photos"], from_model=plan.model is not None, believed=believed))
     how = "at places that a search found" if believed else "without any pair"
     name = request.register_as or request.name
-    learned, tiles = figures["photos"], figures["tiles"]
+    learned, tiles = believed or figures["photos"], figures["tiles"]
     facts |= {
         "name": name,
         "title": f"Cross-view model of an area: {name}",
