@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import shutil
 from dataclasses import replace
@@ -125,8 +126,8 @@ def test_an_area_is_learned_where_a_search_finds_its_photos(area, tmp_path, monk
     monkeypatch.setattr(measure, "MOST", 10)
     monkeypatch.setattr(finding, "RingMatcher", lambda _, device: GeometricMatcher(device=device))
     monkeypatch.setattr(compare, "MOST_GEOMETRIC", 0)
-    seen, true = [], finding.labelled_rows
-    monkeypatch.setattr(finding, "labelled_rows", lambda places, *a, **b: seen.extend(places) or true(places, *a, **b))
+    seen, true = [], finding.labelled
+    monkeypatch.setattr(finding, "labelled", lambda places, *a, **b: seen.extend(places) or true(places, *a, **b))
     given = {
         "start": bundle(tmp_path / "model", heading="north", rings=4),
         "width": None,
@@ -152,6 +153,12 @@ def test_an_area_is_learned_where_a_search_finds_its_photos(area, tmp_path, monk
     assert first["search_before"] >= 0.5 > 0.3 > first["before"], "rings verify what a random network proposes"
     assert any("before the training" in line for line in figures["said"]["learned"])
     assert f"{len(places)} of 32 photos are learned from" in figures["expect"][0]
+    right = figures["believed_right"]
+    assert right["expected"] == pytest.approx(np.mean([one.probability for one in places])) and right["n"] == len(known)
+    assert right["measured"]["value"] == pytest.approx(np.mean(np.array(away) < 25))
+    assert f"of the {len(known)} whose position is known" in figures["expect"][1]
+    page = (out / "report.html").read_text()
+    assert f"and as {len(known)} known positions say" in page and figures["expect"][1] in html.unescape(page)
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("photo,lon,lat\n" + "".join(f"p{k:02d}.png,{world.LON},{world.LAT}\n" for k in range(32)))
     seen.clear()
@@ -315,6 +322,22 @@ def test_photos_whose_places_were_found_are_learned_from_as_pairs():
     more = training_request(request, plan, photos, data=Path("d"), out=Path("t"), found=1000)
     assert more.steps == 1250
     assert any("139 of 400" in line for line in expectation(400, from_model=True, believed=139))
+
+
+def test_the_share_of_right_places_is_that_of_photos_of_known_position():
+    found = finding.FoundPairs(
+        [{}] * 7, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 0.75], [3.0, None, 24.9, 25.0, 400.0, 7.0, None]
+    )
+    right = measure.places_right(found)
+    assert right is not None and right["expected"] == pytest.approx(0.75) and right["n"] == 5
+    assert right["measured"]["value"] == pytest.approx(3 / 5) and right["measured"]["low"] < 0.6
+    (said,) = [one for one in expectation(9, from_model=True, believed=7, right=right) if "expects" in one]
+    assert "expects 75 %" in said and "of the 5 whose position is known 60 % (20 to 100 %) are." in said
+    few = measure.places_right(replace(found, off_m=[3.0, None, None, None, 400.0, 7.0, 8.0]))
+    assert few is not None and few["n"] == 4 and few["measured"] is None
+    (said,) = [one for one in expectation(9, from_model=True, believed=7, right=few) if "expects" in one]
+    assert "too few of these photos tell where" in said
+    assert measure.places_right(finding.NONE_FOUND) is None
 
 
 def test_headings_are_listed_where_they_are_known_and_believed(tmp_path):

@@ -11,7 +11,6 @@ from engine.models.crossview_bundle import save_crossview
 from engine.raster.gdal import shown
 from engine.training.crossview.adapt.plan import Plan
 from engine.training.crossview.adapt.request import CrossviewAdaptRequest
-from engine.training.crossview.adapt.words import expectation
 
 
 def save_adapted(
@@ -28,7 +27,7 @@ def save_adapted(
     bundle = load_bundle(trained)
     facts = bundle.card.model_dump(mode="json", exclude={"weights_sha256", "engine_version"})
     believed = figures["believed"]
-    said = " ".join(expectation(figures["photos"], from_model=plan.model is not None, believed=believed))
+    said = " ".join(figures["expect"])
     how = "at places that a search found" if believed else "without any pair"
     name = request.register_as or request.name
     learned, tiles = believed or figures["photos"], figures["tiles"]

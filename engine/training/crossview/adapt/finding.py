@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine import plainjson
-from engine.crossview.cells import METRES_PER_DEGREE, CellLayout
+from engine.crossview.cells import METRES_PER_DEGREE, CellLayout, distance_m
 from engine.crossview.crops import Cropper
 from engine.crossview.describer import GroundView, layer_facts
 from engine.crossview.geometric.ring_matcher import RingMatcher
@@ -41,12 +41,13 @@ from engine.training.crossview.adapt.workspace import Learning
 from engine.training.rng import derive_seed
 
 BELIEVED = 0.5
-"""Probability within 25 m from which on a place is learned from: of a simulated town's 400 photos it kept 139, of which
-four of five were right (docs/cross-view-training.md)."""
+"""Probability within :data:`RIGHT_M` from which on a place is learned from (docs/cross-view-training.md)."""
+RIGHT_M = 25.0
+"""Metres from the truth within which a place is right."""
 VERIFIED, TOP = 48, 20
 OFF_M = 10.0
 """How far from a photo's place the middle of its tile lies at most: in a search it stands anywhere in a cell."""
-PLACES = "places.json"
+PLACES = "found-pairs.json"
 _BATCH = 16
 
 
@@ -60,6 +61,22 @@ class FoundPlace:
     lat: float
     heading_deg: float
     probability: float
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """Pairs of photos with found places: lines of a pairs.csv, for each the probability that the place is right, and
+    how many metres off it is where the photo's position is known (told, never learned from)."""
+
+    rows: list[dict[str, Any]]
+    probability: list[float]
+    off_m: list[float | None]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+NONE_FOUND = FoundPairs([], [], [])
 
 
 class Finder:
@@ -124,19 +141,19 @@ def believed(finder: Finder, photos: Sequence[OwnPhoto], *, headings: bool, repo
         images = [GroundView(read_pixels(one.copy), one.view, headings and one.heading_known, one.name) for one in part]
         share = reporter.part(start / len(photos), (start + len(part)) / len(photos))
         for photo, found in zip(part, finder.find(images, share), strict=True):
-            sure = float(found.probability[25.0][0])
+            sure = float(found.probability[RIGHT_M][0])
             if sure >= BELIEVED:
                 place = float(found.lon[0]), float(found.lat[0]), float(found.places.heading[0])
                 out.append(FoundPlace(photo, *place, sure))
     return out
 
 
-def labelled_rows(
+def labelled(
     places: Sequence[FoundPlace], cropper: Cropper, gsd_m: float, root: Path, folder: Path, *, seed: int
-) -> list[dict[str, Any]]:
-    """Lines of a pairs.csv in ``root`` for photos with the tiles of their places, which are cut into ``folder``, up to
+) -> FoundPairs:
+    """Photos with the tiles of their places, lines of a pairs.csv in ``root``; tiles are cut into ``folder``, up to
     :data:`OFF_M` off. Places without imagery are left out."""
-    rows = []
+    out = FoundPairs([], [], [])
     draw = np.random.default_rng(derive_seed(seed, "found"))
     for one in places:
         away, turn = OFF_M * np.sqrt(draw.uniform()), draw.uniform(0, 2 * np.pi)
@@ -148,8 +165,11 @@ def labelled_rows(
         file = folder / f"found-{one.photo.name}.jpg"
         write_tile(file, crop.pixels[0])
         tile = {"overhead": file.relative_to(root).as_posix(), "gsd_m": repr(gsd_m)}
-        rows.append(pair_row(one.photo, root, one.heading_deg) | tile)
-    return rows
+        out.rows.append(pair_row(one.photo, root, one.heading_deg) | tile)
+        out.probability.append(one.probability)
+        known = one.photo.position
+        out.off_m.append(None if known is None else float(distance_m(one.lon, one.lat, *known)))
+    return out
 
 
 def found_pairs(
@@ -164,24 +184,24 @@ def found_pairs(
     headings: bool,
     seed: int,
     reporter: Reporter,
-) -> list[dict[str, Any]]:
+) -> FoundPairs:
     """Pairs of photos with the places where the model's own search finds them, kept in the workspace; none where it has
     no rings, the imagery is too coarse for them, or, with a warning, it finds fewer than can be learned from."""
     if plan.model is None or not plan.has_rings or rings_scale_m(cropper.imagery, tiles) is None:
-        return []
+        return NONE_FOUND
     kept = work.path / PLACES
     if not kept.exists():
         finder = Finder(plan.model, cropper.imagery, tiles, layout, plan.gsd_m, device, reporter.part(0.0, 0.2))
         places = believed(finder, photos, headings=headings, reporter=reporter.part(0.2, 1.0))
-        rows = labelled_rows(places, cropper, plan.gsd_m, work.path, work.tiles, seed=seed)
-        write_whole(kept, plainjson.dumps(rows))
-    pairs: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+        made = labelled(places, cropper, plan.gsd_m, work.path, work.tiles, seed=seed)
+        write_whole(kept, plainjson.dumps(asdict(made)))
+    pairs = FoundPairs(**json.loads(kept.read_text(encoding="utf-8")))
     told = f"the places of {len(pairs)} of {len(photos)} photos"
     if len(pairs) < FEWEST:
         reporter.warn(
             f"A search by the model {plan.model.card.name} finds {told} with confidence; expected at least {FEWEST}. "
             "The training goes on with what the model finds by itself, which has made models worse."
         )
-        return []
+        return NONE_FOUND
     reporter.log(f"Learning from {told}, where a search by the model {plan.model.card.name} finds them.")
     return pairs

@@ -50,14 +50,20 @@ _RUNNING = {"out", "device", "overwrite", "register_as", "name", "memory"}
 
 @dataclass(frozen=True)
 class _Found:
-    """What is learned from: ``learned`` photos, those kept ``apart``, ``left`` out, the ``tiles``; ``believed`` of the
-    learned were found by a search and are learned from as they were found (0: the others' way, without pairs)."""
+    """What is learned from: ``learned`` photos, those kept ``apart``, ``left`` out, the ``tiles``, and the
+    pairs that a search ``found`` of the learned (none: they are learned from without pairs)."""
 
     learned: list[own.OwnPhoto]
     apart: list[own.OwnPhoto]
     left: list[own.LeftOut]
     tiles: cut.Tiles
-    believed: int
+    found: finding.FoundPairs
+
+    def expect(self, plan: Plan) -> list[str]:
+        """What may be expected of them, in sentences."""
+        right = measure.places_right(self.found)
+        started = plan.model is not None
+        return expectation(len(self.learned), from_model=started, believed=len(self.found), right=right)
 
 
 def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
@@ -98,7 +104,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
             with Learning(out, _plan_facts(request, paths, region, plan)) as work:
                 device = choose_device(request.device)
                 found = _gather(request, paths, ids, layout, cropper, plan, work, device, reporter)
-                for line in expectation(len(found.learned), from_model=plan.model is not None, believed=found.believed):
+                for line in found.expect(plan):
                     reporter.log(line)
                 trained = _train(request, plan, found, work, reporter)
                 model = work.training / train.MODEL
@@ -183,19 +189,19 @@ def _gather(
     names = {photo.name for photo in apart}
     learned = [photo for photo in good if photo.name not in names]
     known = headings_known(request, learned)
-    rows = finding.found_pairs(
+    pairs = finding.found_pairs(
         plan, learned, tiles, layout, cropper, work, device, headings=known, seed=request.seed,
         reporter=reporter.part(0.2, 0.4),
     )  # fmt: skip
-    believed = len(rows)
-    if not believed:
+    rows = pairs.rows
+    if not rows:
         rows = [*own.pair_rows(learned, work.path, headings=known), *cut.pair_rows(tiles.files, work.path, plan.gsd_m)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with (work.path / PAIRS).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
-    return _Found(learned, apart, left, tiles, believed)
+    return _Found(learned, apart, left, tiles, pairs)
 
 
 def _apart(request: CrossviewAdaptRequest, good: Sequence[own.OwnPhoto], tiles: cut.Tiles) -> list[own.OwnPhoto]:
@@ -212,7 +218,7 @@ def _train(
     request: CrossviewAdaptRequest, plan: Plan, found: _Found, work: Learning, reporter: Reporter
 ) -> dict[str, Any]:
     asked = training_request(
-        request, plan, found.learned, data=work.path / PAIRS, out=work.training, found=found.believed
+        request, plan, found.learned, data=work.path / PAIRS, out=work.training, found=len(found.found)
     )
     if work.resumed:
         reporter.log("Going on with a training that was stopped.")
@@ -231,7 +237,8 @@ def _figures(
     told = trained["figures"]
     return {
         "photos": len(found.learned),
-        "believed": found.believed,
+        "believed": len(found.found),
+        "believed_right": measure.places_right(found.found),
         "apart": len(found.apart),
         "left_out": [one.why for one in found.left],
         "tiles": len(found.tiles.files),
@@ -249,5 +256,5 @@ def _figures(
         "measured": measured,
         "said": said,
         "summary": [summary_line(group, one) for group, one in measured.items()],
-        "expect": expectation(len(found.learned), from_model=plan.model is not None, believed=found.believed),
+        "expect": found.expect(plan),
     }

@@ -22,7 +22,7 @@ from engine.crossview.evaluation.rolling import rolled
 from engine.events import Reporter
 from engine.metrics.bootstrap import pooled_estimate
 from engine.panorama.photo import read_pixels
-from engine.training.crossview.adapt.finding import Finder
+from engine.training.crossview.adapt.finding import RIGHT_M, Finder, FoundPairs
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.tiles import described
 from engine.training.rng import derive_seed
@@ -118,3 +118,17 @@ def _one_of(k: int, right: int, count: int) -> float:
     for drawn_before in range(k):
         miss *= max(0.0, count - right - drawn_before) / (count - drawn_before)
     return 1.0 - miss
+
+
+def places_right(found: FoundPairs) -> dict[str, Any] | None:
+    """How many of the places that are learned from lie within :data:`RIGHT_M` of the truth: as the search has
+    it (``expected``, the mean probability) and ``measured`` among the ``n`` photos of known position, with an interval
+    over photos; None with fewer than :data:`FEWEST` of them. None where no place was found."""
+    if not found.rows:
+        return None
+    right = np.array([off < RIGHT_M for off in found.off_m if off is not None], np.float64)
+    measured = None
+    if len(right) >= FEWEST:
+        table = np.column_stack([right, np.ones(len(right))])
+        measured = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
+    return {"expected": float(np.mean(found.probability)), "n": len(right), "measured": measured}

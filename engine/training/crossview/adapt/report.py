@@ -67,10 +67,16 @@ def write_report(path: Path, *, result: dict[str, Any]) -> None:
 def _learned(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if not figures["believed"]:
         return [("Photos learned from", f"{figures['photos']:,}")]
-    return [
+    right = figures["believed_right"]
+    lines = [
         ("Photos searched for", f"{figures['photos']:,}"),
         ("Photos learned from, where they were found", f"{figures['believed']:,}"),
+        ("Of these within 25 m, as the search expects", percent_text(100 * right["expected"])),
     ]
+    if right["measured"] is not None:
+        share = _cell(right["measured"])
+        lines.append((f"and as {right['n']:,} known positions say", f"{share['value']} ({share['interval']})"))
+    return lines
 
 
 def _group(name: str, measured: dict[str, Any], said: list[str]) -> dict[str, Any]:
