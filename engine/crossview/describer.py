@@ -6,6 +6,7 @@ rows against a query. Where the score is an inner product the index may be searc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -92,9 +93,13 @@ class Describer(Protocol):
     def query(self, image: GroundView) -> Any:
         """What a photo asks: a :class:`VectorQuery` where the method is linear."""
 
-    def score(self, query: Any, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
-        """(N,) scores of descriptions (N, dim), higher is better, and (N,) compass headings in degrees of the photo's
-        centre where the method tells them."""
+    def ready(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Of descriptions (N, dim) what no photo changes, (N, …), made once for all photos that they are compared with;
+        the descriptions themselves where there is nothing to make."""
+
+    def scores(self, queries: Sequence[Any], ready: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+        """(Q, N) scores of photos and of what :meth:`ready` gave of N descriptions, higher is better, and (Q, N)
+        compass headings in degrees of each photo's centre where the method tells them."""
 
 
 def layer_facts(describer: Describer, scales_m: tuple[float, ...]) -> LayerFacts:

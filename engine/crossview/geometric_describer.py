@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,13 +63,20 @@ class GeometricDescriber:
             template = self._matcher.template(image.pixels, replace(image.view, heading_deg=0.0))
         return TurningQuery(template, image.view.heading_deg if image.heading_known else None)
 
-    def score(self, query: TurningQuery, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+    def ready(self, codes: NDArray[Any]) -> NDArray[Any]:
         """See :class:`engine.crossview.describer.Describer`."""
         with torch.inference_mode():
-            found, headings = self._matcher.score(
-                query.template,
-                torch.from_numpy(np.array(codes)),
-                heading_deg=query.heading_deg,
+            return np.asarray(self._matcher.ready(torch.from_numpy(np.array(codes))).cpu().numpy())
+
+    def scores(
+        self, queries: Sequence[TurningQuery], ready: NDArray[Any], gsd_m: float
+    ) -> tuple[Scores, Scores | None]:
+        """See :class:`engine.crossview.describer.Describer`."""
+        with torch.inference_mode():
+            found, headings = self._matcher.scores(
+                [query.template for query in queries],
+                torch.from_numpy(np.array(ready)),
+                headings_deg=[query.heading_deg for query in queries],
                 tolerance_deg=self._tolerance,
             )
         return found.float().cpu().numpy(), headings.float().cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,13 +85,23 @@ class LearnedDescriber:
         vectors = _finite(found, self.model.name)
         return VectorQuery(vectors, np.array(headings, np.float32) if north else None)
 
-    def score(self, query: VectorQuery, codes: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+    def ready(self, codes: NDArray[Any]) -> NDArray[Any]:
         """See :class:`engine.crossview.describer.Describer`."""
-        table = torch.from_numpy(np.asarray(codes, np.float32) @ query.vectors.T)
-        if query.headings is None:
-            return table.amax(dim=1).numpy(), None
-        scores, turned = likeliest(table, torch.from_numpy(query.headings))
-        return scores.numpy(), turned.numpy()
+        return np.asarray(codes, np.float32)
+
+    def scores(self, queries: Sequence[VectorQuery], ready: NDArray[Any], gsd_m: float) -> tuple[Scores, Scores | None]:
+        """See :class:`engine.crossview.describer.Describer`."""
+        found = [_best(torch.from_numpy(ready @ query.vectors.T), query.headings) for query in queries]
+        headings = [one for _, one in found if one is not None]
+        return np.stack([one for one, _ in found]), np.stack(headings) if headings else None
+
+
+def _best(table: Tensor, headings: NDArray[np.float32] | None) -> tuple[Scores, Scores | None]:
+    """The best of each row of ``table`` (N, vectors), and its heading where vectors have one."""
+    if headings is None:
+        return table.amax(dim=1).numpy(), None
+    scores, turned = likeliest(table, torch.from_numpy(headings))
+    return scores.numpy(), turned.numpy()
 
 
 def _finite(found: NDArray[np.float32], name: str) -> NDArray[np.float32]:

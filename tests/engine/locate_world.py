@@ -114,7 +114,10 @@ class SmallDescriber:
         seen, _ = birds_eye(pixels, views, side=32, half_width_m=16.0)
         return VectorQuery(self._embedded(seen).astype(np.float32), np.array(turns, np.float32))
 
-    def score(self, query, codes, gsd_m):
-        table = np.asarray(codes, np.float32) @ query.vectors.T
-        best = table.argmax(axis=1)
-        return table.max(axis=1), query.headings[best]
+    def ready(self, codes):
+        return np.asarray(codes, np.float32)
+
+    def scores(self, queries, ready, gsd_m):
+        tables = [ready @ query.vectors.T for query in queries]
+        headings = [query.headings[table.argmax(axis=1)] for query, table in zip(queries, tables, strict=True)]
+        return np.stack([table.max(axis=1) for table in tables]), np.stack(headings)

@@ -132,7 +132,7 @@ def test_a_crossview_model_describes_alike_on_both_devices(world, tmp_path):
         describer = LearnedDescriber.load(model, device=device, precision="float32")
         query = describer.query(GroundView(pixels, PanoramaView(), False))
         codes = describer.describe(crops, 0.5)
-        found[device.kind] = describer.score(query, codes, 0.5)[0]
+        found[device.kind] = describer.scores([query], describer.ready(codes), 0.5)[0]
     assert abs(found["cpu"] - found["cuda"]).max() < 5e-3
 
 

@@ -60,8 +60,8 @@ def test_a_models_embeddings_are_those_of_its_network(tmp_path):
     with torch.no_grad():
         other = model.network.overhead(model.prepare_overhead(crops, 1.5)).numpy()
     assert np.abs(describer.describe(crops, 1.5) - other).max() < 2e-3
-    scores, headings = describer.score(describer.query(image()), found, 1.0)
-    assert scores.shape == (3,) and headings is None
+    scores, headings = describer.scores([describer.query(image())] * 2, describer.ready(found), 1.0)
+    assert scores.shape == (2, 3) and headings is None
     assert LearnedDescriber.load(bundle(tmp_path / "n", extent=None), device=CPU).scales_m == (0.2, 0.4, 0.8, 1.6)
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_knows_north_is_asked_for_every_heading(tmp_path):
     known = describer.query(image(heading_known=True, heading=90.0))
     assert known.vectors.shape[0] == 1 and known.headings.tolist() == [90.0]
     assert np.allclose(known.vectors[0], unknown.vectors[4], atol=1e-5)
-    _, headings = describer.score(unknown, unknown.vectors[[3, 11]].astype(np.float16), 1.0)
+    _, (headings,) = describer.scores([unknown], unknown.vectors[[3, 11]].astype(np.float16), 1.0)
     assert np.abs(headings - [67.5, 247.5]).max() <= 11.25, "the nearest of the sixteen, and a parabola between them"
 
 
@@ -124,9 +124,11 @@ def test_the_geometric_describer_finds_place_and_heading(tmp_path):
     assert codes.shape == (4, describer.dim) and codes.dtype == np.uint8
     for k, heading in enumerate((0.0, 75.0, 180.0, 300.0)):
         pixels = torch.from_numpy(world.panorama(world.ground(), *places[k], heading, rows=256))
-        scores, headings = describer.score(describer.query(GroundView(pixels, PanoramaView(), False)), codes, 0.5)
+        query = describer.query(GroundView(pixels, PanoramaView(), False))
+        (scores,), (headings,) = describer.scores([query], describer.ready(codes), 0.5)
         assert scores.argmax() == k
         assert abs((headings[k] - heading + 180) % 360 - 180) < 6
         told = GroundView(pixels, PanoramaView(heading_deg=heading), True)
-        again, headings = describer.score(describer.query(told), codes, 0.5)
+        (plain, again), (_, headings) = describer.scores([query, describer.query(told)], describer.ready(codes), 0.5)
+        assert np.array_equal(plain, scores), "photos do not change each other"
         assert again.argmax() == k and abs((headings[k] - heading + 180) % 360 - 180) < 16

@@ -76,7 +76,7 @@ def test_the_place_of_a_cell_has_the_score_that_the_search_gave_it(made):
 class Between(world.SmallDescriber):
     """The small describer, whose headings are told as those of a network are."""
 
-    score = LearnedDescriber.score
+    scores = LearnedDescriber.scores
 
 
 @pytest.mark.parametrize("structure", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,42 @@ def test_the_similarity_is_that_of_a_loop_over_turns(seed):
     # Twice as many turns: the same at every second, and smooth between.
     torch.testing.assert_close(turned_similarity(a, b, 20)[..., ::2], found, atol=1e-3, rtol=1e-3)
     assert (turned_similarity(a, a, 20).argmax(2).diagonal() == 0).all()
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**31))
+def test_a_branch_is_that_of_the_plain_convolutions(seed):
+    """The column of an azimuth is convolved as if it were repeated in every ring."""
+    values = torch.randn(2, 5, RINGS, 24, generator=draw(seed))
+    branch = network(seed % 5).overhead_branch
+
+    def padded(x, sectors):
+        return F.pad(F.pad(x, (sectors, sectors, 0, 0), mode="circular"), (0, 0, 1, 1), mode="replicate")
+
+    with torch.no_grad():
+        x = F.relu(branch.first_norm(branch.first(padded(values, 2))))
+        x = F.relu(branch.second_norm(branch.second(padded(x, 2))))
+        column = F.relu(branch.column(x.flatten(1, 2)))[:, :, None].expand_as(x)
+        expected = F.relu(branch.third(padded(torch.cat([x, column], dim=1), 3)))
+        torch.testing.assert_close(branch(values), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_made_ready_once_gives_the_scores_of_every_photo():
+    matcher = RingMatcher(network(1))
+    images = torch.rand(9, 3, 160, 160, generator=draw(2))
+    codes = matcher.codes(images, 0.5)
+    photos = [torch.rand(3, 64, 256, generator=draw(k)) for k in range(3)]
+    templates = [matcher.template(photo, PanoramaView()) for photo in photos]
+    ready = matcher.ready(codes)
+    assert ready.shape == (9, FEATURES, RINGS, LAYOUT.sectors // 2) and ready.dtype == torch.float16
+    curves = matcher.curves(templates, codes)
+    assert (matcher.turned(templates, ready) - curves).abs().max() < 1e-4
+    scores, turned = matcher.scores(templates, ready, headings_deg=[None, None, 200.0], tolerance_deg=20)
+    assert scores.shape == turned.shape == (3, 9)
+    for row, (template, told) in enumerate(zip(templates, (None, None, 200.0), strict=True)):
+        alone, at = matcher.score(template, codes, heading_deg=told, tolerance_deg=20)
+        assert torch.equal(scores[row], alone) and torch.equal(turned[row], at)
+    assert ((turned[2] - 200).abs() <= 22).all() and (scores[0] - curves[0].amax(1)).abs().max() < 1e-4
 
 
 def test_what_is_not_shown_and_how_bright_it_is_change_nothing():

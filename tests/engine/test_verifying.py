@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
+from engine.crossview.geometric.ring_matcher import RingMatcher
+from engine.crossview.geometric_describer import GeometricDescriber
+from engine.crossview.imagery import Imagery
 from engine.crossview.photos import read_query
 from engine.crossview.search import verifying
+from engine.device import Device
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.locate.requests import LocateSearchRequest
 from engine.locate.session import open_session
+from engine.models.rings import RingNetwork
+from engine.raster.read import open_raster
 from tests.engine import locate_world as world
 
 
@@ -77,3 +84,31 @@ def test_what_was_described_for_one_photo_is_kept_for_the_next(made, monkeypatch
         assert len(verifier._around) == 2
         fresh, cost = verified([1])
         assert cost == 9 and fresh.z[0] == first.z[1], "1 was needed longest ago"
+
+
+def test_a_network_of_rings_sees_each_place_once(made, monkeypatch):
+    """Its features are kept, of the background too, and a second photo gets what it would get alone."""
+    device, seen, overhead = Device("cpu"), [], RingNetwork.overhead
+    monkeypatch.setattr(RingNetwork, "overhead", lambda self, *a: seen.append(len(a[0])) or overhead(self, *a))
+    turning = GeometricDescriber(device, matcher=RingMatcher(RingNetwork(8), device=device.torch))
+    east, north = np.array([0.0, 30, -40, 50]), np.array([10.0, -30, 0, 40])
+    lon, lat = np.array([world.at(*place) for place in zip(east, north, strict=True)]).T
+    photos = [turning.query(read_query(made / "p.png").image)]
+    photos.append(type(photos[0])(photos[0].template, 120.0))
+    with open_raster(str(made / "ortho.tif")) as raster:
+
+        def made_new():
+            one = verifying.Verifier(turning, Cropper(Imagery(raster), side=turning.side), CellLayout(25.0), 0.5)
+            one.prepare(lon, lat, Reporter())
+            return one
+
+        verifier = made_new()
+        assert sum(seen) == 4
+        first = verifier.verify(photos[0], lon[:3], lat[:3], Reporter())
+        assert sum(seen) == 4 + 27
+        second = verifier.verify(photos[1], lon[1:], lat[1:], Reporter())
+        assert sum(seen) == 4 + 27 + 9, "one of its three places is new"
+        alone = made_new().verify(photos[1], lon[1:], lat[1:], Reporter())
+    np.testing.assert_allclose(second.z, alone.z, atol=1e-3)
+    np.testing.assert_allclose(second.heading, alone.heading, atol=0.5)
+    assert not np.allclose(first.heading[1:], second.heading[:2]), "the photos differ"

@@ -44,15 +44,15 @@ class Learned:
         self, queries: Sequence[VectorQuery], entries: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Cosine of the best scale of each entry; headings where the model tells them."""
-        codes = np.concatenate(list(entries))
+        codes = self._describer.ready(np.concatenate(list(entries)))
         parts = list(pairwise(np.cumsum([0, *(len(entry) for entry in entries)]).tolist()))
         scores = np.empty((len(queries), len(entries)))
         headings = np.full_like(scores, np.nan)
         for row, query in enumerate(queries):
-            found, turned = self._describer.score(query, codes, 0.0)
+            (found,), turned = self._describer.scores([query], codes, 0.0)
             for column, (start, stop) in enumerate(parts):
                 best = start + int(np.argmax(found[start:stop]))
                 scores[row, column] = found[best]
                 if turned is not None:
-                    headings[row, column] = turned[best]
+                    headings[row, column] = turned[0, best]
         return scores, headings if np.isfinite(headings).all() else None

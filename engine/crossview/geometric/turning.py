@@ -19,6 +19,8 @@ from engine.panorama.view import PanoramaView
 
 CHUNK = 512
 """Codes that are decoded at a time: 512 of them take about 100 MB while they are correlated."""
+_TOGETHER = 64
+"""Photos that are turned over decoded codes at a time."""
 _SCALES = ((2.54, 1.0), (1.0, 128.0), (1.0, 128.0))
 """Factor and offset by which L, a and b become bytes 1…255; 0 says that a cell is not covered."""
 _LEAST_SEEN = 0.02
@@ -51,6 +53,15 @@ class TurningMatcher(ABC, Generic[Template]):
     def curves(self, templates: Sequence[Template], codes: Tensor) -> Tensor:
         """(Q, N, sectors) score of each template with each of ``codes`` (N, K) at each turn."""
 
+    def ready(self, codes: Tensor) -> Tensor:
+        """Of ``codes`` (N, K) what no photo changes and takes long to make, (N, …), for :meth:`scores`; here the codes
+        themselves."""
+        return codes
+
+    def turned(self, templates: Sequence[Template], ready: Tensor) -> Tensor:
+        """:meth:`curves` of what :meth:`ready` gave."""
+        return self.curves(templates, ready)
+
     def codes(self, overheads: Tensor, gsd_m: float) -> Tensor:
         """``overheads`` (N, 3, S, S) float 0…1 (or uint8), north up, at ``gsd_m`` metres a pixel → (N, K) uint8."""
         rings, covered = self.layout.overhead(floats(overheads.to(self.device)), gsd_m)
@@ -76,19 +87,34 @@ class TurningMatcher(ABC, Generic[Template]):
     ) -> tuple[Tensor, Tensor]:
         """``codes`` (N, K) uint8 → ((N,) score, higher is better; (N,) heading of the photo's centre, degrees clockwise
         from north, 0…360). ``heading_deg``: only turns within ``tolerance_deg`` of it are tried."""
-        if not len(codes):
-            empty = torch.zeros(0, device=self.device)
-            return empty, empty
-        allowed = self._allowed(heading_deg, tolerance_deg)
-        scores, headings = [], []
-        for part in torch.split(codes.to(self.device), CHUNK):
-            curve = self.curves([template], part)[0]
-            if allowed is not None:
-                curve = torch.where(allowed, curve, torch.full_like(curve, -2.0))
-            best, turned = likeliest(curve, self._turns())
-            scores.append(best)
-            headings.append(turned)
-        return torch.cat(scores), torch.cat(headings)
+        found, headings = self.scores(
+            [template], self.ready(codes.to(self.device)), headings_deg=[heading_deg], tolerance_deg=tolerance_deg
+        )
+        return found[0], headings[0]
+
+    def scores(
+        self,
+        templates: Sequence[Template],
+        ready: Tensor,
+        *,
+        headings_deg: Sequence[float | None],
+        tolerance_deg: float = 10.0,
+    ) -> tuple[Tensor, Tensor]:
+        """The same of many photos: (Q, N) scores and headings of ``templates``, each with the heading that is told of
+        it, and of what :meth:`ready` gave of N codes. What is decoded for one photo serves all."""
+        found = torch.empty(len(templates), len(ready), device=self.device)
+        turned = torch.empty_like(found)
+        allowed = [self._allowed(one, tolerance_deg) for one in headings_deg]
+        for first in range(0, len(templates), _TOGETHER):
+            some = templates[first : first + _TOGETHER]
+            for start in range(0, len(ready), CHUNK):
+                part = slice(start, start + CHUNK)
+                curves = self.turned(some, ready[part].to(self.device))
+                for row, curve in enumerate(curves, start=first):
+                    only = allowed[row]
+                    held = curve if only is None else torch.where(only, curve, torch.full_like(curve, -2.0))
+                    found[row, part], turned[row, part] = likeliest(held, self._turns())
+        return found, turned
 
     def check_seen(self, share: float) -> None:
         """Raise ParameterError where less than 2 % of the ground in the rings is seen."""

@@ -18,7 +18,8 @@ from engine.errors import ModelError
 from engine.events import Reporter
 
 _STEP = 16_384
-"""Cells between two looks for a cancel."""
+"""Cells between two looks for a cancel; where photos are turned, cells times photos."""
+_LEAST = 512
 _OWN_ROWS = 2048
 """Descriptions that are fetched at once for the photos that they were proposed to."""
 
@@ -41,16 +42,16 @@ def all_scores(index: Gallery, describer: Describer, queries: Sequence[Any], rep
     scores = np.empty((len(queries), index.cells), np.float32)
     products = Products(queries, scales=len(facts.scales_m), dim=facts.dim) if describer.linear else None
     headings = None if products is not None else np.empty((len(queries), index.cells), np.float32)
+    step = _STEP if products is not None else max(_LEAST, _STEP // max(1, len(queries)))
     for first, codes in index.shards(describer.layer):
-        for start in range(0, len(codes), _STEP):
-            part = codes[start : start + _STEP]
+        for start in range(0, len(codes), step):
+            part = codes[start : start + step]
             place = slice(first + start, first + start + len(part))
             own, turned = scores[:, place], None if headings is None else headings[:, place]
             if products is not None:
                 products.fill(tensor_of(part), own)
             elif turned is not None:
-                for k, query in enumerate(queries):
-                    own[k], turned[k] = scored(describer, query, part, facts.scales_m)
+                own[:], turned[:] = scored(describer, queries, part, facts.scales_m)
             _require_finite(own, index)
             reporter.progress(place.stop / index.cells, "search", f"{place.stop} of {index.cells} cells")
     return AllScores(scores, None if headings is None or np.isnan(headings).all() else headings)
@@ -105,12 +106,15 @@ def _require_finite(scores: Scores, index: Gallery) -> None:
         )
 
 
-def scored(describer: Describer, query: Any, codes: NDArray[Any], scales_m: Sequence[float]) -> tuple[Scores, Scores]:
-    """(N,) scores of codes (N, scales, dim), the best over scales, and headings (NaN where the method tells none)."""
-    best = np.full(len(codes), -np.inf, np.float32)
-    headings = np.full(len(codes), np.nan, np.float32)
+def scored(
+    describer: Describer, queries: Sequence[Any], codes: NDArray[Any], scales_m: Sequence[float]
+) -> tuple[Scores, Scores]:
+    """(photos, N) scores of codes (N, scales, dim), the best over scales, and headings (NaN where the method tells
+    none)."""
+    best = np.full((len(queries), len(codes)), -np.inf, np.float32)
+    headings = np.full(best.shape, np.nan, np.float32)
     for s, scale in enumerate(scales_m):
-        found, turned = describer.score(query, codes[:, s], scale)
+        found, turned = describer.scores(queries, describer.ready(codes[:, s]), scale)
         better = ~(found <= best)
         best[better] = found[better]
         if turned is not None:

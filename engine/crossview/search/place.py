@@ -145,7 +145,7 @@ class PlaceScorer:
             reporter.progress(start / len(wanted), "search", f"{start} of {len(wanted)} cells")
             part = slice(start, start + step)
             codes = self._index.take(self._describer.layer, wanted[part])
-            scores[part], headings[part] = scored(self._describer, query, codes, facts.scales_m)
+            (scores[part],), (headings[part],) = scored(self._describer, [query], codes, facts.scales_m)
         z = np.zeros(count)
         z[wanted] = Background.of(scores[np.searchsorted(wanted, spread)]).z(scores)
         turned = np.full(count, np.nan)

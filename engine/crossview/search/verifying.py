@@ -2,7 +2,8 @@
 
 A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried, and the best of them is
 where the candidate's point comes to lie. Scores are measured against those of cells drawn from all over the region.
-What was cut and described for one photo is kept for the next, whose candidates are often the same.
+What was cut and described for one photo is kept for the next, whose candidates are often the same, up to where only the
+photo is missing (:meth:`engine.crossview.describer.Describer.ready`).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from engine.events import Reporter
 STEPS = 3
 BACKGROUND = 256
 _CHUNK = 32
-KEPT_BYTES = 192 << 20
-"""Descriptions of surroundings that are kept: of the starter model's rings those of 3,800 candidates."""
+KEPT_BYTES = 256 << 20
+"""Surroundings that are kept, ready to be compared: of the starter model's rings those of 1,900 candidates."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Verifier:
         self._prepared = lon, lat
         pick = np.unique(np.linspace(0, len(lon) - 1, min(BACKGROUND, len(lon))).astype(np.int64))
         if self._kept is not None:
-            self._background = self._kept(pick)
+            self._background = self._describer.ready(self._kept(pick))
             return
         codes, there = self._codes(lon[pick], lat[pick], reporter)
         self._background = codes[there] if there.any() else codes
@@ -87,18 +88,18 @@ class Verifier:
         all_lon = (lon[:, None] + east / wide).ravel()
         all_lat = (lat[:, None] + north / METRES_PER_DEGREE).ravel()
         codes, there = self._surroundings(lon, lat, all_lon, all_lat, reporter)
-        scores, headings = self._describer.score(query, codes, self._scale)
-        background, _ = (
-            self._describer.score(query if against is None else against, self._background, self._scale)
-            if self._background is not None
-            else (scores, None)
-        )
+        (scores,), headings = self._describer.scores([query], codes, self._scale)
+        background = scores
+        if self._background is not None:
+            (background,), _ = self._describer.scores(
+                [query if against is None else against], self._background, self._scale
+            )
         z = Background.of(background).z(scores)
         z[~there] = -3.0
         table = z.reshape(len(lon), -1)
         best = table.argmax(axis=1)
         at = np.arange(len(lon)) * table.shape[1] + best
-        turned = headings[at].astype(np.float64) if headings is not None else np.full(len(lon), np.nan)
+        turned = headings[0, at].astype(np.float64) if headings is not None else np.full(len(lon), np.nan)
         seen = np.asarray(there.reshape(table.shape).any(axis=1))
         return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at], seen)
 
@@ -122,7 +123,7 @@ class Verifier:
             codes, there = self._codes(all_lon[at], all_lat[at], reporter)
             # Copies: a part of the whole would hold all of it.
             for k, of_one, seen in zip(
-                new, codes.reshape(len(new), tried, -1), there.reshape(len(new), tried), strict=True
+                new, codes.reshape(len(new), tried, *codes.shape[1:]), there.reshape(len(new), tried), strict=True
             ):
                 self._around[names[k]] = (of_one.copy(), seen.copy())
         for name in names:
@@ -134,11 +135,12 @@ class Verifier:
         return np.concatenate([codes for codes, _ in found]), np.concatenate([seen for _, seen in found])
 
     def _codes(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What is ready to be compared of these places, and where there is imagery."""
         codes, there = [], []
         for start in range(0, len(lon), _CHUNK):
             reporter.check()
             part = slice(start, start + _CHUNK)
             crops = self._cropper.cut(lon[part], lat[part], self._scale)
-            codes.append(self._describer.describe(crops.pixels, self._scale))
+            codes.append(self._describer.ready(self._describer.describe(crops.pixels, self._scale)))
             there.append(crops.observed >= 0.5)
         return np.concatenate(codes), np.concatenate(there)

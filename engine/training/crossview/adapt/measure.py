@@ -31,17 +31,20 @@ FEWEST = 5
 """With fewer photos a share says nothing."""
 MOST = 100
 """So many photos of a group are searched for, drawn by the seed."""
+_TOGETHER = 8
+"""Photos that are searched for at once."""
 RANKS, RADII_M = (1, 5, 20), (25.0, 50.0, 100.0)
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The candidates of a method: its ``describer``, places and their descriptions at ``gsd_m``."""
+    """The candidates of a method: its ``describer``, places and their descriptions at ``gsd_m``, ready to be
+    compared."""
 
     describer: Describer
     lon: Degrees
     lat: Degrees
-    codes: NDArray[Any]
+    ready: NDArray[Any]
     gsd_m: float
 
 
@@ -49,7 +52,8 @@ def gallery(
     describer: Describer, cropper: Cropper, lon: Degrees, lat: Degrees, gsd_m: float, reporter: Reporter
 ) -> Gallery:
     """The places of ``lon``, ``lat`` as ``describer`` sees them."""
-    return Gallery(describer, lon, lat, described(describer, cropper, lon, lat, gsd_m, reporter), gsd_m)
+    codes = described(describer, cropper, lon, lat, gsd_m, reporter)
+    return Gallery(describer, lon, lat, describer.ready(codes), gsd_m)
 
 
 def drawn(photos: Sequence[OwnPhoto], seed: int) -> list[OwnPhoto]:
@@ -62,29 +66,34 @@ def distances(found: Gallery, photos: Sequence[OwnPhoto], *, seed: int, reporter
     """(n, K) metres from each photo's position to the first K candidates, K at most the largest of :data:`RANKS`. Every
     photo is rolled by an angle drawn from the seed and its name; its heading is forgotten."""
     rows = []
-    for number, photo in enumerate(photos):
-        reporter.progress(number / len(photos), "measure", f"Searching photo {number + 1} of {len(photos)}")
-        pixels, view, _ = rolled(read_pixels(photo.copy), photo.view, seed=seed, name=Path(photo.path).name)
-        query = found.describer.query(GroundView(pixels, view, False, photo.name))
-        scores, _ = found.describer.score(query, found.codes, found.gsd_m)
-        first = np.argsort(-scores, kind="stable")[: max(RANKS)]
-        lon, lat = photo.position or (np.nan, np.nan)
-        rows.append(distance_m(found.lon[first], found.lat[first], lon, lat))
+    for start in range(0, len(photos), _TOGETHER):
+        some = photos[start : start + _TOGETHER]
+        reporter.progress(start / len(photos), "measure", f"Searching photo {start + 1} of {len(photos)}")
+        queries = [found.describer.query(one) for one in _rolled(some, seed)]
+        scores, _ = found.describer.scores(queries, found.ready, found.gsd_m)
+        for photo, own in zip(some, scores, strict=True):
+            first = np.argsort(-own, kind="stable")[: max(RANKS)]
+            lon, lat = photo.position or (np.nan, np.nan)
+            rows.append(distance_m(found.lon[first], found.lat[first], lon, lat))
     return np.stack(rows)
 
 
 def searched(finder: Finder, photos: Sequence[OwnPhoto], *, seed: int, reporter: Reporter) -> NDArray[np.float64]:
     """The same by a whole search; infinite where it has fewer than K places."""
     rows = np.full((len(photos), max(RANKS)), np.inf)
-    images = []
-    for photo in photos:
-        pixels, view, _ = rolled(read_pixels(photo.copy), photo.view, seed=seed, name=Path(photo.path).name)
-        images.append(GroundView(pixels, view, False, photo.name))
-    for row, photo, found in zip(rows, photos, finder.find(images, reporter), strict=True):
+    for row, photo, found in zip(rows, photos, finder.find(_rolled(photos, seed), reporter), strict=True):
         lon, lat = photo.position or (np.nan, np.nan)
         away = distance_m(found.lon, found.lat, lon, lat)[: len(row)]
         row[: len(away)] = away
     return rows
+
+
+def _rolled(photos: Sequence[OwnPhoto], seed: int) -> list[GroundView]:
+    images = []
+    for photo in photos:
+        pixels, view, _ = rolled(read_pixels(photo.copy), photo.view, seed=seed, name=Path(photo.path).name)
+        images.append(GroundView(pixels, view, False, photo.name))
+    return images
 
 
 def figures_of(away: NDArray[np.float64]) -> dict[str, Any]:
