@@ -40,6 +40,10 @@ class Cropper:
             ends[2 * axis + 1, :, axis] = torch.from_numpy(self._share)
         self._along = ends.flatten(1)
 
+    def of_side(self, side: int) -> Cropper:
+        """The same with crops of other pixels."""
+        return Cropper(self.imagery, side=side)
+
     def gsd_m(self, lon: float, lat: float) -> float:
         """Metres of a pixel of the reference at a point: the longer side."""
         return self._place.gsd_m(lon, lat)

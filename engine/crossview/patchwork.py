@@ -13,11 +13,21 @@ from typing import Protocol
 
 from engine.crossview.cells import Degrees
 from engine.crossview.crops import Cropper
-from engine.crossview.samples import Crops
+from engine.crossview.samples import Crops, Samples
 
 
 class Cuts(Protocol):
     """What :class:`~engine.crossview.crops.Cropper` and :class:`Patchwork` do."""
+
+    @property
+    def side(self) -> int:
+        """Pixels of a crop's side."""
+
+    def of_side(self, side: int) -> Cuts:
+        """The same with crops of other pixels."""
+
+    def sample(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Samples:
+        """What :meth:`cut` makes crops of."""
 
     def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
         """Crops around points (N,) at ``gsd_m`` metres a pixel, turned so that a compass direction is up."""
@@ -31,6 +41,11 @@ class Patchwork:
         if not croppers:
             raise ValueError("A patchwork needs an image at least.")
         self._croppers = tuple(croppers)
+        self.side = croppers[0].side
+
+    def of_side(self, side: int) -> Patchwork:
+        """See :meth:`engine.crossview.crops.Cropper.of_side`."""
+        return Patchwork([cropper.of_side(side) for cropper in self._croppers])
 
     def gsd_m(self, lon: float, lat: float) -> float:
         """Metres of a pixel at a point: of the coarsest image."""
@@ -38,9 +53,13 @@ class Patchwork:
 
     def cut(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Crops:
         """See :meth:`engine.crossview.crops.Cropper.cut`; another image is read only where those before lack pixels."""
+        if len(self._croppers) == 1:
+            return self._croppers[0].cut(lon, lat, gsd_m, turn_deg=turn_deg)
+        return self.sample(lon, lat, gsd_m, turn_deg=turn_deg).crops()
+
+    def sample(self, lon: Degrees, lat: Degrees, gsd_m: float, *, turn_deg: Degrees | None = None) -> Samples:
+        """See :meth:`engine.crossview.crops.Cropper.sample`."""
         first, *others = self._croppers
-        if not others:
-            return first.cut(lon, lat, gsd_m, turn_deg=turn_deg)
         samples = first.sample(lon, lat, gsd_m, turn_deg=turn_deg)
         for cropper in others:
             at = samples.lacking()
@@ -48,4 +67,4 @@ class Patchwork:
                 break
             turn = None if turn_deg is None else turn_deg[at]
             samples = samples.joined(at, cropper.sample(lon[at], lat[at], gsd_m, turn_deg=turn))
-        return samples.crops()
+        return samples

@@ -32,13 +32,22 @@ class Samples:
 
     def crops(self) -> Crops:
         """Colours of what is there: samples of which more than half is, by that part alone; the others are missing."""
-        if self.weight is None:
-            return Crops(self.colors, np.ones(len(self.colors), np.float32))
-        weight, seen = self.weight, (self.weight > 0.5).float()
-        colored = torch.where(weight > _LEAST, self.colors / weight.clamp_min(_LEAST), self.colors)
-        share = seen.mean(dim=(1, 2, 3))
+        observed = np.ones(len(self.colors), np.float32)
+        lacking = self.lacking()
+        if self.weight is None or not len(lacking):
+            return Crops(self.colors, observed)
+        at = slice(None) if len(lacking) == len(observed) else torch.from_numpy(lacking)
+        colors, weight = self.colors[at], self.weight[at]
+        seen = (weight > 0.5).float()
+        colored = torch.where(weight > _LEAST, colors / weight.clamp_min(_LEAST), colors)
         mean = (colored * seen).sum(dim=(2, 3), keepdim=True) / seen.sum(dim=(2, 3), keepdim=True).clamp_min(1)
-        return Crops(torch.where(seen > 0, colored, mean).clamp_(0, 1), share.numpy())
+        made = torch.where(seen > 0, colored, mean).clamp_(0, 1)
+        observed[lacking] = seen.mean(dim=(1, 2, 3)).numpy()
+        if len(lacking) == len(observed):
+            return Crops(made, observed)
+        pixels = self.colors.clone()
+        pixels[at] = made
+        return Crops(pixels, observed)
 
     def lacking(self) -> NDArray[np.intp]:
         """Numbers of the crops that lack something."""

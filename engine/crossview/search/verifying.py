@@ -1,30 +1,33 @@
 """Verification: the photo's bird's-eye view is turned over the imagery at and around each candidate.
 
-A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried, and the best of them is
-where the candidate's point comes to lie. Scores are measured against those of cells drawn from all over the region.
-What was cut and described for one photo is kept for the next, whose candidates are often the same, up to where only the
-photo is missing (:meth:`engine.crossview.describer.Describer.ready`).
+A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried
+(:mod:`engine.crossview.search.surroundings`), and the best of them is where the candidate's point comes to lie. Scores
+are measured against those of cells drawn from all over the region. What was cut and described for one photo is kept for
+the next, whose candidates are often the same, up to where only the photo is missing
+(:meth:`engine.crossview.describer.Describer.ready`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.crossview.cells import METRES_PER_DEGREE, CellLayout, Degrees
+from engine.crossview.cells import CellLayout, Degrees
 from engine.crossview.describer import Describer
 from engine.crossview.patchwork import Cuts
+from engine.crossview.samples import Crops
 from engine.crossview.search.ranking import Background
+from engine.crossview.search.surroundings import Surroundings
 from engine.events import Reporter
 
-STEPS = 3
 BACKGROUND = 256
-_CHUNK = 32
+_CHUNK, _TOGETHER = 32, 8
+_OBSERVED = 0.5
 KEPT_BYTES = 256 << 20
 """Surroundings that are kept, ready to be compared: of the starter model's rings those of 1,900 candidates."""
 
@@ -55,6 +58,7 @@ class Verifier:
         kept: Callable[[NDArray[np.int64]], NDArray[Any]] | None = None,
     ) -> None:
         self._describer, self._cropper, self._layout, self._scale = describer, cropper, layout, scale_m
+        self._places = Surroundings(cropper, layout.size_m, scale_m)
         self._kept = kept
         self._background: NDArray[Any] | None = None
         self._prepared: tuple[Degrees, Degrees] | None = None
@@ -70,7 +74,11 @@ class Verifier:
         if self._kept is not None:
             self._background = self._describer.ready(self._kept(pick))
             return
-        codes, there = self._codes(lon[pick], lat[pick], reporter)
+        made = [
+            self._made(self._cropper.cut(lon[pick[part]], lat[pick[part]], self._scale))
+            for part in _parts(len(pick), _CHUNK, reporter)
+        ]
+        codes, there = (np.concatenate(one) for one in zip(*made, strict=True))
         self._background = codes[there] if there.any() else codes
 
     def by(self, describer: Describer) -> Verifier:
@@ -83,11 +91,8 @@ class Verifier:
         """Turn a photo over the candidates' surroundings; a place without imagery has z −3. ``against``: the query that
         the background is compared with, where it is another: a photo held at one heading against the photo that may
         turn."""
-        east, north = self._offsets()
-        wide = METRES_PER_DEGREE * np.cos(np.radians(lat))[:, None]
-        all_lon = (lon[:, None] + east / wide).ravel()
-        all_lat = (lat[:, None] + north / METRES_PER_DEGREE).ravel()
-        codes, there = self._surroundings(lon, lat, all_lon, all_lat, reporter)
+        all_lon, all_lat = self._places.places(lon, lat)
+        codes, there = self._surroundings(lon, lat, reporter)
         (scores,), headings = self._describer.scores([query], codes, self._scale)
         background = scores
         if self._background is not None:
@@ -103,44 +108,33 @@ class Verifier:
         seen = np.asarray(there.reshape(table.shape).any(axis=1))
         return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at], seen)
 
-    def _offsets(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        step = self._layout.size_m / STEPS
-        ticks = (np.arange(STEPS) - (STEPS - 1) / 2) * step
-        # The middle first: of equals it is taken.
-        grid = sorted(((e, n) for e in ticks for n in ticks), key=lambda p: (p[0] ** 2 + p[1] ** 2, p))
-        return np.array([[e for e, _ in grid]]), np.array([[n for _, n in grid]])
-
-    def _surroundings(
-        self, lon: Degrees, lat: Degrees, all_lon: Degrees, all_lat: Degrees, reporter: Reporter
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Descriptions of the places around candidates, and which of them have imagery; those that are not kept are
-        made, and kept while there is room: what was needed longest ago goes first."""
+    def _surroundings(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What is ready to be compared of the places around candidates, and which of them have imagery; what is not
+        kept is made, and kept while there is room: what was needed longest ago goes first."""
         names = list(zip(lon.tolist(), lat.tolist(), strict=True))
-        tried = len(all_lon) // max(1, len(lon))
-        new = [k for k, name in enumerate(names) if name not in self._around]
-        if new:
-            at = (np.array(new)[:, None] * tried + np.arange(tried)).ravel()
-            codes, there = self._codes(all_lon[at], all_lat[at], reporter)
-            # Copies: a part of the whole would hold all of it.
-            for k, of_one, seen in zip(
-                new, codes.reshape(len(new), tried, *codes.shape[1:]), there.reshape(len(new), tried), strict=True
-            ):
-                self._around[names[k]] = (of_one.copy(), seen.copy())
+        new = np.array([k for k, name in enumerate(names) if name not in self._around], np.intp)
+        for part in _parts(len(new), _TOGETHER, reporter):
+            made = [self._made(crops) for crops in self._places.cut(lon[new[part]], lat[new[part]])]
+            for number, k in enumerate(new[part]):
+                # Copies: a part of the whole would hold all of it.
+                self._around[names[k]] = (
+                    np.stack([ready[number] for ready, _ in made]),
+                    np.stack([there[number] for _, there in made]),
+                )
         for name in names:
             self._around.move_to_end(name)
         found = [self._around[name] for name in names]
         bytes_each = found[0][0].nbytes if found else 1
         while len(self._around) > KEPT_BYTES // bytes_each:
             self._around.popitem(last=False)
-        return np.concatenate([codes for codes, _ in found]), np.concatenate([seen for _, seen in found])
+        return np.concatenate([ready for ready, _ in found]), np.concatenate([there for _, there in found])
 
-    def _codes(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """What is ready to be compared of these places, and where there is imagery."""
-        codes, there = [], []
-        for start in range(0, len(lon), _CHUNK):
-            reporter.check()
-            part = slice(start, start + _CHUNK)
-            crops = self._cropper.cut(lon[part], lat[part], self._scale)
-            codes.append(self._describer.ready(self._describer.describe(crops.pixels, self._scale)))
-            there.append(crops.observed >= 0.5)
-        return np.concatenate(codes), np.concatenate(there)
+    def _made(self, crops: Crops) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """What is ready to be compared of crops, and where there is imagery."""
+        return self._describer.ready(self._describer.describe(crops.pixels, self._scale)), crops.observed >= _OBSERVED
+
+
+def _parts(count: int, size: int, reporter: Reporter) -> Iterator[slice]:
+    for start in range(0, count, size):
+        reporter.check()
+        yield slice(start, start + size)
