@@ -132,7 +132,7 @@ def run(request: CrossviewAdaptRequest, reporter: Reporter) -> dict[str, Any]:
                         "result": RESULT,
                     },
                     inputs={
-                        "reference": {"path": request.reference, "sha256": None},
+                        "reference": fingerprint(request.reference, reporter),
                         "region": fingerprint(request.region, reporter),
                     },
                     figures=figures,
