@@ -35,7 +35,7 @@ class RingBranch(nn.Module):
         x = F.relu(self.second_norm(self.second(_round(x, 2))))
         column = F.relu(self.column(x.flatten(1, 2)))  # all of an azimuth, from near to far
         # The third convolution is of both together. A column is the same in all rings, so its part needs one ring: the
-        # whole takes 0.4 of the time that convolving (x, column repeated) took.
+        # whole takes about half the time that convolving (x, column repeated) took.
         weight, width, (_, far) = self.third.weight, x.shape[1], self.third.dilation
         own = F.conv2d(_round(x, far), weight[:, :width], self.third.bias, dilation=(1, far))
         wide = F.pad(column, (far, far), mode="circular")
