@@ -85,3 +85,11 @@ def test_rows_of_the_curriculum_begin_with_one_cold_start(tmp_path, monkeypatch,
     told = json.loads((tmp_path / "study.json").read_text())["curriculum"]
     assert told[study.START]["difference"]["value"] == -1 and told[study.THEN]["difference"] is None
     assert f"R@1 less *{study.THEN}*" in capsys.readouterr().out
+    assert told[study.START]["by_place"] == [{"city": 0.0}] and told[study.START]["share"]["value"] == 0
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--tell", "--against", study.START])
+    study.main()
+    told = json.loads((tmp_path / "study.json").read_text())["curriculum"]
+    assert told[study.THEN]["difference"]["value"] == 1 and told[study.THEN]["share"]["value"] is None
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--tell", "--against", "nothing"])
+    with pytest.raises(SystemExit, match="no variant nothing"):
+        study.main()
