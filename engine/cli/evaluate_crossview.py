@@ -30,7 +30,9 @@ LAYOUT = Layout(
 def summary(result: dict[str, Any], options: dict[str, Any]) -> list[str]:
     """The pooled figures with their intervals."""
     shown = sum(1 for item in result["items"] if item["n"])
-    lines = [f"Panoramas by {result['model']['name']}: {shown} searched among {result['gallery']} overhead images:"]
+    method, model = result["method"], result["model"]["name"]
+    by = method if method == model else f"{method} (model {model})"
+    lines = [f"Panoramas by {by}: {shown} searched among {result['gallery']} overhead images:"]
     for name, estimate in result["pooled"].items():
         if estimate["value"] is None:
             lines.append(f"  {name:<26}not defined")

@@ -64,9 +64,12 @@ class Geometric:
         first = np.cumsum([0, *(len(entry) for entry in entries)])
         scores = np.empty((len(queries), len(entries)))
         headings = np.empty_like(scores)
-        for row, query in enumerate(queries):
-            found, turned = self._matcher.score(query, codes)
-            for column, (start, stop) in enumerate(pairwise(first.tolist())):
-                scores[row, column] = float(soft_best(found[start:stop], SHARPNESS))
-                headings[row, column] = float(turned[start + int(found[start:stop].argmax())])
+        found, turned = self._matcher.scores(
+            queries, self._matcher.ready(codes.to(self._matcher.device)), headings_deg=[None] * len(queries)
+        )
+        for column, (start, stop) in enumerate(pairwise(first.tolist())):
+            own = found[:, start:stop]
+            scores[:, column] = soft_best(own.T, SHARPNESS).cpu().numpy()
+            best = own.argmax(dim=1, keepdim=True)
+            headings[:, column] = turned[:, start:stop].gather(1, best)[:, 0].cpu().numpy()
         return scores, headings
