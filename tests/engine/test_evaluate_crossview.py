@@ -242,11 +242,12 @@ def test_a_model_is_scored_too_and_one_that_was_not_trained_is_near_chance(pairs
     assert result["pooled"]["heading_within_10deg"]["n"] == (6 if heading == "north" else 0)
 
 
-def test_the_summary_names_the_method_and_the_model_that_it_asks(pairs, tmp_path):
+def test_the_summary_names_the_method_and_the_model_that_it_asks(pairs, tmp_path, capfd):
     for method, said in (("fused", "by fused (model crossview):"), ("geometric", "by geometric:")):
         given = ["evaluate", "crossview", str(pairs), "--method", method, "--json", str(tmp_path / f"{method}.json")]
-        told = CliRunner().invoke(root(), [*given, "--device", "cpu"])
-        assert told.exit_code == 0 and said in told.output
+        assert CliRunner().invoke(root(), [*given, "--device", "cpu"]).exit_code == 0
+        told = capfd.readouterr()
+        assert said in told.out + told.err
 
 
 def test_auto_is_fused_with_the_starter_model_and_geometric_without(pairs, monkeypatch):
