@@ -19,14 +19,22 @@ from engine.locate.session import Session
 from engine.mapping.report.sheet import page_facts, write_sheet
 from engine.mapping.report.wording import percent_text
 
+MOST_PICTURES = 100
+"""Photos with pictures in a report; a page of more is slow to open."""
 _SHOWN, _CROP_M, _CROP_PX, _ROWS = 4, 80.0, 240, 10
 
 
 def write_search_report(
-    path: Path, *, result: dict[str, Any], session: Session, photos: list[QueryPhoto], found: list[Found]
+    path: Path,
+    *,
+    result: dict[str, Any],
+    session: Session,
+    sections: list[dict[str, Any]],
+    photos: list[QueryPhoto],
+    found: list[Found],
 ) -> None:
-    """Write ``report.html``; raises OutputError, and what reading the imagery raises."""
-    cropper = session.cropper(_CROP_PX)
+    """Write ``report.html``: ``sections`` (:func:`photo_section`) of the first photos, a line for each of the others.
+    Raises OutputError."""
     matches = sum(one.match for one in found)
     title = photos[0].name if len(photos) == 1 else f"{len(photos)} photos"
     write_sheet(
@@ -37,7 +45,8 @@ def write_search_report(
             "lead": _lead(matches, len(photos)),
             "words": f"{session.index.cells} cells of {session.index.card.cell_m:g} m, method {session.method.name}, "
             f"{session.choice.kind} search.",
-            "photos": [_photo(p, f, session, cropper) for p, f in zip(photos, found, strict=True)],
+            "photos": sections,
+            "others": [_brief(p, f) for p, f in zip(photos, found, strict=True)][len(sections) :],
             "calibration": session.calibration.source,
             "match_at": percent_text(100 * session.calibration.match_at),
             "imagery": "; ".join(dict.fromkeys(map(_imagery, session.index.card.imagery))),
@@ -61,7 +70,14 @@ def _lead(matches: int, count: int) -> str:
     return f"{matches} of {count} photos have a place in this region that is believed."
 
 
-def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Patchwork | None) -> dict[str, Any]:
+def section_cropper(session: Session) -> Patchwork | None:
+    """Cuts the crops of sections; None where no imagery can be read."""
+    return session.cropper(_CROP_PX)
+
+
+def photo_section(photo: QueryPhoto, one: Found, session: Session, cropper: Patchwork | None) -> dict[str, Any]:
+    """What the page shows of one photo, pictures and all; ``one.z`` makes its heat picture. Raises what reading the
+    imagery raises."""
     best = one.probability[RADII_M[-1]][0]
     z, searcher = one.z, session.searcher
     values = (
@@ -93,6 +109,11 @@ def _photo(photo: QueryPhoto, one: Found, session: Session, cropper: Patchwork |
         "crop_m": f"{_CROP_M:.0f} m",
         "rows": [_row(one, k) for k in range(min(_ROWS, len(one.lon)))],
     }
+
+
+def _brief(photo: QueryPhoto, one: Found) -> dict[str, Any]:
+    row = _row(one, 0)
+    return row | {"name": photo.name, "match": one.match}
 
 
 def _crops(one: Found, cropper: Patchwork) -> list[dict[str, Any]]:

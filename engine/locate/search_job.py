@@ -23,7 +23,7 @@ from engine.crossview.search.sequence import offsets_m
 from engine.errors import EngineError, InputError, ParameterError
 from engine.events import Reporter
 from engine.locate import methods
-from engine.locate.report import write_search_report
+from engine.locate.report import MOST_PICTURES, photo_section, section_cropper, write_search_report
 from engine.locate.requests import LocateSearchRequest
 from engine.locate.session import Session, open_session
 from engine.outputs import ResultFolder
@@ -33,6 +33,8 @@ from engine.raster.vector import write_layer
 from engine.result import REPORT, RESULT, job_result, keep
 
 CANDIDATES = "candidates.gpkg"
+SCORE_BYTES, MOST_TOGETHER = 512 << 20, 64
+"""Of all cells that are held at a time, and the photos that gain by being compared together."""
 RADIUS_M = 50.0
 """The radius that ``probability`` is about."""
 
@@ -52,21 +54,12 @@ def run(request: LocateSearchRequest, reporter: Reporter) -> dict[str, Any]:
             reporter.log(f"Search: {session.choice.kind} ({session.choice.why}).")
             if session.method.primary.layer == methods.GEOMETRIC:
                 reporter.warn(methods.WORTH)
-            found = session.searcher.search(
-                [photo.image for photo in photos],
-                reporter.part(0.05, 0.8),
-                top=request.top,
-                verify=request.verify,
-                offsets=offsets,
-            )
-            reporter.progress(0.82, "write", "Writing candidates and heat maps")
             crs = _crs(session)
+            found, sections = _search(request, session, photos, offsets, crs, results.path, reporter.part(0.05, 0.85))
+            reporter.progress(0.87, "write", "Writing candidates")
             write_candidates(results.path / CANDIDATES, photos, found, crs)
             outputs = {"candidates": CANDIDATES}
-            for photo, one in zip(photos, found, strict=True):
-                name = f"heatmap_{photo.name}.tif"
-                _write_heat(results.path / name, session, one, crs, photo)
-                outputs[f"heatmap_{photo.name}"] = name
+            outputs |= {f"heatmap_{photo.name}": _heat_name(photo) for photo in photos}
             figures = {**_figures(request, session, photos, found), "skipped": skipped}
             model = session.index.layer(session.method.primary.layer).model
             result = job_result(
@@ -86,8 +79,43 @@ def run(request: LocateSearchRequest, reporter: Reporter) -> dict[str, Any]:
             )
             result["match"] = any(one.match for one in found)
             reporter.progress(0.92, "report", "Writing the report")
-            write_search_report(results.path / REPORT, result=result, session=session, photos=photos, found=found)
+            write_search_report(
+                results.path / REPORT, result=result, session=session, sections=sections, photos=photos, found=found
+            )
         return keep(results, result, reporter)
+
+
+def _search(
+    request: LocateSearchRequest,
+    session: Session,
+    photos: list[QueryPhoto],
+    offsets: NDArray[np.float64] | None,
+    crs: Any,
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[list[Found], list[dict[str, Any]]]:
+    """The places of all photos, without z of all cells, and the report's sections of the first: heat maps are written
+    into ``folder`` as photos are done, so that scores of :data:`SCORE_BYTES` are held at a time. A sequence is searched
+    at once."""
+    together = len(photos) if offsets is not None else min(MOST_TOGETHER, SCORE_BYTES // (8 * session.index.cells) or 1)
+    found: list[Found] = []
+    sections: list[dict[str, Any]] = []
+    cropper = section_cropper(session)
+    for start in range(0, len(photos), together):
+        some = photos[start : start + together]
+        part = reporter.part(start / len(photos), (start + len(some)) / len(photos))
+        answers = session.searcher.search(
+            [photo.image for photo in some], part.part(0.0, 0.97), top=request.top, verify=request.verify,
+            offsets=offsets,
+        )  # fmt: skip
+        part.progress(0.97, "write", "Writing heat maps")
+        for photo, one in zip(some, answers, strict=True):
+            reporter.check()
+            _write_heat(folder / _heat_name(photo), session, one, crs, photo)
+            if len(sections) < MOST_PICTURES:
+                sections.append(photo_section(photo, one, session, cropper))
+            found.append(replace(one, z=None))
+    return found, sections
 
 
 def write_candidates(path: Path, photos: list[QueryPhoto], found: list[Found], crs: Any) -> None:
@@ -203,6 +231,10 @@ def _crs(session: Session) -> Any:
     return CRS.from_user_input(
         session.index.card.imagery[0].crs if session.index.card.imagery[0].crs.startswith("EPSG") else WGS84
     )
+
+
+def _heat_name(photo: QueryPhoto) -> str:
+    return f"heatmap_{photo.name}.tif"
 
 
 def _write_heat(path: Path, session: Session, one: Found, crs: Any, photo: QueryPhoto) -> None:

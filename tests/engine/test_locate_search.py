@@ -27,11 +27,12 @@ from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.exact import all_scores, top_cells
 from engine.crossview.search.ranking import Background, Places, Weights, distinct
 from engine.crossview.search.scoring import Scored, area_curve, brier, error_curve, not_here_auc, recall
+from engine.crossview.search.searcher import Searcher
 from engine.crossview.search.sequence import joint_scores, offsets_m
 from engine.errors import DamagedFileError, EngineError, InputError, ModelError, ParameterError
 from engine.events import Reporter
 from engine.jobs import find_job
-from engine.locate import methods
+from engine.locate import methods, search_job
 from engine.raster.read import open_raster
 from tests.engine import locate_world as world
 
@@ -168,6 +169,34 @@ def test_an_index_of_two_files_is_verified_against_both(made, tmp_path):
     assert any("east.tif" in line and "candidates there" in line for line in half["warnings"])
     best = half["figures"]["photos"][0]["best"]
     assert distance_m(best["lon"], best["lat"], *world.at(*PLACES[0][:2])) < 8
+
+
+def test_many_photos_are_searched_a_few_at_a_time_with_the_same_answers(made, tmp_path, monkeypatch):
+    """Scores of all cells are held for some photos alone, and the report shows pictures of the first."""
+    photos = ["p0.png", "p1.png", "p2.png"]
+    whole = search(made, tmp_path / "whole", photos, top=5)
+    together, true = [], Searcher.search
+    monkeypatch.setattr(
+        Searcher, "search", lambda self, images, *a, **b: together.append(len(images)) or true(self, images, *a, **b)
+    )
+    monkeypatch.setattr(search_job, "SCORE_BYTES", 8 * 2 * CellIndex(made / "index").cells)
+    monkeypatch.setattr(search_job, "MOST_PICTURES", 2)
+    parts = search(made, tmp_path / "parts", photos, top=5)
+    assert together == [2, 1]
+    for one, other in zip(whole["figures"]["photos"], parts["figures"]["photos"], strict=True):
+        assert one["best"] == pytest.approx(other["best"], abs=1e-4) and one["match"] == other["match"]
+    for photo in ("p0", "p1", "p2"):
+        maps = [(tmp_path / out / f"heatmap_{photo}.tif").read_bytes() for out in ("whole", "parts")]
+        assert maps[0] == maps[1]
+    page = (tmp_path / "parts" / "report.html").read_text()
+    assert page.count("<h3>") == 2 and "The other photos: 1" in page and "<td>p2</td>" in page
+    assert "The other photos" not in (tmp_path / "whole" / "report.html").read_text()
+    sequence = ["p0.png", "p1.png"]
+    (tmp_path / "track.csv").write_text("photo,east_m,north_m\np0.png,0,0\np1.png,97,-99\n")
+    together.clear()
+    monkeypatch.setattr(search_job, "SCORE_BYTES", 1)
+    search(made, tmp_path / "sequence", sequence, sequence=True, track=str(tmp_path / "track.csv"))
+    assert together == [2], "a sequence is searched at once"
 
 
 def test_crops_come_from_the_image_that_covers_them_best(made, tmp_path):
