@@ -92,7 +92,8 @@ def photo_section(photo: QueryPhoto, one: Found, session: Session, cropper: Patc
         "name": photo.name,
         "match": one.match,
         "verdict": (
-            f"Best place: {one.lat[0]:.5f}, {one.lon[0]:.5f}; {percent_text(100 * float(best))} within 100 m of it."
+            f"Best place: longitude {one.lon[0]:.5f}, latitude {one.lat[0]:.5f}; "
+            f"{percent_text(100 * float(best))} within 100 m of it."
             if one.match
             else f"Not in this region: the best candidate has {percent_text(100 * float(best))} within 100 m only."
         ),

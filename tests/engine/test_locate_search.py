@@ -33,6 +33,7 @@ from engine.errors import DamagedFileError, EngineError, InputError, ModelError,
 from engine.events import Reporter
 from engine.jobs import find_job
 from engine.locate import methods, search_job
+from engine.mapping.report import sheet
 from engine.raster.read import open_raster
 from tests.engine import locate_world as world
 
@@ -181,6 +182,7 @@ def test_many_photos_are_searched_a_few_at_a_time_with_the_same_answers(made, tm
     )
     monkeypatch.setattr(search_job, "SCORE_BYTES", 8 * 2 * CellIndex(made / "index").cells)
     monkeypatch.setattr(search_job, "MOST_PICTURES", 2)
+    monkeypatch.setattr(sheet, "MOST_INPUTS", 2)
     parts = search(made, tmp_path / "parts", photos, top=5)
     assert together == [2, 1]
     for one, other in zip(whole["figures"]["photos"], parts["figures"]["photos"], strict=True):
@@ -190,6 +192,7 @@ def test_many_photos_are_searched_a_few_at_a_time_with_the_same_answers(made, tm
         assert maps[0] == maps[1]
     page = (tmp_path / "parts" / "report.html").read_text()
     assert page.count("<h3>") == 2 and "The other photos: 1" in page and "<td>p2</td>" in page
+    assert "and 2 more, which result.json names." in page and set(parts["inputs"]) == {"index", "p0", "p1", "p2"}
     assert "The other photos" not in (tmp_path / "whole" / "report.html").read_text()
     sequence = ["p0.png", "p1.png"]
     (tmp_path / "track.csv").write_text("photo,east_m,north_m\np0.png,0,0\np1.png,97,-99\n")

@@ -8,6 +8,9 @@ from typing import Any
 from engine.mapping.report import wording
 from engine.mapping.report.page import map_template, write_page
 
+MOST_INPUTS = 30
+"""Inputs that a page names; ``result.json`` names all."""
+
 
 def write_sheet(path: Path, template: Path, values: dict[str, Any]) -> None:
     """Fill ``template``, which extends ``sheet.html``, and write it at ``path``; raises OutputError."""
@@ -30,6 +33,7 @@ def page_facts(result: dict[str, Any], *, kind: str, title: str) -> dict[str, An
         "version": result.get("engine_version") or "unknown",
         "warnings": list(result.get("warnings") or []),
         "command": result.get("command") or "unknown",
-        "inputs": inputs,
+        "inputs": inputs[:MOST_INPUTS],
+        "more_inputs": max(0, len(inputs) - MOST_INPUTS),
         "seconds": wording.seconds_text(result.get("seconds")),
     }
