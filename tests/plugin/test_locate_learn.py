@@ -264,6 +264,9 @@ def test_an_area_is_learned_and_the_search_tested_in_the_dock(
     assert "town-1" in page.view.title.text() and "26 photos that were learned from" in page.view.said.text()
     assert [page.view.apart.item(row, 0).text() for row in range(3)] == ["By chance", "Geometric", "This model"]
     assert "loss" in page.view.loss.toolTip() and page.view.index.isEnabled()
+    found = {"expected": 0.74, "n": 139, "measured": {"value": 0.806, "low": 0.74, "high": 0.87, "n": 139}}
+    page.view._show_figures({"figures": {"believed": 139, "believed_right": found}})
+    assert "Of 139 found places whose truth is known 81 % are within 25 m." in page.view.said.text()
     record = registry.newest_of(str(tmp_path / "learned"))
     assert record.state == "done" and record.report.endswith("report.html")
 

@@ -153,6 +153,13 @@ class LearningView(QWidget):
             lines.insert(0, self.tr("<b>{}</b>, within 50 m of the true place:").format(whose.format(n)))
         else:
             lines.append(self.tr("Nothing was measured: too few photos of known position stand in the area."))
+        right = figures.get("believed_right") or {}
+        if right.get("measured"):
+            lines.append(
+                self.tr("Of {:,} found places whose truth is known {:.0f} % are within 25 m.").format(
+                    right["n"], 100 * right["measured"]["value"]
+                )
+            )
         self.said.setText("<br>".join([*lines[:1], *(f"● {line}" for line in lines[1:])]))
         titles = {
             "chance": self.tr("By chance"),
