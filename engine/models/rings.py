@@ -68,6 +68,11 @@ class RingNetwork(nn.Module):
         return _unit(self.overhead_out(x).float() * (covered[:, None, :, ::2] > _SHOWN))
 
 
+def mirrored(values: Tensor) -> Tensor:
+    """East and west change places: sector j of (…, A) becomes −j."""
+    return values.flip(-1).roll(1, -1)
+
+
 def turned_similarity(ground: Tensor, overhead: Tensor, turns: int) -> Tensor:
     """(Q, N, ``turns``) inner products of photos' features (Q, K, R, B) and images' (N, K, R, B): at turn k of
     ``turns`` the photo's azimuth φ lies on the image's φ + 360° k / turns. Between sectors they are drawn by the

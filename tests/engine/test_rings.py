@@ -23,7 +23,7 @@ from engine.locate.session import open_session
 from engine.models.build import build, describe
 from engine.models.crossview import CrossViewNetwork
 from engine.models.crossview_bundle import load_crossview, save_crossview
-from engine.models.rings import FEATURES, RINGS, RingNetwork, turned_similarity
+from engine.models.rings import FEATURES, RINGS, RingNetwork, mirrored, turned_similarity
 from engine.panorama.view import PanoramaView
 from tests.engine import locate_world as world
 from tests.engine.test_geometric_matcher import ground, seen_from
@@ -99,7 +99,7 @@ def test_what_is_made_ready_once_gives_the_scores_of_every_photo():
     photos = [torch.rand(3, 64, 256, generator=draw(k)) for k in range(3)]
     templates = [matcher.template(photo, PanoramaView()) for photo in photos]
     ready = matcher.ready(codes)
-    assert ready.shape == (9, FEATURES, RINGS, LAYOUT.sectors // 2) and ready.dtype == torch.float16
+    assert ready.shape == (9, 2 * FEATURES, RINGS, LAYOUT.sectors // 2) and ready.dtype == torch.float16
     curves = matcher.curves(templates, codes)
     assert (matcher.turned(templates, ready) - curves).abs().max() < 1e-4
     scores, turned = matcher.scores(templates, ready, headings_deg=[None, None, 200.0], tolerance_deg=20)
@@ -108,6 +108,22 @@ def test_what_is_made_ready_once_gives_the_scores_of_every_photo():
         alone, at = matcher.score(template, codes, heading_deg=told, tolerance_deg=20)
         assert torch.equal(scores[row], alone) and torch.equal(turned[row], at)
     assert ((turned[2] - 200).abs() <= 22).all() and (scores[0] - curves[0].amax(1)).abs().max() < 1e-4
+
+
+def test_a_mirrored_photo_finds_the_mirrored_image_at_the_mirrored_turn():
+    matcher = RingMatcher(network(2))
+    images = torch.cat([ground(k) for k in range(4)])
+    photo = seen_from(images[:1], 70.0)
+    plain = matcher.curves([matcher.template(photo, PanoramaView())], matcher.codes(images, 0.5))[0]
+    other = matcher.curves([matcher.template(photo.flip(-1), PanoramaView())], matcher.codes(images.flip(-1), 0.5))[0]
+
+    def alike(a, b):
+        return [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in zip(a, b, strict=True)]
+
+    assert min(alike(other, mirrored(plain))) > 0.97, "but for sectors, which are half a place aside"
+    assert max(alike(plain, mirrored(plain))) < 0.9, "the scenes are not symmetric"
+    features = matcher.ready(matcher.codes(images, 0.5)).float()
+    torch.testing.assert_close(features.flatten(1).norm(dim=1), torch.ones(4), atol=1e-3, rtol=0)
 
 
 def test_what_is_not_shown_and_how_bright_it_is_change_nothing():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ from engine.crossview.geometric.layout import RingLayout
 from engine.crossview.geometric.matcher import GeometricSettings
 from engine.crossview.geometric.turning import TurningMatcher, check_photo, floats, soft_best
 from engine.models.crossview_inputs import GroundFrame
-from engine.models.rings import RINGS, RingNetwork, turned_similarity
+from engine.models.rings import RINGS, RingNetwork, mirrored, turned_similarity
 from engine.panorama.view import PanoramaView
 
 LAYOUT = RingLayout(rings=RINGS)
@@ -26,7 +27,7 @@ ABOVE_DEG = 65.45 / 2
 
 @dataclass(frozen=True)
 class RingTemplate:
-    """``features`` (guesses, K, rings, B) of one photo."""
+    """``features`` (guesses, 2 K, rings, B) of one photo."""
 
     features: Tensor
     seen_share: float
@@ -34,7 +35,10 @@ class RingTemplate:
 
 class RingMatcher(TurningMatcher[RingTemplate]):
     """The matcher of ``network``, over the codes of :class:`~engine.crossview.geometric.matcher.GeometricMatcher` and
-    with its guesses of height and place: an index serves both."""
+    with its guesses of height and place: an index serves both.
+
+    Photos and images are looked at twice, as they are and mirrored, and the score is the mean of both similarities: it
+    finds more than either (docs/studies/cross-view.md#rings-that-look-twice)."""
 
     def __init__(self, network: RingNetwork, *, device: torch.device | str = "cpu") -> None:
         super().__init__(LAYOUT, device=device)
@@ -56,15 +60,15 @@ class RingMatcher(TurningMatcher[RingTemplate]):
         self.check_seen(share)
         high = above(image, [blind]).expand(len(rings), -1, -1, -1)
         with torch.inference_mode():
-            return RingTemplate(self._network.ground(lab(torch.cat(rings)), torch.cat(seen), high), share)
+            return RingTemplate(_twice(self._network.ground, lab(torch.cat(rings)), torch.cat(seen), high), share)
 
     def curves(self, templates: Sequence[RingTemplate], codes: Tensor) -> Tensor:
         """See :class:`~engine.crossview.geometric.turning.TurningMatcher`."""
         return self._compared(templates, self._features(codes))
 
     def ready(self, codes: Tensor) -> Tensor:
-        """See :class:`~engine.crossview.geometric.turning.TurningMatcher`: (N, K, rings, B) features in half precision,
-        which moves a score by less than 1e-4."""
+        """See :class:`~engine.crossview.geometric.turning.TurningMatcher`: (N, 2 K, rings, B) features in half
+        precision, which moves a score by less than 1e-4."""
         return self._features(codes).half()
 
     def turned(self, templates: Sequence[RingTemplate], ready: Tensor) -> Tensor:
@@ -74,12 +78,19 @@ class RingMatcher(TurningMatcher[RingTemplate]):
     def _features(self, codes: Tensor) -> Tensor:
         with torch.inference_mode():
             parts = (self.decoded(part) for part in codes.to(self.device).split(_PART))
-            return torch.cat([self._network.overhead(*part) for part in parts])
+            return torch.cat([_twice(self._network.overhead, *part) for part in parts])
 
     def _compared(self, templates: Sequence[RingTemplate], images: Tensor) -> Tensor:
         with torch.inference_mode():
             every = (turned_similarity(one.features, images, self.layout.sectors) for one in templates)
             return torch.stack([soft_best(found, SHARPNESS) for found in every])
+
+
+def _twice(look: Callable[..., Tensor], *values: Tensor) -> Tensor:
+    """Features of (…, A) as they are and, turned back, of their mirror image, one after the other: their inner product
+    is the mean of both."""
+    other = mirrored(look(*map(mirrored, values)))
+    return torch.cat([look(*values), other], dim=1) / math.sqrt(2)
 
 
 def above(images: Tensor, views: Sequence[PanoramaView]) -> Tensor:

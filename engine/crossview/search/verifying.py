@@ -28,8 +28,8 @@ from engine.events import Reporter
 BACKGROUND = 256
 _CHUNK, _TOGETHER = 32, 8
 _OBSERVED = 0.5
-KEPT_BYTES = 256 << 20
-"""Surroundings that are kept, ready to be compared: of the starter model's rings those of 1,900 candidates."""
+KEPT_BYTES = 384 << 20
+"""Surroundings that are kept, ready to be compared: of the starter model's rings those of 1,450 candidates."""
 
 
 @dataclass(frozen=True)
