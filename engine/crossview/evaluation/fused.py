@@ -25,7 +25,7 @@ from engine.crossview.search.ranking import Background
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
-WEIGHT, RINGS_WEIGHT = 1.0, 4.0
+WEIGHT, RINGS_WEIGHT = 1.0, 2.0
 """How much a standard deviation of the matcher counts beside one of the network: of the one without weights, and of the
 model's own rings (docs/studies/cross-view.md)."""
 

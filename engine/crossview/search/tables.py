@@ -45,8 +45,8 @@ TABLES = {
         _LEARNED,
     ),
     RINGS: Calibration(
-        Weights(own=1.0, neighbours=0.3, verified=1.5),
-        {25.0: Choice(1.671, 18.564, 16.866), 50.0: Choice(1.427, 15.786, 13.479), 100.0: Choice(1.197, 13.245, -0.05)},
+        Weights(own=0.3, neighbours=1.0, verified=1.5),
+        {25.0: Choice(1.649, 15.395, 13.696), 50.0: Choice(1.286, 12.03, 9.318), 100.0: Choice(1.26, 11.661, -0.21)},
         0.5,
         _RINGS,
     ),
