@@ -66,8 +66,12 @@ def spent(before: str, told: Path, **variables: str) -> list[float]:
 )
 @pytest.mark.parametrize("door", [COMMAND, WORKER], ids=["command", "worker"])
 def test_a_job_does_not_burn_the_processor_while_it_waits(door: str, tmp_path: Path) -> None:
-    by_torch, by_numpy = spent(door, tmp_path / "spent")
-    assert by_torch < 0.1 and by_numpy < 0.1
+    # The least of three tries: other work on the machine adds to some (0.108 was seen), burning adds to each.
+    tries: list[list[float]] = []
+    while len(tries) < 3 and not (tries and max(map(min, zip(*tries, strict=True))) < 0.1):
+        tries.append(spent(door, tmp_path / "spent"))
+    by_torch, by_numpy = map(min, zip(*tries, strict=True))
+    assert by_torch < 0.1 and by_numpy < 0.1, tries
     if door is COMMAND:
         # What the user says holds (here what is usual), and shows that the measure would tell.
         assert spent(door, tmp_path / "spent", GOMP_SPINCOUNT="300000")[0] > 0.1
