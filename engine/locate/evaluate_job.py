@@ -58,19 +58,10 @@ def run(request: LocateEvaluateRequest, reporter: Reporter) -> dict[str, Any]:
             if session.method.primary.layer == methods.GEOMETRIC:
                 reporter.warn(methods.WORTH)
             scored: list[Scored] = []
-            step = 8  # the scores of all cells are kept for so many photos at a time
-            for start in range(0, len(photos), step):
-                part = photos[start : start + step]
-                share = reporter.part(
-                    0.05 + 0.85 * start / len(photos), 0.05 + 0.85 * (start + len(part)) / len(photos)
-                )
-                found = session.searcher.search(
-                    [photo.image for photo in part], share, top=request.top, verify=request.verify
-                )
-                for photo, one, truth in zip(part, found, truths[start : start + step], strict=True):
-                    scored.append(
-                        score(photo.name, one, truth[:2], truth[2], session.searcher.lon, session.searcher.lat)
-                    )
+            images = [photo.image for photo in photos]
+            found = session.searcher.each(images, reporter.part(0.05, 0.9), top=request.top, verify=request.verify)
+            for photo, one, truth in zip(photos, found, truths, strict=True):
+                scored.append(score(photo.name, one, truth[:2], truth[2], session.searcher.lon, session.searcher.lat))
             figures = {
                 "method": session.method.name,
                 "search": session.choice.kind,

@@ -46,7 +46,7 @@ def write_search_report(
             "words": f"{session.index.cells} cells of {session.index.card.cell_m:g} m, method {session.method.name}, "
             f"{session.choice.kind} search.",
             "photos": sections,
-            "others": [_brief(p, f) for p, f in zip(photos, found, strict=True)][len(sections) :],
+            "others": list(map(_brief, photos[len(sections) :], found[len(sections) :])),
             "calibration": session.calibration.source,
             "match_at": percent_text(100 * session.calibration.match_at),
             "imagery": "; ".join(dict.fromkeys(map(_imagery, session.index.card.imagery))),

@@ -33,8 +33,6 @@ from engine.raster.vector import write_layer
 from engine.result import REPORT, RESULT, job_result, keep
 
 CANDIDATES = "candidates.gpkg"
-SCORE_BYTES, MOST_TOGETHER = 512 << 20, 64
-"""Of all cells that are held at a time, and the photos that gain by being compared together."""
 RADIUS_M = 50.0
 """The radius that ``probability`` is about."""
 
@@ -95,26 +93,18 @@ def _search(
     reporter: Reporter,
 ) -> tuple[list[Found], list[dict[str, Any]]]:
     """The places of all photos, without z of all cells, and the report's sections of the first: heat maps are written
-    into ``folder`` as photos are done, so that scores of :data:`SCORE_BYTES` are held at a time. A sequence is searched
-    at once."""
-    together = len(photos) if offsets is not None else min(MOST_TOGETHER, SCORE_BYTES // (8 * session.index.cells) or 1)
+    into ``folder`` as photos are done."""
     found: list[Found] = []
     sections: list[dict[str, Any]] = []
     cropper = section_cropper(session)
-    for start in range(0, len(photos), together):
-        some = photos[start : start + together]
-        part = reporter.part(start / len(photos), (start + len(some)) / len(photos))
-        answers = session.searcher.search(
-            [photo.image for photo in some], part.part(0.0, 0.97), top=request.top, verify=request.verify,
-            offsets=offsets,
-        )  # fmt: skip
-        part.progress(0.97, "write", "Writing heat maps")
-        for photo, one in zip(some, answers, strict=True):
-            reporter.check()
-            _write_heat(folder / _heat_name(photo), session, one, crs, photo)
-            if len(sections) < MOST_PICTURES:
-                sections.append(photo_section(photo, one, session, cropper))
-            found.append(replace(one, z=None))
+    images = [photo.image for photo in photos]
+    answers = session.searcher.each(images, reporter, top=request.top, verify=request.verify, offsets=offsets)
+    for photo, one in zip(photos, answers, strict=True):
+        reporter.check()
+        _write_heat(folder / _heat_name(photo), session, one, crs, photo)
+        if len(sections) < MOST_PICTURES:
+            sections.append(photo_section(photo, one, session, cropper))
+        found.append(replace(one, z=None))
     return found, sections
 
 

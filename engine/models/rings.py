@@ -77,9 +77,17 @@ def turned_similarity(ground: Tensor, overhead: Tensor, turns: int) -> Tensor:
     """(Q, N, ``turns``) inner products of photos' features (Q, K, R, B) and images' (N, K, R, B): at turn k of
     ``turns`` the photo's azimuth φ lies on the image's φ + 360° k / turns. Between sectors they are drawn by the
     Fourier transform."""
-    a, b = (torch.fft.rfft(x.float()).flatten(1, 2) for x in (ground, overhead))
-    spectrum = torch.einsum("qcf,ncf->qnf", a.conj(), b)
-    sectors = ground.shape[3]
+    return turned_spectra(spectra(ground), spectra(overhead), ground.shape[3], turns)
+
+
+def spectra(features: Tensor) -> Tensor:
+    """Fourier transforms over azimuth of features (N, K, R, B) → (N, K · R, B // 2 + 1)."""
+    return torch.fft.rfft(features.float()).flatten(1, 2)
+
+
+def turned_spectra(ground: Tensor, overhead: Tensor, sectors: int, turns: int) -> Tensor:
+    """:func:`turned_similarity` of :func:`spectra` of features of ``sectors`` (B) azimuths."""
+    spectrum = torch.einsum("qcf,ncf->qnf", ground.conj(), overhead)
     if turns > sectors and sectors % 2 == 0:  # the highest wave then has a mirror image, and stands for both
         spectrum = torch.cat([spectrum[..., :-1], spectrum[..., -1:] / 2], dim=-1)
     return torch.fft.irfft(spectrum, n=turns) * (turns / sectors)

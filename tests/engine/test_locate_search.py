@@ -23,6 +23,7 @@ from engine.crossview.imagery import Imagery
 from engine.crossview.index.reader import CellIndex
 from engine.crossview.patchwork import Patchwork
 from engine.crossview.photos import read_query
+from engine.crossview.search import searcher
 from engine.crossview.search.calibration import Calibration, Choice
 from engine.crossview.search.exact import all_scores, top_cells
 from engine.crossview.search.ranking import Background, Places, Weights, distinct
@@ -180,7 +181,7 @@ def test_many_photos_are_searched_a_few_at_a_time_with_the_same_answers(made, tm
     monkeypatch.setattr(
         Searcher, "search", lambda self, images, *a, **b: together.append(len(images)) or true(self, images, *a, **b)
     )
-    monkeypatch.setattr(search_job, "SCORE_BYTES", 8 * 2 * CellIndex(made / "index").cells)
+    monkeypatch.setattr(searcher, "SCORE_BYTES", 8 * 2 * CellIndex(made / "index").cells)
     monkeypatch.setattr(search_job, "MOST_PICTURES", 2)
     monkeypatch.setattr(sheet, "MOST_INPUTS", 2)
     parts = search(made, tmp_path / "parts", photos, top=5)
@@ -197,7 +198,7 @@ def test_many_photos_are_searched_a_few_at_a_time_with_the_same_answers(made, tm
     sequence = ["p0.png", "p1.png"]
     (tmp_path / "track.csv").write_text("photo,east_m,north_m\np0.png,0,0\np1.png,97,-99\n")
     together.clear()
-    monkeypatch.setattr(search_job, "SCORE_BYTES", 1)
+    monkeypatch.setattr(searcher, "SCORE_BYTES", 1)
     search(made, tmp_path / "sequence", sequence, sequence=True, track=str(tmp_path / "track.csv"))
     assert together == [2], "a sequence is searched at once"
 

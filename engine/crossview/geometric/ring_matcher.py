@@ -14,7 +14,7 @@ from engine.crossview.geometric.layout import RingLayout
 from engine.crossview.geometric.matcher import GeometricSettings
 from engine.crossview.geometric.turning import TurningMatcher, check_photo, floats, soft_best
 from engine.models.crossview_inputs import GroundFrame
-from engine.models.rings import RINGS, RingNetwork, mirrored, turned_similarity
+from engine.models.rings import RINGS, RingNetwork, mirrored, spectra, turned_spectra
 from engine.panorama.view import PanoramaView
 
 LAYOUT = RingLayout(rings=RINGS)
@@ -82,7 +82,8 @@ class RingMatcher(TurningMatcher[RingTemplate]):
 
     def _compared(self, templates: Sequence[RingTemplate], images: Tensor) -> Tensor:
         with torch.inference_mode():
-            every = (turned_similarity(one.features, images, self.layout.sectors) for one in templates)
+            seen, sectors = spectra(images), images.shape[3]
+            every = (turned_spectra(spectra(one.features), seen, sectors, self.layout.sectors) for one in templates)
             return torch.stack([soft_best(found, SHARPNESS) for found in every])
 
 

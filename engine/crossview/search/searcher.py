@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,8 @@ from engine.crossview.search.verifying import Verifier
 from engine.errors import ParameterError
 from engine.events import Reporter
 
+SCORE_BYTES, MOST_TOGETHER = 512 << 20, 64
+"""Of scores of all cells that are held at a time, and the photos that gain by being compared together."""
 _SAMPLE = 4096
 _PROPOSED = 400
 
@@ -100,6 +102,26 @@ class Searcher:
         cell_m = self._index.layout.size_m
         gathered = self.gather(images, reporter, most=max(4 * top, 64), verify=verify, offsets=offsets)
         return [placed(evidence, self.calibration, top=top, cell_m=cell_m) for evidence in gathered]
+
+    def each(
+        self,
+        images: Sequence[GroundView],
+        reporter: Reporter,
+        *,
+        top: int,
+        verify: int,
+        offsets: NDArray[np.float64] | None = None,
+    ) -> Iterator[Found]:
+        """The same of any number of photos, one after another: scores of :data:`SCORE_BYTES` are held at a time, as
+        long as nothing is kept of z. A sequence is searched at once."""
+        together = len(images)
+        if offsets is None:
+            held = MOST_TOGETHER if self._structure is not None else SCORE_BYTES // (8 * self._index.cells)
+            together = max(1, min(MOST_TOGETHER, held))
+        for start in range(0, len(images), together):
+            some = images[start : start + together]
+            part = reporter.part(start / len(images), (start + len(some)) / len(images))
+            yield from self.search(some, part, top=top, verify=verify, offsets=offsets)
 
     def gather(
         self,
