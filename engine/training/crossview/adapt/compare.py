@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.crossview.cells import CellLayout
+from engine.crossview.cells import CellLayout, Ids
 from engine.crossview.crops import Cropper
 from engine.crossview.describer import Describer
 from engine.crossview.geometric_describer import GeometricDescriber
@@ -22,7 +22,7 @@ from engine.training.crossview.adapt import measure
 from engine.training.crossview.adapt.finding import Finder, rings_scale_m
 from engine.training.crossview.adapt.photos import OwnPhoto
 from engine.training.crossview.adapt.plan import Plan
-from engine.training.crossview.adapt.tiles import Tiles, inside
+from engine.training.crossview.adapt.tiles import Tiles, described, inside
 from engine.training.crossview.adapt.words import verdict
 
 GEOMETRIC_CELL_M = 10.0
@@ -54,17 +54,17 @@ def compared(
     if not groups:
         return {}, {}
     after = LearnedDescriber.load(str(trained), device=device, precision="float32")
-    methods: dict[str, tuple[Describer, np.ndarray[Any, Any], np.ndarray[Any, Any], float]] = {}
-    lon, lat = _fine_places(geometry)
+    methods: dict[str, tuple[Describer, CellLayout, Ids, float]] = {}
+    fine, places = _fine_places(geometry)
     plain = GeometricDescriber(device)
     gsd = Cropper(opened.imagery, side=8).gsd_m(float(tiles.lon[0]), float(tiles.lat[0]))
     scales = [scale for scale in plain.scales_m if gsd <= scale * COARSER]
-    if len(lon) <= MOST_GEOMETRIC and scales:
-        methods["geometric"] = (plain, lon, lat, scales[0])
+    if len(places) <= MOST_GEOMETRIC and scales:
+        methods["geometric"] = (plain, fine, places, scales[0])
     if plan.model is not None:
         before = LearnedDescriber(plan.model, device, precision="float32")
-        methods["before"] = (before, tiles.lon, tiles.lat, plan.gsd_m)
-    methods["after"] = (after, tiles.lon, tiles.lat, plan.gsd_m)
+        methods["before"] = (before, layout, tiles.ids, plan.gsd_m)
+    methods["after"] = (after, layout, tiles.ids, plan.gsd_m)
     finders: dict[str, CrossViewModel] = {}
     if plan.model is not None and plan.has_rings and rings_scale_m(opened.imagery, tiles) is not None:
         adapted = load_crossview(str(trained))
@@ -72,13 +72,13 @@ def compared(
         finders = {"search_before": plan.model, "search_after": adapted}
     away: dict[str, dict[str, Any]] = {group: {} for group in groups}
     every = len(methods) + len(finders)
-    for number, (name, (describer, east, north, scale)) in enumerate(methods.items()):
+    for number, (name, (describer, own, ids, scale)) in enumerate(methods.items()):
         part = reporter.part(number / every, (number + 1) / every)
         cropper = Cropper(opened.imagery, side=describer.side)
-        found = measure.gallery(describer, cropper, east, north, scale, part.part(0, 0.5))
+        gallery = described(describer, cropper, own, ids, scale, part.part(0, 0.5))
         for group, photos in groups.items():
             share = part.part(0.5, 0.75) if group == "apart" else part.part(0.75, 1)
-            away[group][name] = measure.distances(found, photos, seed=seed, reporter=share)
+            away[group][name] = measure.distances(gallery, describer, photos, seed=seed, reporter=share)
     finder = None
     for number, (name, model) in enumerate(finders.items(), start=len(methods)):
         part = reporter.part(number / every, (number + 1) / every)
@@ -96,7 +96,7 @@ def compared(
     return figures, {group: verdict(found, start=plan.start) for group, found in away.items()}
 
 
-def _fine_places(geometry: Any) -> tuple[Any, Any]:
+def _fine_places(geometry: Any) -> tuple[CellLayout, Ids]:
     """The places of the geometric method in a region; one more than :data:`MOST_GEOMETRIC` at most."""
     layout = CellLayout(GEOMETRIC_CELL_M)
     parts, count = [], 0
@@ -105,4 +105,4 @@ def _fine_places(geometry: Any) -> tuple[Any, Any]:
         count += len(ids)
         if count > MOST_GEOMETRIC:
             break
-    return layout.centres(np.concatenate(parts))
+    return layout, np.concatenate(parts)

@@ -19,13 +19,12 @@ import numpy as np
 from engine import plainjson
 from engine.crossview.cells import METRES_PER_DEGREE, CellLayout, distance_m
 from engine.crossview.crops import Cropper
-from engine.crossview.describer import GroundView, layer_facts
+from engine.crossview.describer import GroundView
 from engine.crossview.geometric.ring_matcher import RingMatcher
 from engine.crossview.geometric_describer import GeometricDescriber
 from engine.crossview.imagery import Imagery
 from engine.crossview.learned_describer import LearnedDescriber
 from engine.crossview.resolution import COARSER
-from engine.crossview.search.gallery import MemoryGallery
 from engine.crossview.search.searcher import Found, Searcher
 from engine.crossview.search.tables import RINGS, TABLES
 from engine.crossview.search.verifying import Verifier
@@ -98,10 +97,7 @@ class Finder:
         self._verifier: Verifier | None
         learned = LearnedDescriber(model, device, precision="float32")
         cropper = Cropper(imagery, side=learned.side)
-        codes = described(learned, cropper, tiles.lon, tiles.lat, gsd_m, reporter)
-        gallery = MemoryGallery(
-            layout, tiles.ids, layer_facts(learned, (gsd_m,)), codes[:, None], place=f"model {model.card.name}"
-        )
+        gallery = described(learned, cropper, layout, tiles.ids, gsd_m, reporter)
         network = model.network.rings
         turning = GeometricDescriber(
             device, matcher=None if network is None else RingMatcher(network, device=device.torch)
@@ -119,12 +115,7 @@ class Finder:
 
     def find(self, images: Sequence[GroundView], reporter: Reporter) -> list[Found]:
         """The places of photos, the best first; raises what reading the imagery raises, Cancelled."""
-        found: list[Found] = []
-        for start in range(0, len(images), _BATCH):
-            part = images[start : start + _BATCH]
-            share = reporter.part(start / len(images), (start + len(part)) / len(images))
-            found += self._searcher.search(part, share, top=TOP, verify=VERIFIED)
-        return found
+        return list(self._searcher.each(images, reporter, top=TOP, verify=VERIFIED))
 
 
 def rings_scale_m(imagery: Imagery, tiles: Tiles) -> float | None:

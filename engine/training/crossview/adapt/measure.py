@@ -8,7 +8,6 @@ measured as it is used, too: by a search that verifies its candidates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.crossview.cells import Degrees, distance_m
-from engine.crossview.crops import Cropper
 from engine.crossview.describer import Describer, GroundView
 from engine.crossview.evaluation.rolling import rolled
+from engine.crossview.search.exact import all_scores, top_cells
+from engine.crossview.search.gallery import Gallery
 from engine.events import Reporter
 from engine.metrics.bootstrap import pooled_estimate
 from engine.panorama.photo import read_pixels
 from engine.training.crossview.adapt.finding import RIGHT_M, Finder, FoundPairs
 from engine.training.crossview.adapt.photos import OwnPhoto
-from engine.training.crossview.adapt.tiles import described
 from engine.training.rng import derive_seed
 
 FEWEST = 5
 """With fewer photos a share says nothing."""
 MOST = 100
 """So many photos of a group are searched for, drawn by the seed."""
-_TOGETHER = 8
-"""Photos that are searched for at once."""
 RANKS, RADII_M = (1, 5, 20), (25.0, 50.0, 100.0)
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """The candidates of a method: its ``describer``, places and their descriptions at ``gsd_m``, ready to be
-    compared."""
-
-    describer: Describer
-    lon: Degrees
-    lat: Degrees
-    ready: NDArray[Any]
-    gsd_m: float
-
-
-def gallery(
-    describer: Describer, cropper: Cropper, lon: Degrees, lat: Degrees, gsd_m: float, reporter: Reporter
-) -> Gallery:
-    """The places of ``lon``, ``lat`` as ``describer`` sees them."""
-    codes = described(describer, cropper, lon, lat, gsd_m, reporter)
-    return Gallery(describer, lon, lat, describer.ready(codes), gsd_m)
 
 
 def drawn(photos: Sequence[OwnPhoto], seed: int) -> list[OwnPhoto]:
@@ -62,20 +39,17 @@ def drawn(photos: Sequence[OwnPhoto], seed: int) -> list[OwnPhoto]:
     return [photos[i] for i in sorted(order[:MOST].tolist())]
 
 
-def distances(found: Gallery, photos: Sequence[OwnPhoto], *, seed: int, reporter: Reporter) -> NDArray[np.float64]:
-    """(n, K) metres from each photo's position to the first K candidates, K at most the largest of :data:`RANKS`. Every
+def distances(
+    gallery: Gallery, describer: Describer, photos: Sequence[OwnPhoto], *, seed: int, reporter: Reporter
+) -> NDArray[np.float64]:
+    """(n, K) metres from each photo's position to the first K cells, K at most the largest of :data:`RANKS`. Every
     photo is rolled by an angle drawn from the seed and its name; its heading is forgotten."""
-    rows = []
-    for start in range(0, len(photos), _TOGETHER):
-        some = photos[start : start + _TOGETHER]
-        reporter.progress(start / len(photos), "measure", f"Searching photo {start + 1} of {len(photos)}")
-        queries = [found.describer.query(one) for one in _rolled(some, seed)]
-        scores, _ = found.describer.scores(queries, found.ready, found.gsd_m)
-        for photo, own in zip(some, scores, strict=True):
-            first = np.argsort(-own, kind="stable")[: max(RANKS)]
-            lon, lat = photo.position or (np.nan, np.nan)
-            rows.append(distance_m(found.lon[first], found.lat[first], lon, lat))
-    return np.stack(rows)
+    lon, lat = gallery.layout.centres(gallery.ids())
+    queries = [describer.query(one) for one in _rolled(photos, seed)]
+    found = all_scores(gallery, describer, queries, reporter).scores
+    first = [top_cells(scores, max(RANKS)) for scores in found]
+    known = [photo.position or (np.nan, np.nan) for photo in photos]
+    return np.stack([distance_m(lon[at], lat[at], *place) for at, place in zip(first, known, strict=True)])
 
 
 def searched(finder: Finder, photos: Sequence[OwnPhoto], *, seed: int, reporter: Reporter) -> NDArray[np.float64]:

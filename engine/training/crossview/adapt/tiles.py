@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from engine.crossview.cells import CellLayout, Degrees, Ids, distance_m
 from engine.crossview.crops import Cropper
+from engine.crossview.describer import Describer, layer_facts
+from engine.crossview.search.gallery import MemoryGallery
 from engine.errors import ParameterError
 from engine.events import Reporter
 from engine.training.crossview.adapt.photos import OwnPhoto
@@ -88,15 +90,18 @@ def cut_tiles(ids: Ids, layout: CellLayout, cropper: Cropper, gsd_m: float, fold
 
 
 def described(
-    describer: Any, cropper: Cropper, lon: Degrees, lat: Degrees, gsd_m: float, reporter: Reporter
-) -> NDArray[Any]:
-    """(N, dim) what a describer makes of the crops around points; points without imagery are described too."""
+    describer: Describer, cropper: Cropper, layout: CellLayout, ids: Ids, gsd_m: float, reporter: Reporter
+) -> MemoryGallery:
+    """The cells ``ids`` of ``layout`` as a describer sees them, to be searched; such without imagery are described
+    too. Raises what reading and describing raise."""
+    lon, lat = layout.centres(ids)
     parts = []
     for start in range(0, len(lon), _BATCH):
         reporter.progress(start / len(lon), "measure", f"Describing place {start + 1} of {len(lon)}")
         part = slice(start, start + _BATCH)
         parts.append(describer.describe(cropper.cut(lon[part], lat[part], gsd_m).pixels, gsd_m))
-    return np.concatenate(parts)
+    codes = np.concatenate(parts)[:, None]
+    return MemoryGallery(layout, ids, layer_facts(describer, (gsd_m,)), codes, place="the region")
 
 
 def inside(photos: Sequence[OwnPhoto], tiles: Tiles, cell_m: float) -> list[OwnPhoto]:
