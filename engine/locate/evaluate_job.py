@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from engine.command_line import command_line
 from engine.crossview.photos import QueryPhoto, read_query, unique_names
@@ -34,7 +33,7 @@ from engine.locate.evaluate_report import write_evaluate_report
 from engine.locate.requests import LocateEvaluateRequest
 from engine.locate.session import open_session
 from engine.mapping.report.tables import write_csv
-from engine.metrics.bootstrap import Estimate, pooled_estimate
+from engine.metrics.bootstrap import mean_estimate
 from engine.outputs import ResultFolder
 from engine.provenance import fingerprint
 from engine.result import REPORT, RESULT, job_result, keep
@@ -99,7 +98,7 @@ def figures_of(scored: list[Scored]) -> dict[str, Any]:
     errors = [one.distances[0] for one in inside]
     headings = np.array([one.heading_error for one in inside if one.heading_error is not None])
     pooled = {
-        f"recall@{k}<{radius:.0f}m": _share(recall(scored, k, radius)).plain() if inside else None
+        f"recall@{k}<{radius:.0f}m": mean_estimate(recall(scored, k, radius)).plain() if inside else None
         for k in RANKS
         for radius in RADII
     }
@@ -122,11 +121,6 @@ def figures_of(scored: list[Scored]) -> dict[str, Any]:
         },
         "brier": {f"{radius:.0f}m": brier(scored, radius) for radius in RADII_M},
     }
-
-
-def _share(hits: NDArray[np.float64]) -> Estimate:
-    table = np.column_stack([hits, np.ones(len(hits))])
-    return pooled_estimate(table, lambda sums: sums[..., 0] / sums[..., 1])
 
 
 def rolled(photo: QueryPhoto, truth: Truth, seed: int) -> tuple[QueryPhoto, Truth]:

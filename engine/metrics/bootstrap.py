@@ -58,6 +58,12 @@ def pooled_estimate(
     return Estimate(value, float(low), float(high), n)
 
 
+def mean_estimate(values: ArrayLike) -> Estimate:
+    """The mean of ``values`` (n,), of hits their share, with its interval over them."""
+    own = np.asarray(values, np.float64)
+    return pooled_estimate(np.column_stack([own, np.ones(len(own))]), lambda sums: sums[..., 0] / sums[..., 1])
+
+
 def draw_weights(n: int, draws: int, seed: int) -> NDArray[np.float64]:
     """(draws, n): how often each item stands in each resample of n items with replacement."""
     chosen = np.random.default_rng(seed).integers(0, n, size=(draws, n))

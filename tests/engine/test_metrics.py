@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from engine.metrics.bootstrap import pooled_estimate
+from engine.metrics.bootstrap import mean_estimate, pooled_estimate
 from engine.metrics.calibration import PercentCalibration
 from engine.metrics.segmentation import FIGURES, Confusion, figures_of_counts
 
@@ -87,6 +87,15 @@ def test_the_interval_equals_a_slow_bootstrap():
 def test_a_single_item_has_an_interval_of_no_width():
     found = pooled_estimate([[3, 1, 0, 5]], iou)
     assert (found.value, found.low, found.high, found.n) == (0.75, 0.75, 0.75, 1)
+
+
+@pytest.mark.parametrize("values", [[True, False, True, True], [0.25, -1.5, 3.0], [], [np.nan, 1.0]])
+def test_the_mean_is_the_pooled_figure_of_values_and_ones(values):
+    found = mean_estimate(values)
+    table = np.array([[value, 1.0] for value in values], np.float64).reshape(-1, 2)
+    assert found == pooled_estimate(table, lambda sums: sums[..., 0] / sums[..., 1])
+    if values and np.isfinite(values).all():
+        assert found.value == pytest.approx(np.mean(values)) and found.n == len(values)
 
 
 def test_draws_without_a_positive_do_not_make_nan():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ModelError
-from engine.metrics.bootstrap import pooled_estimate
+from engine.metrics.bootstrap import mean_estimate
 from engine.metrics.places import F64, bootstrap_estimate, heading_error, ranks_with_others, roc
 from engine.metrics.retrieval import one_percent
 
@@ -159,5 +159,4 @@ def _hits(ranks: NDArray[np.int64], gallery: int) -> dict[str, Flags]:
 
 
 def _share(hit: Flags) -> dict[str, Any]:
-    rows = np.stack([hit, np.ones_like(hit)], axis=1).astype(np.float64)
-    return pooled_estimate(rows, lambda sums: sums[..., 0] / sums[..., 1]).plain()
+    return mean_estimate(hit).plain()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.crossview.data.items import CrossViewSet
 from engine.errors import ParameterError
-from engine.metrics.bootstrap import pooled_estimate
+from engine.metrics.bootstrap import mean_estimate
 from engine.metrics.retrieval import TIE, cosines, one_percent, ranks_of_scores, recall_at
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.embed import embed_grounds, embed_overheads, embed_rounds
@@ -67,9 +67,7 @@ def retrieval_figures(
     found: dict[str, Any] = {"n": len(rows), "gallery": len(b), "median_rank": float(np.median(ranks))}
     found |= {"turned": turned, "headings": headings if turned else 1}
     for name, k in (("r@1", 1), ("r@5", 5), ("r@10", 10), ("r@1%", one_percent(len(b)))):
-        hits = (ranks <= k).astype(np.float64)
-        table = np.stack([hits, np.ones_like(hits)], axis=1)
-        found[name] = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
+        found[name] = mean_estimate(ranks <= k).plain()
         found[name]["value"] = recall_at(ranks, k)
     return found, {data.grounds[i].name: int(rank) for i, rank in zip(rows, ranks, strict=True)}
 

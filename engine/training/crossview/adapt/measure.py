@@ -20,7 +20,7 @@ from engine.crossview.evaluation.rolling import rolled
 from engine.crossview.search.exact import all_scores, top_cells
 from engine.crossview.search.gallery import Gallery
 from engine.events import Reporter
-from engine.metrics.bootstrap import pooled_estimate
+from engine.metrics.bootstrap import mean_estimate
 from engine.panorama.photo import read_pixels
 from engine.training.crossview.adapt.finding import RIGHT_M, Finder, FoundPairs
 from engine.training.crossview.adapt.photos import OwnPhoto
@@ -75,9 +75,7 @@ def figures_of(away: NDArray[np.float64]) -> dict[str, Any]:
     recalls = {}
     for k in RANKS:
         for radius in RADII_M:
-            hits = np.asarray((away[:, :k] < radius).any(axis=1), np.float64)
-            table = np.column_stack([hits, np.ones(len(hits))])
-            recalls[f"recall@{k}<{radius:.0f}m"] = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
+            recalls[f"recall@{k}<{radius:.0f}m"] = mean_estimate((away[:, :k] < radius).any(axis=1)).plain()
     return {"n": len(away), "median_error_m": float(np.median(away[:, 0])), "pooled": recalls}
 
 
@@ -109,9 +107,6 @@ def places_right(found: FoundPairs) -> dict[str, Any] | None:
     over photos; None with fewer than :data:`FEWEST` of them. None where no place was found."""
     if not found.rows:
         return None
-    right = np.array([off < RIGHT_M for off in found.off_m if off is not None], np.float64)
-    measured = None
-    if len(right) >= FEWEST:
-        table = np.column_stack([right, np.ones(len(right))])
-        measured = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1]).plain()
+    right = [off < RIGHT_M for off in found.off_m if off is not None]
+    measured = mean_estimate(right).plain() if len(right) >= FEWEST else None
     return {"expected": float(np.mean(found.probability)), "n": len(right), "measured": measured}

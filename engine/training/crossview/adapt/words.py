@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.metrics.bootstrap import pooled_estimate
+from engine.metrics.bootstrap import mean_estimate
 
 FEW, MANY = 200, 2000
 NAMES = {
@@ -78,8 +78,7 @@ def verdict(away: dict[str, NDArray[np.float64]], *, start: str) -> list[str]:
         if name not in away:
             continue
         other = _hits(away[name])
-        table = np.column_stack([own - other, np.ones(len(own))])
-        gain = pooled_estimate(table, lambda s: s[..., 0] / s[..., 1])
+        gain = mean_estimate(own - other)
         what = f"{start} before the training" if name == before else "the geometric method"
         lines.append(_compared(gain.value or 0.0, gain.low or 0.0, gain.high or 0.0, what))
     return lines
