@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.crossview.describer import Describer, Scores, VectorQuery
+from engine.crossview.describer import Describer, GroundView, Scores, VectorQuery
 from engine.crossview.search.gallery import Gallery
 from engine.crossview.search.products import Products, tensor_of
 from engine.errors import ModelError
@@ -31,6 +31,15 @@ class AllScores:
 
     scores: Scores
     headings: Scores | None
+
+
+def asked(describer: Describer, images: Sequence[GroundView], reporter: Reporter) -> list[Any]:
+    """What photos ask, one after another; raises Cancelled between them, and what describing raises."""
+    queries = []
+    for number, image in enumerate(images):
+        reporter.progress(0.0, "search", f"Reading photo {number + 1} of {len(images)}")
+        queries.append(describer.query(image))
+    return queries
 
 
 def all_scores(index: Gallery, describer: Describer, queries: Sequence[Any], reporter: Reporter) -> AllScores:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.crossview.cells import Degrees
 from engine.crossview.describer import Describer, GroundView, Scores, VectorQuery
 from engine.crossview.search.calibration import LISTED, RADII_M, Calibration
-from engine.crossview.search.exact import all_scores, own_scores, scores_at, top_cells
+from engine.crossview.search.exact import all_scores, asked, own_scores, scores_at, top_cells
 from engine.crossview.search.gallery import Gallery
 from engine.crossview.search.ranking import APART_CELLS, Background, Places, distinct, neighbour_mean
 from engine.crossview.search.sequence import joint_scores
@@ -134,7 +134,7 @@ class Searcher:
     ) -> list[Evidence]:
         """What speaks for the ``most`` best cells of each photo (or ``verify``, where those are more); errors as
         :meth:`search`."""
-        queries = [self._describer.query(image) for image in images]
+        queries = asked(self._describer, images, reporter)
         proposals = self._propose(queries, max(most, verify), offsets, reporter.part(0.0, 0.5))
         if self._verifier is not None and verify:
             self._verifier.prepare(self.lon, self.lat, reporter)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from engine.crossview.cells import Degrees, distance_m
 from engine.crossview.describer import Describer, GroundView
 from engine.crossview.evaluation.rolling import rolled
-from engine.crossview.search.exact import all_scores, top_cells
+from engine.crossview.search.exact import all_scores, asked, top_cells
 from engine.crossview.search.gallery import Gallery
 from engine.events import Reporter
 from engine.metrics.bootstrap import mean_estimate
@@ -45,7 +45,7 @@ def distances(
     """(n, K) metres from each photo's position to the first K cells, K at most the largest of :data:`RANKS`. Every
     photo is rolled by an angle drawn from the seed and its name; its heading is forgotten."""
     lon, lat = gallery.layout.centres(gallery.ids())
-    queries = [describer.query(one) for one in _rolled(photos, seed)]
+    queries = asked(describer, _rolled(photos, seed), reporter)
     found = all_scores(gallery, describer, queries, reporter).scores
     first = [top_cells(scores, max(RANKS)) for scores in found]
     known = [photo.position or (np.nan, np.nan) for photo in photos]
