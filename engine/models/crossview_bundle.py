@@ -41,7 +41,7 @@ class CrossViewModel:
         digest = hashlib.sha256(self.inputs.model_dump_json().encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             if not name.startswith("rings."):
-                digest.update(f"{name} {tuple(tensor.shape)} ".encode() + tensor.double().numpy().tobytes())
+                digest.update(f"{name} {tuple(tensor.shape)} ".encode() + tensor.cpu().double().numpy().tobytes())
         return digest.hexdigest()
 
     def prepare_ground(self, pixels: Tensor, views: View | Sequence[View]) -> Tensor:

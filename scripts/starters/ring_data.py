@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,30 +39,42 @@ class RingSet:
     tile: Tensor
 
 
-def ring_set(places: Sequence[str], kept: Path, *, variants: int, seed: int) -> RingSet:
-    """Of the pairs of several sets, kept in the file ``kept``. The first variant of a tile is exact."""
+def ring_set(places: Sequence[str], kept: Path, *, variants: int, seed: int, jobs: int = 1) -> RingSet:
+    """Of the pairs of several sets, kept in the file ``kept``. The first variant of a tile is exact. What is drawn
+    follows from ``seed`` and an image's number, so that any number of processes makes the same."""
     if not kept.exists():
-        rng = np.random.default_rng(seed)
-        parts: dict[str, list[Tensor]] = {name: [] for name in ("ground", "seen", "above", "overhead", "covered")}
-        tiles: list[int] = []
+        photos: list[GroundImage] = []
+        tiles: list[OverheadImage] = []
+        own: list[int] = []
         for place in places:
             found = find_set(place)
-            first = len(parts["overhead"])
-            for tile in found.overheads:
-                _add(parts, _tile(tile, variants, rng))
             for photo, match in zip(found.grounds, found.matches, strict=True):
                 if match.positive is not None:
-                    _add(parts, _photo(photo, variants, rng))
-                    tiles.append(first + match.positive)
+                    photos.append(photo)
+                    own.append(len(tiles) + match.positive)
+            tiles += found.overheads
+        one_thread = {"initializer": torch.set_num_threads, "initargs": (1,)}
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), **one_thread) as pool:
+            state = {}
+            for number, (make, images) in enumerate(((_tile, tiles), (_photo, photos))):
+                work = partial(_bytes, make, variants, (seed, number))
+                made = list(pool.map(work, range(len(images)), images, chunksize=16))
+                state |= {name: torch.from_numpy(np.stack([one[name] for one in made])) for name in made[0]}
         kept.parent.mkdir(parents=True, exist_ok=True)
-        state = {name: torch.stack(rows) for name, rows in parts.items()}
-        save_file({**state, "tile": torch.tensor(tiles)}, kept)
+        save_file({**state, "tile": torch.tensor(own)}, kept)
     return RingSet(**load_file(kept))
 
 
-def _add(parts: dict[str, list[Tensor]], made: dict[str, list[Tensor]]) -> None:
-    for name, rows in made.items():
-        parts[name].append((torch.stack(rows) * 255).round().clamp(0, 255).to(torch.uint8))
+def _bytes(
+    make: Callable[[Any, int, np.random.Generator], dict[str, list[Tensor]]],
+    variants: int,
+    seeds: tuple[int, int],
+    number: int,
+    image: GroundImage | OverheadImage,
+) -> dict[str, NDArray[np.uint8]]:
+    """(v, …) of one image."""
+    rows = make(image, variants, np.random.default_rng([*seeds, number]))
+    return {name: (torch.stack(row) * 255).round().clamp(0, 255).to(torch.uint8).numpy() for name, row in rows.items()}
 
 
 def _tile(tile: OverheadImage, variants: int, rng: np.random.Generator) -> dict[str, list[Tensor]]:
