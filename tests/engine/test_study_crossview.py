@@ -93,3 +93,23 @@ def test_rows_of_the_curriculum_begin_with_one_cold_start(tmp_path, monkeypatch,
     monkeypatch.setattr(sys, "argv", ["study_crossview", *given, "--tell", "--against", "nothing"])
     with pytest.raises(SystemExit, match="no variant nothing"):
         study.main()
+
+
+def test_a_row_is_compared_over_the_seeds_and_places_that_both_have(tmp_path, monkeypatch, capsys):
+    study = script("study_crossview")
+
+    def finished(variant: str, seed: int, place: str, ranks: dict[str, int]) -> None:
+        folder = study.cell_folder(tmp_path, variant, seed)
+        folder.mkdir(parents=True)
+        (folder / study.RANKS).write_text(json.dumps({place: ranks}))
+        (folder / RESULT).write_text("{}")
+
+    finished(study.START, 0, "/here/city", {"a": 1, "b": 1})
+    finished(study.START, 1, "/elsewhere/city", {"a": 9, "b": 9})
+    finished("CycleGAN", 1, "/elsewhere/city", {"a": 1, "b": 9})
+    given = [str(tmp_path), "--data", "a", "--test", "b", "--grid", "restyle", "--seeds", "0,1", "--tell"]
+    monkeypatch.setattr(sys, "argv", ["study_crossview", *given])
+    study.main()
+    told = json.loads((tmp_path / "study.json").read_text())["restyle"]
+    assert told[study.START]["r@1"]["value"] == 0.5
+    assert told["CycleGAN"]["difference"]["value"] == 0.5, "seed 0 is not compared: the CycleGAN has no such run"
