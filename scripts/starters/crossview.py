@@ -8,15 +8,16 @@ perspective/perspective.csv (columns overhead, gsd_m: orthophotos of Helsinki, a
 seen (panoramas come from engine simulate city, the extra "cities", or are rendered from the aerial images), so any real
 pair is a test; REAL is a set of them whose figures go to table and card, after everything is chosen.
 
-Three runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose
+Four runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose
 cameras stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from
 it on those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of
 colour, for cells of a search are metres apart and 16 headings are tried; "turned" goes on from that with the pairs of
 aerial images too, in other light, and compares eight turns of every panorama: a network that never saw a wrong turn
-takes many for matches. Then the network of the ground's rings
-(starters/rings.py), which turns photos over candidates, from pairs of aerial images and of the centred cities. Its
-weight in "fused" is chosen on pairs that are hard: the cities "choose" and the held-out aerial images, disturbed
-(starters/disturbed.py). The figures are of the cities "test". Every panorama is rolled at random first.
+takes many for matches; "wider" goes on from that with more places and days of the same aerial images. Then the network
+of the ground's rings (starters/rings.py), which turns photos over candidates, from pairs of aerial images and of the
+centred cities, and again in stronger colours with more places and days. Its weight in "fused" is chosen on pairs that
+are hard: the cities "choose" and the held-out aerial images, disturbed (starters/disturbed.py). The figures are of the
+cities "test". Every panorama is rolled at random first.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from engine.crossview.evaluation.job import evaluate
 from engine.crossview.evaluation.learned import Learned
 from engine.crossview.evaluation.matching import Matcher
 from engine.crossview.evaluation.request import EvaluateCrossviewRequest
-from engine.device import choose_device
+from engine.device import Device, choose_device
 from engine.events import Reporter
 from engine.models.bundle import Bundle, load_bundle
 from engine.models.crossview import CrossViewNetwork
@@ -74,11 +75,15 @@ NETWORK = {
 CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
 TURNED = {"steps": 1200, "batch": 128, "lr": 2e-3, "turns": 8, "colour": 0.5, "disguise": 0.5, "tilt": 2.0}
+WIDER = {**TURNED, "steps": 1300}
 WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the matcher that turns beside the network, that are tried for fused."""
-RINGS = {"steps": 6000, "seed": 0}
+RINGS: dict[str, Any] = {"steps": 6000, "seed": 0}
+MORE: dict[str, Any] = {"steps": 4000, "seed": 21, "rate": 2e-3, "colour": 2.0}
+"""How the rings go on from there."""
 AERIAL: dict[str, dict[str, Any]] = {
     "aerial": {"spots": 30, "days": 4, "off_m": 3.0, "seed": 1},
+    "wide": {"spots": 40, "days": 8, "off_m": 3.0, "seed": 11},
     "held-naip": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 2},
     "held-helsinki": {"spots": 14, "days": 1, "off_m": 2.0, "seed": 3},
 }
@@ -121,36 +126,42 @@ def cities(out: Path, part: str, jobs: int) -> tuple[str, ...]:
     return tuple(str(folder) for folder, _ in wanted)
 
 
-def aerial_sets(out: Path, imagery: Path) -> dict[str, Path]:
+def aerial_sets(out: Path, imagery: Path, jobs: int) -> dict[str, Path]:
     """The sets of pairs that are rendered from aerial images, made where they are not there yet."""
     naip = images_of(imagery / "overhead", "overhead.csv", "file")
     held = naip[2::5]
+    learned = [one for one in naip if one not in held]
     images = {
-        "aerial": [one for one in naip if one not in held],
+        "aerial": learned,
+        "wide": learned,
         "held-naip": held,
         "held-helsinki": images_of(imagery / "perspective", "perspective.csv", "overhead"),
     }
     started = time.monotonic()
     for name, options in AERIAL.items():
-        make_pairs(out / "sets" / name, images[name], **options)
+        make_pairs(out / "sets" / name, images[name], **options, jobs=jobs)
     print(f"pairs from aerial images in {time.monotonic() - started:.0f} s", flush=True)
     return {name: out / "sets" / name for name in AERIAL}
 
 
-def ring_network(out: Path, aerial: Path, centred: Sequence[str]) -> RingNetwork:
+def ring_network(out: Path, aerial: dict[str, Path], centred: Sequence[str], device: Device, jobs: int) -> RingNetwork:
     """The network of the ground's rings, trained where it is not there yet."""
-    file = out / "rings" / "network.safetensors"
-    network = kept_rings(file)
-    if network is not None:
+
+    def part(name: str, pairs: str, variants: int, options: dict[str, Any], start: RingNetwork | None) -> RingNetwork:
+        file = out / "rings" / f"{name}.safetensors"
+        network = kept_rings(file)
+        if network is None:
+            started = time.monotonic()
+            data = file.with_name(f"{pairs}-pairs.safetensors"), file.with_name("centred-pairs.safetensors")
+            sets = [
+                ring_set([str(aerial[pairs])], data[0], variants=variants, seed=1, jobs=jobs),
+                ring_set(centred, data[1], variants=2, seed=2, jobs=jobs),
+            ]
+            network = train_rings(sets, file, **options, start=start, device=device)
+            print(f"rings, {name}: {options['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)
         return network
-    started = time.monotonic()
-    sets = [
-        ring_set([str(aerial)], out / "rings" / "aerial.safetensors", variants=4, seed=1),
-        ring_set(centred, out / "rings" / "centred.safetensors", variants=2, seed=2),
-    ]
-    network = train_rings(sets, file, **RINGS)
-    print(f"rings: {RINGS['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)
-    return network
+
+    return part("more", "wide", 3, MORE, part("network", "aerial", 4, RINGS, None))
 
 
 def trained(out: Path, **options: Any) -> Bundle:
@@ -255,12 +266,12 @@ def main(given: Sequence[str]) -> int:
     centred = trained(out / "centred", data=sets["centred"], **CENTRED, **common)
     both = (*sets["centred"], *sets["offset"])
     robust = trained(out / "robust", data=both, start=str(centred.folder), **ROBUST, **common)
-    aerial = aerial_sets(out, args.imagery)
-    wide = (*both, str(aerial["aerial"]))
-    turned = trained(out / "turned", data=wide, start=str(robust.folder), **TURNED, **common)
-    rings = ring_network(out, aerial["aerial"], sets["centred"])
-    shipped = halved(turned, rings, out / "half", name=NAME)
+    aerial = aerial_sets(out, args.imagery, args.jobs)
+    turned = trained(out / "turned", data=(*both, str(aerial["aerial"])), start=str(robust.folder), **TURNED, **common)
+    wider = trained(out / "wider", data=(*both, str(aerial["wide"])), start=str(turned.folder), **WIDER, **common)
     device = choose_device(args.device)
+    rings = ring_network(out, aerial, sets["centred"], device, args.jobs)
+    shipped = halved(wider, rings, out / "half", name=NAME)
     scores, folder = out / "scores", str(shipped.folder)
     hard = {name: out / "sets" / name for name in ("hard-cities", "hard-aerial")}
     disturb(sets["choose"], hard["hard-cities"])
@@ -304,7 +315,7 @@ def main(given: Sequence[str]) -> int:
             for metric in METRICS
         ]  # fmt: skip
         done = halved(
-            turned,
+            wider,
             rings,
             args.install / NAME,
             name=NAME,

@@ -306,8 +306,9 @@ def test_an_index_of_several_files_names_them_all(iface, tmp_path):
     spin(lambda: library.indexes())
     item = panel.list.item(0)
     assert "imagery 2021-06-30 – 2024-05-01" in item.text()
-    assert item.toolTip().split("\n")[1:4] == [
-        "Imagery: /data/ortho.tif", "Imagery: /data/more.tif", "Attribution: A provider; The survey",
+    assert item.toolTip().split("\n")[1:5] == [
+        "Imagery: /data/ortho.tif", "Imagery: /data/more.tif", "Imagery taken 2021-06-30 – 2024-05-01",
+        "Attribution: A provider; The survey",
     ]  # fmt: skip
     library.shut_down()
     panel.shut_down()

@@ -155,6 +155,8 @@ class LibraryPanel(QgsCollapsibleGroupBox):
     def _tip(self, facts: IndexFacts) -> str:
         lines = [facts.folder]
         lines += [self.tr("Imagery: {}").format(reference) for reference in facts.all_references]
+        if facts.taken:  # a range of dates may be cut off in the list
+            lines.append(self.tr("Imagery taken {}").format(facts.taken))
         if facts.all_attributions:
             lines.append(self.tr("Attribution: {}").format("; ".join(facts.all_attributions)))
         if facts.gaps:
