@@ -142,6 +142,12 @@ def has_bfloat16(device: Device) -> bool:
     return False
 
 
+def to_device(value: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """``value`` on ``device``. To CUDA it is copied while the processor goes on; not to an Apple GPU, which reads what
+    lies there when it comes to it, and that may have been freed."""
+    return value.to(device, non_blocking=device.type == "cuda")
+
+
 def _cpu_info() -> str:
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

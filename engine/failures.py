@@ -30,6 +30,11 @@ def explain(error: BaseException) -> EngineError:
             f"The machine ran out of memory ({error or 'no further detail'}).",
             remedy="Close other programs, or map a smaller area with --aoi.",
         )
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for it
+        return OutOfMemoryError(
+            "The graphics processor has too little memory for this.",
+            remedy="Close other programs that use it, or run with --device cpu.",
+        )
     if isinstance(error, OSError) and error.filename is not None:
         from engine.outputs import explain_os_error
 

@@ -170,7 +170,7 @@ class ColumnPass:
         host = torch.empty(values.shape, pin_memory=True)
         host.copy_(values, non_blocking=True)
         ready = torch.cuda.Event()
-        ready.record()
+        ready.record(torch.cuda.current_stream(self._device))  # not that of the first device
         return Rows(window, host, ready)
 
     def _digested(self, final: Tensor, hidden: Tensor | None, activation: Activation, digest: Digest) -> Tensor:

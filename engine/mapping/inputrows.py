@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.device import to_device
 from engine.errors import ModelError
 from engine.mapping.background import Background, Stopped
 from engine.mapping.settings import InferenceSettings
@@ -144,7 +145,7 @@ class InputRows:
             got = self._pieces.get(check)
             if got is None:
                 raise RuntimeError(f"The reader ended at row {self._read_to}, before row {top + self._tile}.")
-            piece = Piece(got.window, got.values.to(self._device, non_blocking=True), got.complete)
+            piece = Piece(got.window, to_device(got.values, self._device), got.complete)
             self._put(piece)
             if piece.window.col_stop == self._left + self._width:
                 self._read_to = piece.window.row_stop

@@ -87,7 +87,7 @@ def spectra(features: Tensor) -> Tensor:
 
 def turned_spectra(ground: Tensor, overhead: Tensor, sectors: int, turns: int) -> Tensor:
     """:func:`turned_similarity` of :func:`spectra` of features of ``sectors`` (B) azimuths."""
-    spectrum = torch.einsum("qcf,ncf->qnf", ground.conj(), overhead)
+    spectrum = torch.einsum("qcf,ncf->qnf", ground.conj().resolve_conj(), overhead)
     if turns > sectors and sectors % 2 == 0:  # the highest wave then has a mirror image, and stands for both
         spectrum = torch.cat([spectrum[..., :-1], spectrum[..., -1:] / 2], dim=-1)
     return torch.fft.irfft(spectrum, n=turns) * (turns / sectors)

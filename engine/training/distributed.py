@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.device import Device, choose_device
 from engine.errors import DeviceError, ParameterError
 from engine.models.losses.gather import Gather
+from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.processes import number_of
 
 _TIMEOUT = timedelta(minutes=10)
@@ -68,9 +69,19 @@ class World:
         if self.size == 1:
             return module
         if self.device.kind == "cuda":
-            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+            module = with_shared_statistics(module)
         ids = [self.device.index] if self.device.kind == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=False)
+
+
+def with_shared_statistics(module: nn.Module) -> nn.Module:
+    """``module`` with normalisations whose statistics are those of all processes' batches. A network of two sensors
+    keeps each process's own: it leaves an encoder out where no image of the batch has that sensor, and the other
+    processes would wait there for one that never comes."""
+    if any(isinstance(part, TwoSensorSegmenter) for part in module.modules()):
+        return module
+    shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    return shared
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from engine.device import to_device
 from engine.errors import Cancelled, EngineError, MissingFileError, ModelError
 from engine.events import Reporter
 from engine.heap import freed_memory_kept
@@ -262,7 +263,8 @@ class TrainingLoop:
         self.optimiser.zero_grad(set_to_none=True)
         found: dict[str, Tensor] = {}
         for part in range(settings.accumulate):
-            views = {name: value.to(self._torch_device, non_blocking=True) for name, value in next(feed).items()}
+            batch = next(feed)
+            views = {name: to_device(value, self._torch_device) for name, value in batch.items()}
             if not self._ahead:
                 views = self._views(views, step, part)
             last = part + 1 == settings.accumulate

@@ -48,7 +48,7 @@ def windows(batch: Batch, size: int, generator: torch.Generator) -> Batch:
 def draw_corners(count: int, side: int, size: int, generator: torch.Generator) -> list[tuple[int, int]]:
     """Row and column where a window of ``size`` pixels begins in each of ``count`` squares of ``side``, drawn from
     ``generator``."""
-    drawn = torch.randint(0, side - size + 1, (count, 2), generator=generator).tolist()
+    drawn = torch.randint(0, side - size + 1, (count, 2), generator=generator, device=generator.device).tolist()
     return [(int(top), int(left)) for top, left in drawn]
 
 

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from engine.errors import DeviceError, ParameterError
-from engine.training.distributed import World, joined_world
+from engine.models.segmenter import Segmenter
+from engine.models.two_sensor import TwoSensorSegmenter
+from engine.training.distributed import World, joined_world, with_shared_statistics
 from engine.training.processes import is_main_process, number_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,3 +157,11 @@ def test_a_process_of_several_cannot_be_given_one_device(monkeypatch):
     with pytest.raises((ParameterError, DeviceError), match="--device"), joined_world("cuda:0"):
         pass
     assert World().stacked(__import__("torch").ones(2)).shape == (1, 2)
+
+
+def test_statistics_are_shared_unless_a_process_may_leave_an_encoder_out():
+    """A process that skips an encoder would leave the others waiting for its statistics."""
+    one = with_shared_statistics(nn.Sequential(Segmenter(bands=2, classes=2, width=0.125)))
+    both = with_shared_statistics(nn.Sequential(TwoSensorSegmenter(s1_bands=2, s2_bands=3, classes=2, width=0.125)))
+    assert any(isinstance(part, nn.SyncBatchNorm) for part in one.modules())
+    assert not any(isinstance(part, nn.SyncBatchNorm) for part in both.modules())

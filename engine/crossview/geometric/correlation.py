@@ -72,7 +72,7 @@ def turned_correlation(template: TurningTemplate, images: TurningImages) -> Tens
     the image's sector j + k. Where the covered part of an image is flat it goes to 0."""
 
     def over(a: Tensor, b: Tensor) -> Tensor:
-        return torch.fft.irfft(torch.einsum("tcrf,ncrf->tncf", a.conj(), b), n=template.sectors)
+        return torch.fft.irfft(torch.einsum("tcrf,ncrf->tncf", a.conj().resolve_conj(), b), n=template.sectors)
 
     common, mean = over(template.pattern, images.values), over(template.cover, images.values)
     variance = over(template.cover, images.squares) - mean * mean

@@ -79,7 +79,9 @@ class RingLayout:
         if gsd_m < finest / 2:  # read as means: single pixels of a fine image are noise at this scale
             side = [max(2, round(n * gsd_m / finest)) for n in images.shape[2:]]
             gsd_m = gsd_m * images.shape[3] / side[1]
-            images = F.interpolate(images, size=side, mode="area")
+            # An Apple GPU takes means of whole numbers of pixels alone.
+            home = torch.device("cpu") if images.device.type == "mps" else images.device
+            images = F.interpolate(images.to(home), size=side, mode="area").to(images.device)
         return self._means(*polar_rings(images, self.distances_m, columns=self.sectors * self.breadth, gsd_m=gsd_m))
 
     def _means(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,7 +50,7 @@ def health(embeddings: Tensor) -> Health:
     z = F.normalize(z, dim=1)
     centred = z - z.mean(0)
     spread = float(centred.square().mean(0).sqrt().mean() * z.shape[1] ** 0.5)
-    values = torch.linalg.svdvals(centred.double().cpu())
+    values = torch.linalg.svdvals(centred.cpu().double())
     if float(values.sum()) < 1e-6 * max(count, 1) ** 0.5:
         return Health(True, spread, 0.0, count, dimensions)
     shares = values / values.sum()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from engine.device import to_device
 from engine.models.crossview import CrossViewNetwork
 from engine.training.crossview.augment import normal
 from engine.training.crossview.images import FrameStore
@@ -112,7 +113,7 @@ def _embed(
         one_core=world.device.kind == "cpu",
     )
     for stored in feed:
-        images = stored.to(device, non_blocking=True)
+        images = to_device(stored, device)
         with autocast(precision, world.device):
             found = branch(normal(images[:, :3].float() / 255, images[:, 3:4] > 127))
         parts.append(found.float().cpu())

@@ -100,5 +100,6 @@ def _moments(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(cov: Tensor, exponent: float) -> Tensor:
     """A power of symmetric matrices (N, 3, 3) without negative values."""
-    values, vectors = torch.linalg.eigh(cov.float())
+    home = torch.device("cpu") if cov.device.type == "mps" else cov.device  # where eigh is known to be
+    values, vectors = (x.to(cov.device) for x in torch.linalg.eigh(cov.float().to(home)))
     return (vectors * values.clamp(min=1e-12).pow(exponent)[:, None, :]) @ vectors.transpose(1, 2)
