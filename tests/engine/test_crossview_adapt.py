@@ -85,6 +85,7 @@ def test_an_area_is_learned_measured_and_added_to_the_models(area, tmp_path, mon
     assert not workspace_folder(out).exists(), "copies of photos and tiles are not left behind"
     assert json.loads((out / "result.json").read_text())["figures"]["photos"] == 27
     page = (out / "report.html").read_text()
+    assert f"region: {world.BOX}" in page and f"{world.BOX} (SHA-256" not in page, "a box in degrees is no file"
     assert "Photos kept apart: 5" in page and "by chance" in page and "broken.jpg" in page
     model = load_crossview(out / "model")
     card = model.card

@@ -23,7 +23,7 @@ def page_facts(result: dict[str, Any], *, kind: str, title: str) -> dict[str, An
         {
             "name": name.replace("_", " "),
             "path": str(facts.get("path") or "unknown"),
-            "sha256": wording.digest_text(facts.get("sha256")),
+            "sha256": wording.digest_text(facts["sha256"]) if facts.get("sha256") else "",
         }
         for name, facts in (result.get("inputs") or {}).items()
     ]
