@@ -148,6 +148,11 @@ def to_device(value: torch.Tensor, device: torch.device) -> torch.Tensor:
     return value.to(device, non_blocking=device.type == "cuda")
 
 
+def off_apple(value: torch.Tensor) -> torch.Tensor:
+    """``value`` on the processor where it is on an Apple GPU, else as it is: for what those GPUs do not have."""
+    return value.cpu() if value.device.type == "mps" else value
+
+
 def _cpu_info() -> str:
     try:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.device import off_apple
 from engine.panorama.ground import ground_sampler
 from engine.panorama.polar import polar_rings
 from engine.panorama.view import PanoramaView, views_of
@@ -80,8 +81,7 @@ class RingLayout:
             side = [max(2, round(n * gsd_m / finest)) for n in images.shape[2:]]
             gsd_m = gsd_m * images.shape[3] / side[1]
             # An Apple GPU takes means of whole numbers of pixels alone.
-            home = torch.device("cpu") if images.device.type == "mps" else images.device
-            images = F.interpolate(images.to(home), size=side, mode="area").to(images.device)
+            images = F.interpolate(off_apple(images), size=side, mode="area").to(images.device)
         return self._means(*polar_rings(images, self.distances_m, columns=self.sectors * self.breadth, gsd_m=gsd_m))
 
     def _means(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

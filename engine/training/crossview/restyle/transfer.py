@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from engine.device import off_apple
+
 LOW = 0.03
 """Share of the spectrum's side, on either side of zero, that is taken over."""
 GAIN = 3.0
@@ -100,6 +102,5 @@ def _moments(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def _power(cov: Tensor, exponent: float) -> Tensor:
     """A power of symmetric matrices (N, 3, 3) without negative values."""
-    home = torch.device("cpu") if cov.device.type == "mps" else cov.device  # where eigh is known to be
-    values, vectors = (x.to(cov.device) for x in torch.linalg.eigh(cov.float().to(home)))
+    values, vectors = (x.to(cov.device) for x in torch.linalg.eigh(off_apple(cov.float())))
     return (vectors * values.clamp(min=1e-12).pow(exponent)[:, None, :]) @ vectors.transpose(1, 2)
