@@ -20,39 +20,63 @@ class AccuracyTab(PagedTab):
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._workspace = workspace
-        self.sample = FormPage(
-            SampleForm(workspace.canvas),
-            workspace,
-            algorithm="samescene:sample_points",
-            action=self.tr("Draw the points"),
-            tip=self.tr("Draws the points in the background; labelling comes next"),
-            show_runs=False,
-        )
-        self.label = LabelPage(workspace)
-        self.report = FormPage(
-            ReportForm(),
-            workspace,
-            algorithm="samescene:accuracy",
-            action=self.tr("Make the report"),
-            tip=self.tr("Error matrix, accuracies and error-adjusted areas with 95 % intervals"),
-            show_runs=False,
-        )
-        self.add_page("sample", self.tr("1 Sample"), self.sample, self.tr("Draw points on a map at random"))
-        self.add_page("label", self.tr("2 Label"), self.label, self.tr("Say what is really there"))
-        self.add_page("report", self.tr("3 Report"), self.report, self.tr("Accuracy of the map, and areas"))
-        self.sample.started.connect(lambda run: self.sample.say(self.tr("Drawing the points…"), "mActionRefresh.svg"))
-        self.sample.ended.connect(self._sampled)
-        self.label.progressed.connect(self.report.form.use)
+        self.add_page("sample", self.tr("1 Sample"), self._make_sample, self.tr("Draw points on a map at random"))
+        self.add_page("label", self.tr("2 Label"), self._make_label, self.tr("Say what is really there"))
+        self.add_page("report", self.tr("3 Report"), self._make_report, self.tr("Accuracy of the map, and areas"))
         self.turned.connect(self._turned)
-        self.report.started.connect(lambda run: self.report.say(self.tr("At work…"), "mActionRefresh.svg"))
-        self.report.ended.connect(self._reported)
-        if self.label.folder and not self.report.form.folder.filePath():
-            self.report.form.use(self.label.folder)
+
+    @property
+    def sample(self) -> FormPage:
+        """The page that draws points."""
+        return self.page("sample")
+
+    @property
+    def label(self) -> LabelPage:
+        """The page on which points are labelled."""
+        return self.page("label")
+
+    @property
+    def report(self) -> FormPage:
+        """The page that reports accuracy and areas."""
+        return self.page("report")
 
     def fill(self, given: dict[str, Any]) -> None:
         """Take over a map (``source``) from another tab."""
         self.turn_to("sample")
         self.sample.form.map.restore(str(given.get("source") or ""))
+
+    def _make_sample(self) -> FormPage:
+        page = FormPage(
+            SampleForm(self._workspace.canvas),
+            self._workspace,
+            algorithm="samescene:sample_points",
+            action=self.tr("Draw the points"),
+            tip=self.tr("Draws the points in the background; labelling comes next"),
+            show_runs=False,
+        )
+        page.started.connect(lambda run: page.say(self.tr("Drawing the points…"), "mActionRefresh.svg"))
+        page.ended.connect(self._sampled)
+        return page
+
+    def _make_label(self) -> LabelPage:
+        page = LabelPage(self._workspace)
+        page.progressed.connect(lambda folder: self.report.form.use(folder))
+        return page
+
+    def _make_report(self) -> FormPage:
+        page = FormPage(
+            ReportForm(),
+            self._workspace,
+            algorithm="samescene:accuracy",
+            action=self.tr("Make the report"),
+            tip=self.tr("Error matrix, accuracies and error-adjusted areas with 95 % intervals"),
+            show_runs=False,
+        )
+        page.started.connect(lambda run: page.say(self.tr("At work…"), "mActionRefresh.svg"))
+        page.ended.connect(self._reported)
+        if self.label.folder and not page.form.folder.filePath():
+            page.form.use(self.label.folder)
+        return page
 
     def _turned(self, name: str) -> None:
         if name == "report" and self.label.panel.active:

@@ -6,7 +6,6 @@ from typing import Any
 
 from qgis.PyQt.QtWidgets import QWidget
 
-from .change_form import ChangeForm
 from .form_page import FormPage
 from .landcover_form import LandcoverForm
 from .paged_tab import PagedTab
@@ -18,25 +17,42 @@ class LandcoverTab(PagedTab):
 
     def __init__(self, workspace: Workspace, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        tip = self.tr("Run in the background; the results are added to the project")
-        self.map = FormPage(
-            LandcoverForm(workspace.canvas),
-            workspace,
-            algorithm="samescene:landcover",
-            action=self.tr("Map land cover"),
-            tip=tip,
-        )
-        self.change = FormPage(
-            ChangeForm(workspace.canvas),
-            workspace,
-            algorithm="samescene:landcover_change",
-            action=self.tr("Map the change"),
-            tip=tip,
-        )
-        self.add_page("map", self.tr("Map"), self.map, self.tr("A land-cover map from scenes"))
-        self.add_page("change", self.tr("Change"), self.change, self.tr("What changed between two land-cover maps"))
+        self._workspace = workspace
+        self.add_page("map", self.tr("Map"), self._make_map, self.tr("A land-cover map from scenes"))
+        tip = self.tr("What changed between two land-cover maps")
+        self.add_page("change", self.tr("Change"), self._make_change, tip)
+
+    @property
+    def map(self) -> FormPage:
+        """The page that maps scenes."""
+        return self.page("map")
+
+    @property
+    def change(self) -> FormPage:
+        """The page that compares two maps."""
+        return self.page("change")
 
     def fill(self, given: dict[str, Any]) -> None:
         """Take over scenes and a model (``sources``, ``model``) from another tab."""
         self.turn_to("map")
         self.map.form.fill(sources=given.get("sources"), model=str(given.get("model") or ""))
+
+    def _make_map(self) -> FormPage:
+        return FormPage(
+            LandcoverForm(self._workspace.canvas),
+            self._workspace,
+            algorithm="samescene:landcover",
+            action=self.tr("Map land cover"),
+            tip=self.tr("Run in the background; the results are added to the project"),
+        )
+
+    def _make_change(self) -> FormPage:
+        from .change_form import ChangeForm
+
+        return FormPage(
+            ChangeForm(self._workspace.canvas),
+            self._workspace,
+            algorithm="samescene:landcover_change",
+            action=self.tr("Map the change"),
+            tip=self.tr("Run in the background; the results are added to the project"),
+        )

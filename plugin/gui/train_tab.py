@@ -20,24 +20,49 @@ class TrainTab(PagedTab):
         super().__init__(parent)
         self._workspace = workspace
         self._run: AlgorithmRun | None = None
-        form = TrainForm()
-        self.labels = FormPage(
-            form,
-            workspace,
+        self.add_page("labels", self.tr("1 Labels"), self._make_labels, self.tr("Scenes, labels and their classes"))
+        tip = self.tr("The curve, and figures of each class")
+        self.add_page("training", self.tr("2 Training"), self._make_training, tip)
+        tip = self.tr("What the model makes of a place")
+        self.add_page("preview", self.tr("3 Preview"), self._make_preview, tip)
+
+    @property
+    def labels(self) -> FormPage:
+        """The page of scenes and labels."""
+        return self.page("labels")
+
+    @property
+    def training(self) -> TrainingPage:
+        """The page of a training's curves."""
+        return self.page("training")
+
+    @property
+    def preview(self) -> PreviewPage:
+        """The page that tries a model at a place."""
+        return self.page("preview")
+
+    def _make_labels(self) -> FormPage:
+        page = FormPage(
+            TrainForm(),
+            self._workspace,
             algorithm="samescene:train_landcover",
             action=self.tr("Train the model"),
             tip=self.tr("Trains in the background; the next page shows how it goes"),
             show_runs=False,
         )
-        self.training = TrainingPage(workspace)
-        self.preview = PreviewPage(workspace, form.scene_layers)
-        self.add_page("labels", self.tr("1 Labels"), self.labels, self.tr("Scenes, labels and their classes"))
-        self.add_page("training", self.tr("2 Training"), self.training, self.tr("The curve, and figures of each class"))
-        self.add_page("preview", self.tr("3 Preview"), self.preview, self.tr("What the model makes of a place"))
-        self.labels.started.connect(self._started)
-        self.labels.ended.connect(self._ended)
-        self.training.preview_asked.connect(lambda: self.turn_to("preview"))
-        self.preview.whole_asked.connect(self._map_whole)
+        page.started.connect(self._started)
+        page.ended.connect(self._ended)
+        return page
+
+    def _make_training(self) -> TrainingPage:
+        page = TrainingPage(self._workspace)
+        page.preview_asked.connect(lambda: self.turn_to("preview"))
+        return page
+
+    def _make_preview(self) -> PreviewPage:
+        page = PreviewPage(self._workspace, self.labels.form.scene_layers)
+        page.whole_asked.connect(self._map_whole)
+        return page
 
     def _started(self, run: AlgorithmRun) -> None:
         self._run = run

@@ -37,15 +37,16 @@ def steps(w):
     iface.mapCanvas().setExtent(image.extent())
     yield w.until(lambda: not iface.mapCanvas().isDrawing(), 20, "the scene")
     w.result["gaps_ms"] = {}
-    for name in ("landcover", "train", "accuracy"):
-        heartbeat = w.heartbeat()
-        dock.tabs.setCurrentIndex(dock.tabs.names.index(name))
-        yield 0.6
-        w.result["gaps_ms"][f"first look at {name}"] = heartbeat.stop()
+    for name in ("landcover", "locate", "train", "accuracy"):
+        yield from first_look(w, name, lambda name=name: dock.tabs.setCurrentIndex(dock.tabs.names.index(name)))
+        page = dock.tabs.page(name)
+        for part in page.names[1:]:
+            yield from first_look(w, f"{name} {part}", lambda part=part, page=page: page.turn_to(part))
+        page.turn_to(page.names[0])
     w.result["cut_off"] = {}
     for name in dock.tabs.names:
         page = dock.show_tab(name)
-        for part in getattr(page, "_names", [""]):
+        for part in getattr(page, "names", [""]):
             if part:
                 page.turn_to(part)
             yield 0.2
@@ -54,6 +55,14 @@ def steps(w):
     yield from landcover(w, dock, image, out)
     yield from change(w, dock, out)
     yield from accuracy(w, dock, out)
+
+
+def first_look(w, name, turn):
+    """How long the window stands still when a page is made and shown."""
+    heartbeat = w.heartbeat()
+    turn()
+    yield 0.5
+    w.result["gaps_ms"][f"first look at {name}"] = heartbeat.stop()
 
 
 def landcover(w, dock, image, out):

@@ -78,10 +78,34 @@ def test_the_dock_opens_at_the_tab_that_was_used_last(iface, registry, provider)
     third.shut_down()
 
 
+def test_a_page_of_a_tab_is_made_when_it_is_first_turned_to(iface):
+    tab, made = PagedTab(), []
+    for name in ("one", "two", "three"):
+        tab.add_page(name, name, lambda name=name: made.append(name) or QLabel(name))
+    assert made == ["one"] and tab.names == ("one", "two", "three") and tab.current == "one"
+    assert tab.turn_to("three").text() == "three" and made == ["one", "three"]
+    assert tab.turn_to("three") is tab.page("three") and made == ["one", "three"]
+    assert [page.text() for page in tab.made()] == ["one", "three"]
+    assert [page.text() for page in tab.made("two", "three")] == ["three"]
+    tab.show()
+    assert tab.page("three").isVisible() and not tab.page("one").isVisible()
+
+
+def test_a_first_look_at_a_tab_makes_one_page(iface, registry, provider):
+    dock = SameSceneDock(iface, registry, EngineSetup())
+    for name in ("landcover", "locate", "train", "accuracy"):
+        tab = dock.show_tab(name)
+        assert len(tab.made()) == 1, name
+        for page in tab.names:
+            tab.turn_to(page)
+        assert len(tab.made()) == len(tab.names) and len(set(map(id, tab.made()))) == len(tab.names)
+    dock.shut_down()
+
+
 def test_a_switch_of_many_pages_takes_two_rows_where_it_is_narrow(iface):
     tab = PagedTab()
     for name in ("Photos", "Region", "Search", "Answer", "Learn", "Test"):
-        tab.add_page(name, name, QWidget())
+        tab.add_page(name, name, QWidget)
     buttons = [tab._switch.button(number) for number in range(6)]
 
     def rows():

@@ -369,6 +369,9 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     assert tab.current == "search"
     spin(lambda: tab.search.form.index.folder() != "")
     assert tab.search.form.index.folder() == str(index)
+    assert "test" not in tab._pages, "a page that nobody looked at"
+    spin(lambda: tab.test.form.index.folder() != "")
+    assert tab.test.form.index.folder() == str(index), "made later, it takes the index that was chosen"
     tab.search.found.emit(str(found))
     spin(lambda: tab.answer.answers is not None)
     assert tab.current == "answer" and tab.answer.list.topLevelItemCount() == 2
@@ -382,6 +385,23 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     assert tab.current == "search"
     dock.show_tab("locate", {"result": str(found)})
     assert tab.current == "answer"
+    dock.shut_down()
+
+
+def test_an_index_that_is_done_is_seen_though_its_page_was_never_shown(iface, registry, provider, tmp_path):
+    index = tmp_path / "town"
+    dock = SameSceneDock(iface, registry, EngineSetup())
+    tab = dock.show_tab("locate")
+    tab.library.add(str(index))
+    spin(lambda: not tab.library.looking)
+    assert tab.library.usable() == []
+    run = registry.add("locate-index", "Index – town", {"out": str(index)})  # for example of the toolbox
+    registry.start(run)
+    make_index(index)
+    registry.done(run, {"status": "ok", "outputs": {}})
+    spin(lambda: tab.library.usable() != [])
+    assert [facts.folder for facts in tab.library.usable()] == [str(index)]
+    assert len(tab.made()) == 1
     dock.shut_down()
 
 

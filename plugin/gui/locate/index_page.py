@@ -62,7 +62,6 @@ class IndexPage(WorkPage):
     def _run_changed(self, run_id: str) -> None:
         record = self._workspace.registry.run(run_id)
         if record is not None and record.is_finished and record.job.startswith("locate-"):
-            self._library.refresh()
             self.panel.refresh()
 
     def _built(self, run, successful: bool, outputs: dict) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qgis.PyQt.QtWidgets import QWidget
 
@@ -11,15 +11,17 @@ from ...photos.facts import Photo, PhotoSet
 from ..paged_tab import PagedTab
 from ..workspace import Workspace
 from .answer_list import ACCEPTED, REJECTED
-from .answer_page import AnswerPage
-from .evaluate_page import EvaluatePage
 from .index_library import IndexLibrary
-from .index_page import IndexPage
-from .learn_page import LearnPage
 from .photo_facts import PhotoFinder
 from .photos_page import PhotosPage
-from .review_dock import ReviewDock
-from .search_page import SearchPage
+
+if TYPE_CHECKING:
+    from .answer_page import AnswerPage
+    from .evaluate_page import EvaluatePage
+    from .index_page import IndexPage
+    from .learn_page import LearnPage
+    from .review_dock import ReviewDock
+    from .search_page import SearchPage
 
 
 class LocateTab(PagedTab):
@@ -31,33 +33,19 @@ class LocateTab(PagedTab):
         self._workspace = workspace
         self._looked: Candidate | None = None
         self._waiting = False
+        self._index = ""
         self._review: ReviewDock | None = None
         self.photo_set = PhotoSet(self)
         self.library = IndexLibrary(self)
         self._finder = PhotoFinder(self.photo_set, self)
-        self.photos = PhotosPage(workspace, self.photo_set)
-        self.region = IndexPage(workspace, self.photo_set, self.library)
-        self.search = SearchPage(workspace, self.photo_set, self.library)
-        self.answer = AnswerPage(workspace, self.photo_set)
-        self.add_page("photos", tr("Photos"), self.photos, tr("Add photos and see what each is"))
-        self.add_page("region", tr("Region"), self.region, tr("Where to search, and the imagery of it"))
-        self.add_page("search", tr("Search"), self.search, tr("Search the photos in the region"))
-        self.add_page("answer", tr("Answer"), self.answer, tr("What was found, and review"))
-        self.photos.look_asked.connect(workspace.show_photo)
-        self.search.form.photos.add_asked.connect(lambda: self.turn_to("photos"))
-        self.learn = LearnPage(workspace, self.photo_set)
-        self.test = EvaluatePage(workspace, self.photo_set, self.library)
-        self.add_page("learn", tr("Learn"), self.learn, tr("Train a model on your own photos of an area"))
-        self.add_page("test", tr("Test"), self.test, tr("How far off the search is, on photos of known position"))
-        self.region.index_chosen.connect(self._index_chosen)
-        self.region.built.connect(self._index_built)
-        self.learn.index_asked.connect(self._index_with)
-        self.learn.learned.connect(self._refresh_models)
-        for page in (self.learn, self.test):
-            page.add_asked.connect(lambda: self.turn_to("photos"))
-        self.search.found.connect(self._found)
-        self.answer.photo_asked.connect(self._look)
-        self.answer.review_asked.connect(self._review_candidate)
+        self.add_page("photos", tr("Photos"), self._make_photos, tr("Add photos and see what each is"))
+        self.add_page("region", tr("Region"), self._make_region, tr("Where to search, and the imagery of it"))
+        self.add_page("search", tr("Search"), self._make_search, tr("Search the photos in the region"))
+        self.add_page("answer", tr("Answer"), self._make_answer, tr("What was found, and review"))
+        self.add_page("learn", tr("Learn"), self._make_learn, tr("Train a model on your own photos of an area"))
+        tip = tr("How far off the search is, on photos of known position")
+        self.add_page("test", tr("Test"), self._make_test, tip)
+        workspace.registry.changed.connect(self._run_changed)
         self._finder.found.connect(self._photo_read)
         self.library.refresh()
 
@@ -73,9 +61,41 @@ class LocateTab(PagedTab):
             self.turn_to("answer")
 
     @property
+    def photos(self) -> PhotosPage:
+        """The page of photos."""
+        return self.page("photos")
+
+    @property
+    def region(self) -> IndexPage:
+        """The page of indexes."""
+        return self.page("region")
+
+    @property
+    def search(self) -> SearchPage:
+        """The page of the search."""
+        return self.page("search")
+
+    @property
+    def answer(self) -> AnswerPage:
+        """The page of what was found."""
+        return self.page("answer")
+
+    @property
+    def learn(self) -> LearnPage:
+        """The page on which an area is learned."""
+        return self.page("learn")
+
+    @property
+    def test(self) -> EvaluatePage:
+        """The page on which the search is tested."""
+        return self.page("test")
+
+    @property
     def review(self) -> ReviewDock:
         """The window of the review, made on first use."""
         if self._review is None:
+            from .review_dock import ReviewDock
+
             self._review = ReviewDock(self._workspace, self.photo_set)
             panel = self._review.panel
             panel.accepted.connect(lambda photo, rank: self.answer.mark(photo, rank, ACCEPTED))
@@ -85,11 +105,64 @@ class LocateTab(PagedTab):
 
     def shut_down(self) -> None:
         super().shut_down()
+        self._workspace.registry.changed.disconnect(self._run_changed)
         self._finder.shut_down()
         if self._review is not None:
             self._review.shut_down()
             self._review = None
         self.library.shut_down()
+
+    def _make_photos(self) -> PhotosPage:
+        page = PhotosPage(self._workspace, self.photo_set)
+        page.look_asked.connect(self._workspace.show_photo)
+        return page
+
+    def _make_region(self) -> IndexPage:
+        from .index_page import IndexPage
+
+        page = IndexPage(self._workspace, self.photo_set, self.library)
+        page.index_chosen.connect(self._index_chosen)
+        page.built.connect(self._index_built)
+        return page
+
+    def _make_search(self) -> SearchPage:
+        from .search_page import SearchPage
+
+        page = SearchPage(self._workspace, self.photo_set, self.library)
+        page.form.photos.add_asked.connect(self._to_photos)
+        page.found.connect(self._found)
+        if self._index:
+            page.form.index.use(self._index)
+        return page
+
+    def _make_answer(self) -> AnswerPage:
+        from .answer_page import AnswerPage
+
+        page = AnswerPage(self._workspace, self.photo_set)
+        page.photo_asked.connect(self._look)
+        page.review_asked.connect(self._review_candidate)
+        return page
+
+    def _make_learn(self) -> LearnPage:
+        from .learn_page import LearnPage
+
+        page = LearnPage(self._workspace, self.photo_set)
+        page.index_asked.connect(self._index_with)
+        page.learned.connect(self._refresh_models)
+        page.add_asked.connect(self._to_photos)
+        return page
+
+    def _make_test(self) -> EvaluatePage:
+        from .evaluate_page import EvaluatePage
+
+        page = EvaluatePage(self._workspace, self.photo_set, self.library)
+        page.add_asked.connect(self._to_photos)
+        if self._index:
+            page.form.index.use(self._index)
+        return page
+
+    def _to_photos(self) -> None:
+        self.turn_to("photos")
 
     def _index_chosen(self, folder: str) -> None:
         self._use_index(folder)
@@ -101,8 +174,14 @@ class LocateTab(PagedTab):
             self.turn_to("search")
 
     def _use_index(self, folder: str) -> None:
-        self.search.form.index.use(folder)
-        self.test.form.index.use(folder)
+        self._index = folder
+        for page in self.made("search", "test"):
+            page.form.index.use(folder)
+
+    def _run_changed(self, run_id: str) -> None:
+        record = self._workspace.registry.run(run_id)
+        if record is not None and record.is_finished and record.job.startswith("locate-"):
+            self.library.refresh()
 
     def _index_with(self, model: str) -> None:
         """Make an index with a model that was learned: on the page of regions."""
@@ -111,8 +190,8 @@ class LocateTab(PagedTab):
         self.turn_to("region")
 
     def _refresh_models(self, *_) -> None:
-        for form in (self.region.form, self.search.form, self.test.form):
-            form.method.refresh()
+        for page in self.made("region", "search", "test"):
+            page.form.method.refresh()
 
     def _found(self, folder: str) -> None:
         self.answer.use(folder)
