@@ -21,12 +21,16 @@ from engine.models.two_sensor import TwoSensorSegmenter
 from engine.training.processes import number_of
 
 _TIMEOUT = timedelta(minutes=10)
+"""Until all processes have come, and for what they do together."""
+_ALONE = timedelta(days=7)
+"""For what one process does while the others wait: restyling and a last evaluation may take hours. Who waits for one
+that is gone is told at once, by the closed connection and by torchrun."""
 
 
 @dataclass(frozen=True)
 class World:
     """This process among those of the run. ``control`` is a group for small messages over the processor's network,
-    which never waits for a GPU."""
+    which never waits for a GPU, and has patience with a process that works alone."""
 
     rank: int = 0
     size: int = 1
@@ -109,7 +113,7 @@ def joined_world(device: str) -> Iterator[World]:
             remedy="Start all of them with one torchrun.",
         ) from error
     try:
-        control = dist.new_group(backend="gloo", timeout=_TIMEOUT) if backend == "nccl" else None
+        control = dist.new_group(backend="gloo", timeout=_ALONE)
         world = World(rank, size, own, control)
         yield world
         world.wait()  # one that leaves early closes its connections under the hands of the others

@@ -86,10 +86,28 @@ os._exit(0)  # as the command line does: threads of gloo may abort the end of th
 """
 
 
-def run(folder: Path, processes: int, *, cancel_at: int = -1) -> str:
+WAIT = """
+import os, sys, time
+from datetime import timedelta
+from engine.training import distributed
+
+distributed._TIMEOUT = timedelta(seconds=3)
+with distributed.joined_world("cpu") as world:
+    if world.main:
+        time.sleep(6)  # restyling, say
+    world.wait()
+    if world.main:
+        time.sleep(6)  # the last evaluation: the others have left the block and wait at its end
+        print("evaluated", flush=True)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def run(folder: Path, processes: int, *, cancel_at: int = -1, program: str = TRAIN) -> str:
     folder.mkdir(exist_ok=True)
     script = folder / "train.py"
-    script.write_text(TRAIN, encoding="utf-8")
+    script.write_text(program, encoding="utf-8")
     start = [sys.executable]
     if processes > 1:
         with socket.socket() as one:
@@ -128,6 +146,10 @@ def test_two_processes_end_with_the_weights_of_one_after_a_cancel_in_one_of_them
             a, b = one[name], two[name]
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9, msg=name)
     assert len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) == 12
+
+
+def test_a_process_that_works_alone_is_waited_for_longer_than_one_that_does_not_answer(tmp_path):
+    assert "evaluated" in run(tmp_path / "wait", 2, program=WAIT)
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch):
