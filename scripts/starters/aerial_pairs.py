@@ -13,6 +13,7 @@ import numpy as np
 
 from starters.aerial import crop, places, read_aerial, save
 from starters.streetview import VFOV_DEG, day_of, panorama
+from starters.years import another_year, ground_of
 
 TILE_SIDE, TILE_GSD_M = 160, 0.5
 SPACING_M = 8.0
@@ -33,14 +34,15 @@ def make_pairs(
     days: int,
     off_m: float,
     seed: int,
+    years: bool = False,
     jobs: int = 1,
 ) -> None:
     """``spots`` places of each image with one tile each, whose middle is up to ``off_m`` metres off the camera each
-    way, and ``days`` panoramas of each place, each in another light and season; unless it is there. Headings are
-    random; ``jobs`` images at a time."""
+    way, and ``days`` panoramas of each place, each in another light and season, with ``years`` in another year too;
+    unless it is there. Headings are random; ``jobs`` images at a time."""
     if (out / "pairs.csv").exists():
         return
-    work = partial(_pairs_of, out, spots, days, off_m)
+    work = partial(_pairs_of, out, spots, days, off_m, years)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         made = pool.map(work, ([seed, number] for number in range(len(images))), images)
         rows = [row for some in made for row in some]
@@ -51,7 +53,7 @@ def make_pairs(
 
 
 def _pairs_of(
-    out: Path, spots: int, days: int, off_m: float, seed: list[int], image: tuple[Path, float]
+    out: Path, spots: int, days: int, off_m: float, years: bool, seed: list[int], image: tuple[Path, float]
 ) -> list[list[object]]:
     """Of one image: its pictures, written, and their lines."""
     rng, rows = np.random.default_rng(seed), []
@@ -61,8 +63,9 @@ def _pairs_of(
         off = rng.uniform(-off_m, off_m, 2) / 0.4
         tile = crop(aerial, row + off[0], column + off[1], TILE_SIDE, TILE_GSD_M)
         save(out / f"overheads/{aerial.name}_{spot}.jpg", tile)
+    ground = ground_of(aerial) if years else None
     for turn in range(days):
-        day = day_of(aerial, rng)
+        day = day_of(aerial if ground is None else another_year(ground, rng), rng)
         for spot, (row, column) in enumerate(found):
             picture = panorama(day, row, column, float(rng.uniform(1.9, 3.0)), rng)
             rolled = int(rng.integers(picture.shape[1]))

@@ -8,16 +8,17 @@ perspective/perspective.csv (columns overhead, gsd_m: orthophotos of Helsinki, a
 seen (panoramas come from engine simulate city, the extra "cities", or are rendered from the aerial images), so any real
 pair is a test; REAL is a set of them whose figures go to table and card, after everything is chosen.
 
-Four runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose
+Five runs of "engine crossview train" (the command stands in the result.json of each): "centred" on cities whose
 cameras stand in the middle of their tiles and whose headings are exact, which is quick to learn; "robust" goes on from
 it on those and on cities with cameras up to 10 m off, with headings made wrong by up to 15° and stronger changes of
 colour, for cells of a search are metres apart and 16 headings are tried; "turned" goes on from that with the pairs of
 aerial images too, in other light, and compares eight turns of every panorama: a network that never saw a wrong turn
-takes many for matches; "wider" goes on from that with more places and days of the same aerial images. Then the network
-of the ground's rings (starters/rings.py), which turns photos over candidates, from pairs of aerial images and of the
-centred cities, and again in stronger colours with more places and days. Its weight in "fused" is chosen on pairs that
-are hard: the cities "choose" and the held-out aerial images, disturbed (starters/disturbed.py). The figures are of the
-cities "test". Every panorama is rolled at random first.
+takes many for matches; "wider" goes on from that with more places and days of the same aerial images, "years" with
+views of them in other years (starters/years.py). Then the network of the ground's rings (starters/rings.py), which
+turns photos over candidates, from pairs of aerial images and of the centred cities, again in stronger colours with more
+places and days, and again with other years. Its weight in "fused" is chosen on pairs that are hard: the cities "choose"
+and the held-out aerial images, of the same year and of others, disturbed (starters/disturbed.py). The figures are of
+the cities "test". Every panorama is rolled at random first.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from engine.training.crossview.request import CrossViewTrainRequest
 from engine.training.crossview.train import run as train
 from starters.aerial_pairs import images_of, make_pairs
 from starters.disturbed import disturb
-from starters.ring_data import ring_set
+from starters.ring_data import RingSet, ring_set
 from starters.rings import kept_rings, train_rings
 
 NAME = "crossview"
@@ -76,16 +77,21 @@ CENTRED = {"steps": 1200, "batch": 128, "lr": 3e-3}
 ROBUST = {"steps": 600, "batch": 64, "lr": 1e-3, "heading_error": 15.0, "colour": 0.5}
 TURNED = {"steps": 1200, "batch": 128, "lr": 2e-3, "turns": 8, "colour": 0.5, "disguise": 0.5, "tilt": 2.0}
 WIDER = {**TURNED, "steps": 1300}
+YEARS = {**TURNED, "steps": 900, "colour": 0.7, "disguise": 0.7, "tilt": 3.0, "seed": 5}
 WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the matcher that turns beside the network, that are tried for fused."""
 RINGS: dict[str, Any] = {"steps": 6000, "seed": 0}
 MORE: dict[str, Any] = {"steps": 4000, "seed": 21, "rate": 2e-3, "colour": 2.0}
-"""How the rings go on from there."""
+OTHER_YEARS: dict[str, Any] = {"steps": 4000, "seed": 31, "rate": 2e-3, "colour": 2.0}
+"""How the rings go on from there, and from there."""
 AERIAL: dict[str, dict[str, Any]] = {
     "aerial": {"spots": 30, "days": 4, "off_m": 3.0, "seed": 1},
     "wide": {"spots": 40, "days": 8, "off_m": 3.0, "seed": 11},
+    "years": {"spots": 40, "days": 6, "off_m": 3.0, "seed": 12, "years": True},
     "held-naip": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 2},
     "held-helsinki": {"spots": 14, "days": 1, "off_m": 2.0, "seed": 3},
+    "held-naip-years": {"spots": 12, "days": 1, "off_m": 2.0, "seed": 4, "years": True},
+    "held-helsinki-years": {"spots": 14, "days": 1, "off_m": 2.0, "seed": 5, "years": True},
 }
 
 TRAINED_ON = [
@@ -131,15 +137,10 @@ def aerial_sets(out: Path, imagery: Path, jobs: int) -> dict[str, Path]:
     naip = images_of(imagery / "overhead", "overhead.csv", "file")
     held = naip[2::5]
     learned = [one for one in naip if one not in held]
-    images = {
-        "aerial": learned,
-        "wide": learned,
-        "held-naip": held,
-        "held-helsinki": images_of(imagery / "perspective", "perspective.csv", "overhead"),
-    }
+    images = {"held-naip": held, "held-helsinki": images_of(imagery / "perspective", "perspective.csv", "overhead")}
     started = time.monotonic()
     for name, options in AERIAL.items():
-        make_pairs(out / "sets" / name, images[name], **options, jobs=jobs)
+        make_pairs(out / "sets" / name, images.get(name.removesuffix("-years"), learned), **options, jobs=jobs)
     print(f"pairs from aerial images in {time.monotonic() - started:.0f} s", flush=True)
     return {name: out / "sets" / name for name in AERIAL}
 
@@ -147,21 +148,24 @@ def aerial_sets(out: Path, imagery: Path, jobs: int) -> dict[str, Path]:
 def ring_network(out: Path, aerial: dict[str, Path], centred: Sequence[str], device: Device, jobs: int) -> RingNetwork:
     """The network of the ground's rings, trained where it is not there yet."""
 
-    def part(name: str, pairs: str, variants: int, options: dict[str, Any], start: RingNetwork | None) -> RingNetwork:
+    def data(name: str, places: Sequence[str], variants: int, seed: int) -> RingSet:
+        file = out / "rings" / f"{name}-pairs.safetensors"
+        return ring_set(places, file, variants=variants, seed=seed, jobs=jobs)
+
+    def part(name: str, pairs: dict[str, int], options: dict[str, Any], start: RingNetwork | None) -> RingNetwork:
         file = out / "rings" / f"{name}.safetensors"
         network = kept_rings(file)
         if network is None:
             started = time.monotonic()
-            data = file.with_name(f"{pairs}-pairs.safetensors"), file.with_name("centred-pairs.safetensors")
-            sets = [
-                ring_set([str(aerial[pairs])], data[0], variants=variants, seed=1, jobs=jobs),
-                ring_set(centred, data[1], variants=2, seed=2, jobs=jobs),
-            ]
+            sets = [data(one, [str(aerial[one])], variants, 1) for one, variants in pairs.items()]
+            sets.append(data("centred", centred, 2, 2))
             network = train_rings(sets, file, **options, start=start, device=device)
             print(f"rings, {name}: {options['steps']} steps in {time.monotonic() - started:.0f} s", flush=True)
         return network
 
-    return part("more", "wide", 3, MORE, part("network", "aerial", 4, RINGS, None))
+    first = part("network", {"aerial": 4}, RINGS, None)
+    more = part("more", {"wide": 3}, MORE, first)
+    return part("years", {"years": 3, "wide": 3}, OTHER_YEARS, more)
 
 
 def trained(out: Path, **options: Any) -> Bundle:
@@ -269,13 +273,16 @@ def main(given: Sequence[str]) -> int:
     aerial = aerial_sets(out, args.imagery, args.jobs)
     turned = trained(out / "turned", data=(*both, str(aerial["aerial"])), start=str(robust.folder), **TURNED, **common)
     wider = trained(out / "wider", data=(*both, str(aerial["wide"])), start=str(turned.folder), **WIDER, **common)
+    apart = (*both, str(aerial["wide"]), str(aerial["years"]))
+    years = trained(out / "years", data=apart, start=str(wider.folder), **YEARS, **common)
     device = choose_device(args.device)
     rings = ring_network(out, aerial, sets["centred"], device, args.jobs)
-    shipped = halved(wider, rings, out / "half", name=NAME)
+    shipped = halved(years, rings, out / "half", name=NAME)
     scores, folder = out / "scores", str(shipped.folder)
-    hard = {name: out / "sets" / name for name in ("hard-cities", "hard-aerial")}
+    hard = {name: out / "sets" / name for name in ("hard-cities", "hard-aerial", "hard-years")}
     disturb(sets["choose"], hard["hard-cities"])
     disturb([str(aerial["held-naip"]), str(aerial["held-helsinki"])], hard["hard-aerial"])
+    disturb([str(aerial["held-naip-years"]), str(aerial["held-helsinki-years"])], hard["hard-years"])
     places = tuple(map(str, hard.values()))
     others = {
         "geometric": scored(places, Geometric(device), scores / "hard-geometric"),
@@ -315,7 +322,7 @@ def main(given: Sequence[str]) -> int:
             for metric in METRICS
         ]  # fmt: skip
         done = halved(
-            wider,
+            years,
             rings,
             args.install / NAME,
             name=NAME,

@@ -98,7 +98,7 @@ def test_what_a_search_believes_depends_on_what_verified_its_candidates():
     rings, geometry, nothing = (
         calibration_for("learned", starter=True, verified=one) for one in ("rings", "geometric", None)
     )
-    assert rings.weights.verified > rings.weights.own
+    assert rings.weights.verified >= rings.weights.own
     assert geometry.weights.own > 0 and not geometry.fitted, "the starter model is verified by its rings"
     sure = Places(np.arange(2), np.array([14.0, 1.0]), np.array([8.0, -8.0]), np.zeros(2))
     assert rings.by_radius(sure)[50.0][0] > 0.9
