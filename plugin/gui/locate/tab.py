@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtWidgets import QWidget
 
 from ...layers.answers import Candidate
@@ -94,7 +95,7 @@ class LocateTab(PagedTab):
     def review(self) -> ReviewDock:
         """The window of the review, made on first use."""
         if self._review is None:
-            from .review_dock import ReviewDock
+            from .review_dock import ReviewDock  # read by now, with the page of answers
 
             self._review = ReviewDock(self._workspace, self.photo_set)
             panel = self._review.panel
@@ -136,6 +137,7 @@ class LocateTab(PagedTab):
         return page
 
     def _make_answer(self) -> AnswerPage:
+        from . import review_dock  # noqa: F401  opening the review is long enough without reading its modules
         from .answer_page import AnswerPage
 
         page = AnswerPage(self._workspace, self.photo_set)
@@ -200,7 +202,13 @@ class LocateTab(PagedTab):
 
     def _review_candidate(self, photo: str, rank: int) -> None:
         page = self.answer
-        self.review.show_result(page.result, page.folder, photo, rank, page.answers)
+        asked = (page.result, page.folder, photo, rank, page.answers)
+        if self._review is not None:
+            self._review.show_result(*asked)
+            return
+        made = self.review
+        # Filled in the next turn of the event loop: to make it and to fill it at once holds the window up.
+        QTimer.singleShot(0, lambda: made.show_result(*asked) if made is self._review else None)
 
     def _look(self, path: str, candidate: Candidate | None) -> None:
         """Look around in the photo of an answer, as if it had been taken at the candidate."""
