@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from qgis.PyQt.QtCore import QSize, Qt
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QTabWidget, QWidget
+
+from .late_pages import LatePages
 
 _ICON_TAB = 46  # about the width of a tab without a title
 _AROUND = 48  # what a tab has around its text: icon, gap, margins
@@ -17,10 +19,8 @@ class DockTabs(QTabWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._names: list[str] = []
         self._titles: list[str] = []
-        self._makers: dict[str, Callable[[], QWidget]] = {}
-        self._pages: dict[str, QWidget] = {}
+        self._pages = LatePages()
         self.setDocumentMode(True)
         self.setElideMode(Qt.TextElideMode.ElideRight)
         self.setUsesScrollButtons(False)
@@ -29,42 +29,33 @@ class DockTabs(QTabWidget):
 
     def add(self, name: str, icon: QIcon, title: str, make: Callable[[], QWidget]) -> None:
         """A tab; ``make`` gives its page when it is shown for the first time."""
-        self._names.append(name)
         self._titles.append(title)
-        self._makers[name] = make
-        holder = QWidget()
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        index = self.addTab(holder, icon, title)
+        index = self.addTab(self._pages.add(name, make), icon, title)
         self.setTabToolTip(index, title)
         self.setTabWhatsThis(index, title)
 
     def page(self, name: str) -> QWidget:
         """The page of a tab, made now if it was not shown yet."""
-        if name not in self._pages:
-            page = self._makers[name]()
-            self._pages[name] = page
-            self.widget(self._names.index(name)).layout().addWidget(page)
-        return self._pages[name]
+        return self._pages.page(name)
 
     def made(self) -> list[QWidget]:
         """The pages that were made."""
-        return list(self._pages.values())
+        return self._pages.made()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tabs, from the left."""
-        return tuple(self._names)
+        return self._pages.names
 
     @property
     def current(self) -> str:
         """Name of the tab in front."""
-        return self._names[self.currentIndex()] if self._names else ""
+        return self.names[self.currentIndex()] if self.names else ""
 
     def show_tab(self, name: str) -> QWidget:
         """Bring a tab to the front; its page."""
         page = self.page(name)
-        self.setCurrentIndex(self._names.index(name))
+        self.setCurrentIndex(self.names.index(name))
         return page
 
     def minimumSizeHint(self) -> QSize:
@@ -79,14 +70,14 @@ class DockTabs(QTabWidget):
         self._fit()
 
     def _shown(self, index: int) -> None:
-        if 0 <= index < len(self._names) and len(self._names) == self.count():
+        if 0 <= index < len(self.names) and len(self.names) == self.count():
             if self.isVisible():
-                self.page(self._names[index])
+                self.page(self.names[index])
             self._fit()
 
     def showEvent(self, event):
         super().showEvent(event)
-        if self._names:
+        if self.names:
             self.page(self.current)
         self._fit()
 

@@ -369,7 +369,7 @@ def test_the_tab_hands_over_from_page_to_page(iface, registry, provider, tmp_pat
     assert tab.current == "search"
     spin(lambda: tab.search.form.index.folder() != "")
     assert tab.search.form.index.folder() == str(index)
-    assert "test" not in tab._pages, "a page that nobody looked at"
+    assert tab.made("test") == [], "a page that nobody looked at"
     spin(lambda: tab.test.form.index.folder() != "")
     assert tab.test.form.index.folder() == str(index), "made later, it takes the index that was chosen"
     tab.search.found.emit(str(found))

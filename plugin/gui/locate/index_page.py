@@ -66,7 +66,6 @@ class IndexPage(WorkPage):
 
     def _built(self, run, successful: bool, outputs: dict) -> None:
         folder = str(run.parameters["OUTPUT"])
-        self._library.refresh()
         if successful:
             self._workspace.runs.announce(folder)
             self.say(self.tr("The index is ready: search photos in it."), "mIconSuccess.svg")

@@ -201,14 +201,10 @@ class LocateTab(PagedTab):
             self.turn_to("answer")
 
     def _review_candidate(self, photo: str, rank: int) -> None:
-        page = self.answer
+        page, review = self.answer, self.review
         asked = (page.result, page.folder, photo, rank, page.answers)
-        if self._review is not None:
-            self._review.show_result(*asked)
-            return
-        made = self.review
-        # Filled in the next turn of the event loop: to make it and to fill it at once holds the window up.
-        QTimer.singleShot(0, lambda: made.show_result(*asked) if made is self._review else None)
+        # In the next turn of the event loop: to make the window and to fill it at once holds QGIS up.
+        QTimer.singleShot(0, lambda: review.show_result(*asked) if review is self._review else None)
 
     def _look(self, path: str, candidate: Candidate | None) -> None:
         """Look around in the photo of an answer, as if it had been taken at the candidate."""
