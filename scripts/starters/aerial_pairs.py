@@ -13,7 +13,7 @@ import numpy as np
 
 from starters.aerial import crop, places, read_aerial, save
 from starters.streetview import VFOV_DEG, day_of, panorama
-from starters.years import another_year, ground_of
+from starters.years import another_year, surfaces_of
 
 TILE_SIDE, TILE_GSD_M = 160, 0.5
 SPACING_M = 8.0
@@ -63,9 +63,9 @@ def _pairs_of(
         off = rng.uniform(-off_m, off_m, 2) / 0.4
         tile = crop(aerial, row + off[0], column + off[1], TILE_SIDE, TILE_GSD_M)
         save(out / f"overheads/{aerial.name}_{spot}.jpg", tile)
-    ground = ground_of(aerial) if years else None
+    surfaces = surfaces_of(aerial) if years else None
     for turn in range(days):
-        day = day_of(aerial if ground is None else another_year(ground, rng), rng)
+        day = day_of(aerial if surfaces is None else another_year(surfaces, rng), rng)
         for spot, (row, column) in enumerate(found):
             picture = panorama(day, row, column, float(rng.uniform(1.9, 3.0)), rng)
             rolled = int(rng.integers(picture.shape[1]))

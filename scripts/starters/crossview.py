@@ -139,7 +139,7 @@ def aerial_sets(out: Path, imagery: Path, jobs: int) -> dict[str, Path]:
     learned = [one for one in naip if one not in held]
     images = {"held-naip": held, "held-helsinki": images_of(imagery / "perspective", "perspective.csv", "overhead")}
     started = time.monotonic()
-    for name, options in AERIAL.items():
+    for name, options in AERIAL.items():  # what is not held out is learned from
         make_pairs(out / "sets" / name, images.get(name.removesuffix("-years"), learned), **options, jobs=jobs)
     print(f"pairs from aerial images in {time.monotonic() - started:.0f} s", flush=True)
     return {name: out / "sets" / name for name in AERIAL}

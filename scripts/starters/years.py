@@ -23,7 +23,7 @@ _LEVELS = 7
 
 
 @dataclass(frozen=True)
-class Ground:
+class Surfaces:
     """An image, with what every year uses: ``calm`` is it without cars and marks, ``bare`` the ground where
     trees stand, ``pieces`` (rows, columns) are numbers of surfaces of one colour."""
 
@@ -35,13 +35,12 @@ class Ground:
     roofs: NDArray[np.int32]
 
 
-def ground_of(aerial: Aerial) -> Ground:
+def surfaces_of(aerial: Aerial) -> Surfaces:
     """What is the same for every year that is drawn of an image."""
     side = round(_CAR_M / GSD_M) | 1
-    calm = np.stack([ndimage.median_filter(aerial.image[..., k], side, mode="mirror") for k in range(3)], axis=-1)
+    calm = ndimage.median_filter(aerial.image, (side, side, 1), mode="mirror")
     open_ = ((aerial.kind == GROUND) & ~aerial.dark).astype(np.float32)
-    weight = ndimage.gaussian_filter(open_, 2.5 / GSD_M) + 1e-4
-    bare = np.stack([ndimage.gaussian_filter(calm[..., k] * open_, 2.5 / GSD_M) / weight for k in range(3)], axis=-1)
+    bare = _soft(calm * open_[..., None], 2.5) / (ndimage.gaussian_filter(open_, 2.5 / GSD_M) + 1e-4)[..., None]
     light = ndimage.gaussian_filter(calm.mean(2), 0.4 / GSD_M)
     edges = np.quantile(light, np.linspace(0, 1, _LEVELS + 1)[1:-1])
     level = np.digitize(light, edges) * 6 + aerial.kind.clip(0, 2) * 2 + aerial.plants
@@ -52,24 +51,24 @@ def ground_of(aerial: Aerial) -> Ground:
         count += found
     crowns, _ = ndimage.label(aerial.kind == TREE)
     roofs, _ = ndimage.label(aerial.kind == ROOF)
-    return Ground(aerial, calm, bare.astype(np.float32), pieces, crowns, roofs)
+    return Surfaces(aerial, calm, bare.astype(np.float32), pieces, crowns, roofs)
 
 
-def another_year(ground: Ground, rng: np.random.Generator) -> Aerial:
+def another_year(surfaces: Surfaces, rng: np.random.Generator) -> Aerial:
     """The image as it was in another year, drawn from ``rng``: without its cars and stains, with surfaces of other
     albedo and texture, roofs of other colours, trees felled, grown and planted."""
-    aerial = ground.aerial
+    aerial = surfaces.aerial
     kind, height, plants = aerial.kind.copy(), aerial.height_m.copy(), aerial.plants.copy()
-    image = _without_marks(ground, rng)
-    felled = np.flatnonzero(rng.random(ground.crowns.max() + 1) < 0.2)
-    gone = np.isin(ground.crowns, felled[felled > 0])
-    image[gone] = ground.bare[gone] * (1 + 0.06 * rng.normal(0, 1, (int(gone.sum()), 1)))
+    image = _without_marks(surfaces, rng)
+    felled = np.flatnonzero(rng.random(surfaces.crowns.max() + 1) < 0.2)
+    gone = np.isin(surfaces.crowns, felled[felled > 0])
+    image[gone] = surfaces.bare[gone] * (1 + 0.06 * rng.normal(0, 1, (int(gone.sum()), 1)))
     kind[gone], height[gone] = GROUND, 0
     plants &= ~gone | (rng.random() < 0.5)
-    grown = rng.uniform(0.75, 1.4, ground.crowns.max() + 1)
-    built = rng.uniform(0.8, 1.25, ground.roofs.max() + 1)
-    height = height * np.where(kind == TREE, grown[ground.crowns], built[ground.roofs] * (kind == ROOF))
-    _repaint(image, ground, rng)
+    grown = rng.uniform(0.75, 1.4, surfaces.crowns.max() + 1)
+    built = rng.uniform(0.8, 1.25, surfaces.roofs.max() + 1)
+    height = height * np.where(kind == TREE, grown[surfaces.crowns], built[surfaces.roofs] * (kind == ROOF))
+    _repaint(image, surfaces, rng)
     _plant(image, kind, height, plants, rng)
     image = _other_texture(image, rng)
     return replace(
@@ -81,26 +80,31 @@ def another_year(ground: Ground, rng: np.random.Generator) -> Aerial:
     )
 
 
-def _without_marks(ground: Ground, rng: np.random.Generator) -> F32:
+def _soft(image: F32, scale_m: float) -> F32:
+    """Blurred by ``scale_m`` metres, each colour for itself."""
+    return np.asarray(ndimage.gaussian_filter(image, (scale_m / GSD_M, scale_m / GSD_M, 0)), np.float32)
+
+
+def _without_marks(surfaces: Surfaces, rng: np.random.Generator) -> F32:
     """Cars, stains and marks of open ground give way to what lies around them."""
-    image, open_ = ground.aerial.image, (ground.aerial.kind == GROUND) & ~ground.aerial.plants
-    unlike = np.abs(image - ground.calm).max(2) > float(rng.uniform(0.05, 0.15))
+    image, open_ = surfaces.aerial.image, (surfaces.aerial.kind == GROUND) & ~surfaces.aerial.plants
+    unlike = np.abs(image - surfaces.calm).max(2) > float(rng.uniform(0.05, 0.15))
     marks = ndimage.binary_dilation(unlike & open_, iterations=1)
     share = ndimage.gaussian_filter((marks & open_).astype(np.float32), 0.3 / GSD_M)[..., None]
-    return image * (1 - share) + ground.calm * share
+    return image * (1 - share) + surfaces.calm * share
 
 
-def _repaint(image: F32, ground: Ground, rng: np.random.Generator) -> None:
+def _repaint(image: F32, surfaces: Surfaces, rng: np.random.Generator) -> None:
     """Each surface has another albedo; half of the roofs have another colour altogether."""
-    count = int(ground.pieces.max()) + 1
-    size = np.bincount(ground.pieces.ravel(), minlength=count) * GSD_M**2
+    count = int(surfaces.pieces.max()) + 1
+    size = np.bincount(surfaces.pieces.ravel(), minlength=count) * GSD_M**2
     strength = float(rng.uniform(0.1, 0.4)) * (size > 4)
     factor = np.exp(strength[:, None] * (rng.normal(0, 0.8, (count, 1)) + rng.normal(0, 0.2, (count, 3))))
-    change = factor[ground.pieces].astype(np.float32)
-    image *= np.stack([ndimage.gaussian_filter(change[..., k], 0.3 / GSD_M) for k in range(3)], axis=-1)
-    for number, window in enumerate(ndimage.find_objects(ground.roofs), start=1):
+    change = factor[surfaces.pieces].astype(np.float32)
+    image *= _soft(change, 0.3)
+    for number, window in enumerate(ndimage.find_objects(surfaces.roofs), start=1):
         if rng.random() < 0.5:
-            own = ground.roofs[window] == number
+            own = surfaces.roofs[window] == number
             colour = rng.uniform(0.15, 0.8) * np.exp(rng.normal(0, 0.12, 3))
             image[window][own] *= colour / np.maximum(image[window][own].mean(0), 0.02)
 
@@ -129,11 +133,11 @@ def _plant(
 
 def _other_texture(image: F32, rng: np.random.Generator) -> F32:
     """What is finer than about a metre is lessened, and other grain of as much strength put in its place."""
-    scale = float(rng.uniform(0.3, 0.9)) / GSD_M
-    low = np.stack([ndimage.gaussian_filter(image[..., k], scale) for k in range(3)], axis=-1)
+    scale_m = float(rng.uniform(0.3, 0.9))
+    low = _soft(image, scale_m)
     detail = image - low
-    strength = np.sqrt(ndimage.gaussian_filter((detail**2).mean(2), 3 * scale))
-    grain = ndimage.gaussian_filter(rng.normal(0, 1, image.shape[:2]), 0.5 * scale)
+    strength = np.sqrt(ndimage.gaussian_filter((detail**2).mean(2), 3 * scale_m / GSD_M))
+    grain = ndimage.gaussian_filter(rng.normal(0, 1, image.shape[:2]), 0.5 * scale_m / GSD_M)
     grain = grain / max(float(grain.std()), 1e-6) * strength
     kept = float(rng.uniform(0, 0.6))
     return np.asarray(low + kept * detail + (1 - kept) * grain[..., None], np.float32)

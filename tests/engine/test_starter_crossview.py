@@ -99,6 +99,8 @@ def test_what_a_search_believes_depends_on_what_verified_its_candidates():
         calibration_for("learned", starter=True, verified=one) for one in ("rings", "geometric", None)
     )
     assert rings.weights.verified >= rings.weights.own
+    clear, doubtful = rings.weights.total(3.0, 0.0, 8.0), rings.weights.total(4.0, 0.0, 6.0)
+    assert clear > doubtful, "what rings put two deviations ahead leads, though the network has it one behind"
     assert geometry.weights.own > 0 and not geometry.fitted, "the starter model is verified by its rings"
     sure = Places(np.arange(2), np.array([14.0, 1.0]), np.array([8.0, -8.0]), np.zeros(2))
     assert rings.by_radius(sure)[50.0][0] > 0.9

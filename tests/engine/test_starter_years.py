@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from starters.aerial import GROUND, ROOF, TREE, Aerial
-from starters.years import another_year, ground_of
-
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+GROUND, TREE, ROOF = 0, 1, 2
 ROAD, LAWN = 0.35, np.array([0.25, 0.4, 0.2])
 
 
-@pytest.fixture(scope="module")
-def street() -> Aerial:
+@pytest.fixture
+def starters(monkeypatch) -> SimpleNamespace:
+    """The scripts' modules ``aerial`` and ``years``."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return SimpleNamespace(**{name: import_module(f"starters.{name}") for name in ("aerial", "years")})
+
+
+@pytest.fixture
+def street(starters):
     """A road across (rows 60 to 80) with two red cars, lawn, a roof and four crowns; 0.4 m a pixel."""
     image = np.tile(LAWN, (160, 160, 1)).astype(np.float32)
     plants = np.ones((160, 160), bool)
@@ -30,13 +35,13 @@ def street() -> Aerial:
     for row, column in ((100, 30), (100, 80), (130, 120), (20, 120)):
         own = np.hypot(*(np.mgrid[:160, :160] - np.array([row, column])[:, None, None])) < 8
         kind[own], height[own], image[own] = TREE, 8.0, (0.1, 0.2, 0.1)
-    return Aerial("street", image, plants, kind, height, np.zeros((160, 160), bool))
+    return starters.aerial.Aerial("street", image, plants, kind, height, np.zeros((160, 160), bool))
 
 
-def test_a_year_is_that_of_its_seed_and_leaves_the_image_alone(street):
+def test_a_year_is_that_of_its_seed_and_leaves_the_image_alone(starters, street):
     before = street.image.copy()
-    ground = ground_of(street)
-    one, same, other = (another_year(ground, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    surfaces = starters.years.surfaces_of(street)
+    one, same, other = (starters.years.another_year(surfaces, np.random.default_rng(seed)) for seed in (1, 1, 2))
     for name in ("image", "kind", "height_m", "plants"):
         assert np.array_equal(getattr(one, name), getattr(same, name)), name
     assert not np.array_equal(one.image, other.image)
@@ -45,10 +50,10 @@ def test_a_year_is_that_of_its_seed_and_leaves_the_image_alone(street):
     assert one.image.min() >= 0 and one.image.max() <= 1 and np.isfinite(one.height_m).all()
 
 
-def test_cars_are_gone_and_the_kerb_is_where_it_was(street):
-    ground, told = ground_of(street), 0
+def test_cars_are_gone_and_the_kerb_is_where_it_was(starters, street):
+    surfaces, told = starters.years.surfaces_of(street), 0
     for seed in range(8):
-        image = another_year(ground, np.random.default_rng(seed)).image
+        image = starters.years.another_year(surfaces, np.random.default_rng(seed)).image
         car, road = image[66:70, 40:51].mean((0, 1)), image[64:76, 60:90].mean((0, 1))
         assert np.abs(car - road).max() < 0.08, "the road goes on where the car stood"
         profile = image[52:90, 140:155].mean((1, 2))
@@ -61,9 +66,9 @@ def test_cars_are_gone_and_the_kerb_is_where_it_was(street):
     assert told >= 4
 
 
-def test_trees_are_felled_and_planted_on_what_is_green_and_roofs_stay(street):
-    ground = ground_of(street)
-    years = [another_year(ground, np.random.default_rng(seed)) for seed in range(20)]
+def test_trees_are_felled_and_planted_on_what_is_green_and_roofs_stay(starters, street):
+    surfaces = starters.years.surfaces_of(street)
+    years = [starters.years.another_year(surfaces, np.random.default_rng(seed)) for seed in range(20)]
     felled = [((street.kind == TREE) & (year.kind == GROUND)).sum() for year in years]
     planted = [((street.kind == GROUND) & (year.kind == TREE)).sum() for year in years]
     assert 0.05 < np.mean(felled) / (street.kind == TREE).sum() < 0.5 and np.mean(planted) > 0
