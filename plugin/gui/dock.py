@@ -13,6 +13,7 @@ from .engine_banner import EngineBanner
 from .engine_setup import EngineSetup
 from .form_page import FormPage
 from .icons import icon, theme_icon
+from .read_ahead import ReadAhead
 from .runs_panel import RunsPanel
 from .tabs import DockTabs
 from .workspace import Workspace
@@ -56,6 +57,7 @@ class SameSceneDock(QgsDockWidget):
         last = QgsSettings().value(_TAB, "flood", type=str)
         if last in self.tabs.names and last != "runs":
             self.tabs.show_tab(last)
+        self._ahead = ReadAhead((__package__, f"{__package__}.locate"), self)
 
     @property
     def flood(self) -> FormPage:

@@ -116,6 +116,17 @@ class Desktop:
         if enabled:
             self.set("PythonPlugins", PLUGIN, "true")
 
+    def copy_plugin(self) -> None:
+        """Like :meth:`link_plugin`, but as it is when just installed: nothing that QGIS reads of it is compiled yet."""
+        home = self.plugins / PLUGIN
+        home.mkdir()
+        for path in ROOT.iterdir():
+            if path.name == "plugin":
+                shutil.copytree(path, home / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif path.name != "__pycache__":
+                (home / path.name).symlink_to(path)
+        self.link_plugin()
+
     def set(self, group: str, key: str, value: str) -> None:
         """A setting of the profile (QGIS3.ini), for example ``set("samescene", "engine_python", "/path")``."""
         self._ini.setdefault(group, {})[key] = value

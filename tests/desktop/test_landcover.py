@@ -55,7 +55,7 @@ def simulated(tmp_path_factory) -> Path:
 def answer(request, simulated, tmp_path_factory) -> dict:
     """What the script saw in the window."""
     desktop = Desktop(request.param, tmp_path_factory.mktemp("landcover"))
-    desktop.link_plugin()
+    desktop.copy_plugin()
     out = desktop.folder / "results"
     out.mkdir()
     scene = simulated / "scene"

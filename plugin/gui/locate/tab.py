@@ -95,7 +95,7 @@ class LocateTab(PagedTab):
     def review(self) -> ReviewDock:
         """The window of the review, made on first use."""
         if self._review is None:
-            from .review_dock import ReviewDock  # read by now, with the page of answers
+            from .review_dock import ReviewDock
 
             self._review = ReviewDock(self._workspace, self.photo_set)
             panel = self._review.panel
@@ -137,7 +137,6 @@ class LocateTab(PagedTab):
         return page
 
     def _make_answer(self) -> AnswerPage:
-        from . import review_dock  # noqa: F401  opening the review is long enough without reading its modules
         from .answer_page import AnswerPage
 
         page = AnswerPage(self._workspace, self.photo_set)

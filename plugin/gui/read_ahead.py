@@ -1,0 +1,43 @@
+"""Modules that are read while the window rests: to read those of a page when it is turned to holds the window up."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from qgis.PyQt.QtCore import QObject, QTimer
+
+_PAUSE_MS = 1  # what is clicked and drawn goes first
+
+
+class ReadAhead(QObject):
+    """Reads the modules of ``packages`` (names), one after another with pauses, until all are read.
+
+    Python reads a module in a few milliseconds, and in a few times as many when it was just installed and has to be
+    compiled; a page needs dozens.
+    """
+
+    def __init__(self, packages: tuple[str, ...], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._names = [name for package in packages for name in modules_of(package)]
+        self._timer = QTimer(self)
+        self._timer.setInterval(_PAUSE_MS)
+        self._timer.timeout.connect(self._read)
+        self._timer.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether all are read."""
+        return not self._names
+
+    def _read(self) -> None:
+        if self._names:
+            importlib.import_module(self._names.pop(0))
+        else:
+            self._timer.stop()
+
+
+def modules_of(package: str) -> list[str]:
+    """Full names of the modules that lie in ``package`` itself, by alphabet."""
+    found = pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+    return [module.name for module in found if not module.ispkg]
