@@ -21,6 +21,10 @@ from engine.leftovers import Leftovers
 GRACE_S = 1.2
 """How long a job may take to notice a cancel before the process is ended: cancel has to answer within 2 s."""
 
+REMOVAL_S = 2.0
+"""How long the removal of what an unfinished job leaves may take at the end of a worker."""
+_LEAVING = threading.RLock()
+
 
 def stop_signals() -> tuple[int, ...]:
     """The signals that ask this process to stop: SIGINT, SIGTERM, a hang-up unless nohup has it ignored, Ctrl-Break."""
@@ -68,10 +72,15 @@ def _no_action(number: int, frame: FrameType | None) -> None:
 
 
 def end_process(code: int, leftovers: Leftovers | None = None) -> NoReturn:
-    """Leave now, whatever other threads do; ``leftovers`` of the unfinished job are removed first."""
-    if leftovers is not None:
-        leftovers.remove()
-    os._exit(code)
+    """Leave now, whatever other threads do; ``leftovers`` of the unfinished job are removed first.
+
+    Where two threads ask for it the first leaves: a job that ends while its leftovers are removed does not cut that
+    short.
+    """
+    with _LEAVING:
+        if leftovers is not None:
+            leftovers.remove()
+        os._exit(code)
 
 
 def after(seconds: float, action: Callable[[], None]) -> threading.Timer:
@@ -83,6 +92,9 @@ def after(seconds: float, action: Callable[[], None]) -> threading.Timer:
 
 
 def end_without_python(seconds: float) -> None:
-    """Leave with code 1 after ``seconds`` even if a library holds the interpreter's lock: a timer in C does it."""
+    """Leave with code 1 after ``seconds`` even if a library holds the interpreter's lock: a timer in C does it.
+
+    Called again it sets the one timer anew.
+    """
     nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123 - has to stay open until the end of the process
     faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)

@@ -142,6 +142,7 @@ class Worker:
             unserved = list(self._unserved)
         for request in unserved:
             request.events.finish(Cancelled(), timeout=0.1)
+        stop.end_without_python(stop.REMOVAL_S)
         stop.end_process(0, unserved[0].leftovers if unserved else None)
 
     def _watch_parent(self) -> None:

@@ -40,6 +40,16 @@ def deaf(request, reporter):
     time.sleep(request.seconds)
     return {}
 
+def staging(request, reporter):
+    from pathlib import Path
+    from engine import leftovers
+    out = Path(request.out)
+    folder = out.with_name(f".{out.name}.partial-{os.getpid()}-abcd")
+    folder.mkdir()
+    remove = leftovers.shutil.rmtree
+    leftovers.shutil.rmtree = lambda *path, **how: (time.sleep(0.8), remove(*path, **how))
+    return deaf(request, reporter)
+
 def stages(request, reporter):
     for i in range(2000):
         reporter.progress(i / 2000, f"stage {i}")
@@ -72,7 +82,7 @@ import sys
 sys.path[:0] = [{folder!r}, {root!r}]
 from engine.worker_main import main
 import engine.jobs as jobs
-for name in ("obedient", "deaf", "stages", "printing", "broken", "exits", "hungry", "unwritable"):
+for name in ("obedient", "deaf", "staging", "stages", "printing", "broken", "exits", "hungry", "unwritable"):
     jobs.JOBS[name] = jobs.Job(name, "made_up_jobs:Request", "made_up_jobs:" + name, "")
 sys.exit(main(sys.argv[1:]))
 """
@@ -321,6 +331,19 @@ def test_the_end_of_stdin_ends_job_and_process(client, job, how):
     assert time.monotonic() - start < 2
     assert code == 0
     assert worker.until(*ENDS) == {"event": "cancelled", "id": 1}
+
+
+@pytest.mark.parametrize("seconds", [1.5, 30.0])
+def test_the_process_ends_when_the_staging_folder_is_removed_not_before(client, tmp_path, seconds):
+    """Removal begins at 1.2 s and takes 0.8 s; the job ends meanwhile, or not at all."""
+    out = tmp_path / "results" / "out"
+    out.parent.mkdir()
+    worker = client()
+    worker.send({"id": 1, "job": "staging", "params": {"out": str(out), "seconds": seconds}})
+    worker.until("progress")
+    assert len(list(out.parent.iterdir())) == 1
+    assert worker.close() == 0
+    assert list(out.parent.iterdir()) == []
 
 
 def test_an_idle_worker_ends_at_once(client):
