@@ -18,7 +18,7 @@ LAYOUT = Layout(
     metavars={"path": "PATH", "out": "FILE", "method": "METHOD", "distractors": "FILE", "device": "DEVICE"},
     sections={
         "Input and output": ("path", "distractors", "out"),
-        "Method": ("method", "seed", "device"),
+        "Method": ("method", "sun", "seed", "device"),
     },
     examples="""
     engine evaluate crossview pairs --json scores.json

@@ -47,13 +47,16 @@ def is_starter(describer: Describer) -> bool:
 
 def verifier_for(device: Device, *, tolerance_deg: float, primary: Describer | None = None) -> Describer:
     """What candidates are verified by: the rings of the model that cells are compared by where it has learned any, else
-    what was not trained."""
+    what was not trained. With rings the sun is a compass (:mod:`engine.crossview.sun`)."""
     from engine.crossview.geometric.ring_matcher import RingMatcher
     from engine.crossview.geometric_describer import GeometricDescriber
+    from engine.crossview.sun import shipped_compass
 
     rings = primary.rings if primary is not None else None
-    matcher = RingMatcher(rings, device=device.torch) if rings is not None else None
-    return GeometricDescriber(device, tolerance_deg=tolerance_deg, matcher=matcher)
+    if rings is None:
+        return GeometricDescriber(device, tolerance_deg=tolerance_deg)
+    matcher = RingMatcher(rings, device=device.torch)
+    return GeometricDescriber(device, tolerance_deg=tolerance_deg, matcher=matcher, compass=shipped_compass())
 
 
 @dataclass(frozen=True)

@@ -117,11 +117,13 @@ def make_city(folder: Path, options: dict[str, Any]) -> None:
         simulate(SimulateCityRequest(out=str(folder), overwrite=True, **options), Reporter())
 
 
-def cities(out: Path, part: str, jobs: int) -> tuple[str, ...]:
-    """The folders of the cities of ``part``, made where they are not there yet, ``jobs`` at a time."""
-    given = {name: value for name, value in CITIES[part].items() if name != "seeds"}
+def cities(out: Path, part: str, jobs: int, options: dict[str, Any] | None = None) -> tuple[str, ...]:
+    """The folders of the cities of ``part`` (or of other ``options``), made where they are not there yet, ``jobs`` at a
+    time."""
+    options = options or CITIES[part]
+    given = {name: value for name, value in options.items() if name != "seeds"}
     wanted = []
-    for seed in CITIES[part]["seeds"]:
+    for seed in options["seeds"]:
         kind = {"character": CHARACTERS[seed % 8], "camera_height": HEIGHTS_M[seed % 5]}
         wanted.append((out / "cities" / f"{part}-{seed}", {"seed": seed, **kind, **LOOKS, **given}))
     started = time.monotonic()
@@ -204,9 +206,9 @@ class Again:
         """The next evaluation is of the same sets in the same order."""
         self._at = {"query": 0, "entry": 0}
 
-    def query(self, pixels: Any, view: Any) -> Any:
+    def query(self, pixels: Any, view: Any, latitude: float | None = None) -> Any:
         """As the matcher's."""
-        return self._next("query", pixels, view)
+        return self._next("query", pixels, view, latitude)
 
     def entry(self, pixels: Any, gsd_m: float | None) -> Any:
         """As the matcher's."""

@@ -91,7 +91,7 @@ class Fixed:
     def describe(self):
         return {"name": "fixed", "sha256": None}
 
-    def query(self, pixels, view):
+    def query(self, pixels, view, latitude=None):
         self.views.append(view)
         return pixels
 

@@ -21,11 +21,12 @@ from engine.errors import Cancelled, MissingExtraError, ParameterError
 from engine.events import CancelToken, Reporter
 from engine.jobs import find_job
 from engine.panorama.birdseye import birds_eye
+from engine.panorama.solar import sun_position
 from engine.panorama.view import PanoramaView
 from engine.raster.grid import Window
 from engine.simulate.city.character import CHARACTERS
 from engine.simulate.city.city import SimulatedCity
-from engine.simulate.city.day import days_of, sun_position
+from engine.simulate.city.day import days_of
 from engine.simulate.city.job import run
 from engine.simulate.city.request import SimulateCityRequest
 

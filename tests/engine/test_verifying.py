@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from engine.crossview.cells import CellLayout
 from engine.crossview.crops import Cropper
@@ -12,6 +15,7 @@ from engine.crossview.geometric_describer import GeometricDescriber
 from engine.crossview.imagery import Imagery
 from engine.crossview.photos import read_query
 from engine.crossview.search import verifying
+from engine.crossview.sun import SunSight
 from engine.device import Device
 from engine.events import Reporter
 from engine.jobs import find_job
@@ -100,7 +104,7 @@ def test_a_network_of_rings_sees_each_place_once(made, monkeypatch):
     east, north = np.array([0.0, 30, -40, 50]), np.array([10.0, -30, 0, 40])
     lon, lat = np.array([world.at(*place) for place in zip(east, north, strict=True)]).T
     photos = [turning.query(read_query(made / "p.png").image)]
-    photos.append(type(photos[0])(photos[0].template, 120.0))
+    photos.append(replace(photos[0], heading_deg=120.0))
     with open_raster(str(made / "ortho.tif")) as raster:
 
         def made_new():
@@ -118,3 +122,51 @@ def test_a_network_of_rings_sees_each_place_once(made, monkeypatch):
     np.testing.assert_allclose(second.z, alone.z, atol=0.01)
     np.testing.assert_allclose(second.heading, alone.heading, atol=0.5)
     assert not np.allclose(first.heading[1:], second.heading[:2]), "the photos differ"
+
+
+class _Compass:
+    """Sees the sun at one azimuth, or nowhere."""
+
+    def __init__(self, azimuth):
+        self.azimuth = azimuth
+
+    def sight(self, pixels, view):
+        share = (
+            np.ones(90)
+            if self.azimuth is None
+            else np.exp(8 * np.cos(np.radians(self.azimuth - np.arange(-178, 181, 4))))
+        )
+        return SunSight(share / share.sum())
+
+
+@pytest.mark.parametrize("azimuth", [None, 110.0, -70.0])
+def test_the_sun_counts_in_deviations_for_candidates_and_background(made, azimuth):
+    """The photo looks to 70°: a sun 110° from its middle stands in the south, as it must, one at −70° in the north."""
+    request = LocateSearchRequest(index=str(made / "index"), panorama=["-"], out="-", device="cpu")
+    with open_session(request, Reporter(), tolerance_deg=15.0) as session:
+        verifier, searcher, image = (
+            session.verifier,
+            session.searcher,
+            replace(read_query(made / "p.png").image, heading_known=False),
+        )
+        verifier.prepare(searcher.lon, searcher.lat, Reporter())
+        lon, lat = searcher.lon[:6], searcher.lat[:6]
+        plain = verifier.verify(session.method.verifying.query(image), lon, lat, Reporter())
+        describer = GeometricDescriber(Device("cpu"), compass=_Compass(azimuth))
+        query = describer.query(image)
+        found = verifier.by(describer).verify(query, lon, lat, Reporter())
+        codes, _ = verifier._surroundings(lon, lat, Reporter())
+        matcher, leaning = describer._matcher, query.sun.leaning(float(lat.mean()), 120)
+        curves = [
+            matcher.curves([query.template], torch.from_numpy(np.array(c))).numpy()[0]
+            for c in (codes, verifier._background)
+        ]
+    if azimuth is None:
+        np.testing.assert_allclose(found.z, plain.z, atol=1e-5)
+        np.testing.assert_allclose(found.heading, plain.heading, atol=1e-3)
+        return
+    spread = curves[1].max(axis=1).std()
+    own, background = ((one + spread * leaning).max(axis=1) for one in curves)
+    expected = ((own - background.mean()) / background.std()).reshape(6, -1).max(axis=1)
+    np.testing.assert_allclose(found.z, expected, atol=1e-3)
+    assert np.abs(found.z - plain.z).max() > 0.05

@@ -3,6 +3,8 @@
 The network's similarity is known at its headings and drawn between them; the matcher's correlation is known at every
 turn. Each is counted in standard deviations above what the photo gets from the gallery, their sum is taken at every
 turn, and the best turn is score and heading. So a heading that only one of them believes in loses to one that both do.
+Where the latitude is known, and the matcher is that of a model's rings, the sun has a say in headings too
+(:mod:`engine.crossview.sun`): the logarithm of its odds counts as a standard deviation.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from torch import Tensor
 from engine.crossview.describer import VectorQuery
 from engine.crossview.evaluation.geometric import Geometric
 from engine.crossview.evaluation.learned import Learned
-from engine.crossview.geometric.ring_matcher import RingMatcher
+from engine.crossview.geometric.ring_matcher import LAYOUT, RingMatcher
 from engine.crossview.search.ranking import Background
+from engine.crossview.sun import shipped_compass
 from engine.device import Device
 from engine.panorama.view import PanoramaView
 
@@ -34,29 +37,35 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FusedQuery:
-    """One photo as either method takes it."""
+    """One photo as either method takes it; ``sun``: what it says of the headings (turns,), 0 where it is not told."""
 
     learned: VectorQuery
     geometric: Any
+    sun: Array
 
 
 class Fused:
-    """The network ``model`` (a name or a folder) and the matcher of its rings; where it has none, the geometric one."""
+    """The network ``model`` (a name or a folder) and the matcher of its rings; where it has none, the geometric one.
+    ``sun``: the compass is asked where there is one."""
 
-    def __init__(self, model: str, device: Device, *, weight: float | None = None) -> None:
+    def __init__(self, model: str, device: Device, *, weight: float | None = None, sun: bool = True) -> None:
         self._learned = Learned(model, device)
         rings = self._learned.rings
         self._geometric = Geometric(device, None if rings is None else RingMatcher(rings, device=device.torch))
         self.weight = weight if weight is not None else WEIGHT if rings is None else RINGS_WEIGHT
+        self._compass = shipped_compass() if sun and rings is not None else None
+        self._turns = LAYOUT.sectors
         self.name = "fused"
 
     def describe(self) -> dict[str, Any]:
         """Name and sha256 of the network's weights."""
         return self._learned.describe()
 
-    def query(self, pixels: Tensor, view: PanoramaView) -> FusedQuery:
-        """Embeddings and a template."""
-        return FusedQuery(self._learned.query(pixels, view), self._geometric.query(pixels, view))
+    def query(self, pixels: Tensor, view: PanoramaView, latitude: float | None = None) -> FusedQuery:
+        """Embeddings and a template, and what the sun says at ``latitude``."""
+        sight = self._compass.sight(pixels, view) if self._compass is not None and latitude is not None else None
+        sun = np.zeros(self._turns) if sight is None or latitude is None else sight.leaning(latitude, self._turns)
+        return FusedQuery(self._learned.query(pixels, view), self._geometric.query(pixels, view), sun)
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> tuple[NDArray[np.float32], Tensor]:
         """Embeddings (scales, dim) and codes (scales, K), at the same scales."""
@@ -74,7 +83,7 @@ class Fused:
         curves = self._geometric.turns([query.geometric for query in queries], codes)
         for row, (query, turns) in enumerate(zip(queries, curves, strict=True)):
             both = at_turns(vectors @ query.learned.vectors.T, query.learned.headings, turns.shape[1])
-            joint = standing_out(both) + self.weight * standing_out(turns)
+            joint = standing_out(both) + self.weight * standing_out(turns) + query.sun
             best, where = joint.max(axis=1), joint.argmax(axis=1)
             for column, (start, stop) in enumerate(parts):
                 at = start + int(best[start:stop].argmax())

@@ -37,8 +37,8 @@ class Geometric:
         """Name alone: there are no weights."""
         return {"name": self.name, "sha256": None}
 
-    def query(self, pixels: Tensor, view: PanoramaView) -> Any:
-        """A template."""
+    def query(self, pixels: Tensor, view: PanoramaView, latitude: float | None = None) -> Any:
+        """A template; the latitude plays no part."""
         return self._matcher.template(pixels, view)
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> Tensor:

@@ -38,7 +38,7 @@ def run(request: EvaluateCrossviewRequest, reporter: Reporter) -> dict[str, Any]
     reporter.progress(0.0, "find", "Looking for pairs")
     found = find_set(request.path)
     more = () if request.distractors is None else read_distractors(request.distractors)
-    matcher = find_matcher(request.method, choose_device(request.device))
+    matcher = find_matcher(request.method, choose_device(request.device), sun=request.sun)
     if request.out is None:
         return evaluate(request, found, more, matcher, reporter, started)
     with ResultFile(request.out) as file:
@@ -128,7 +128,9 @@ def _search(
             skipped.append({"name": ground.name, "why": error.line})
             continue
         pixels, view, heading = rolled(pixels, ground.view, seed=request.seed, name=ground.name)
-        queries.append(matcher.query(pixels, view))
+        # A search knows its region; that of a pair is where the list says that it lies.
+        latitude = ground.lonlat[1] if ground.lonlat is not None else None
+        queries.append(matcher.query(pixels, view, latitude))
         names.append(ground.name)
         partners.append(-1 if right is None else columns[right])
         semi.append([columns[one] for one in match.semi if one in columns])

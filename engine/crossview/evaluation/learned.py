@@ -30,8 +30,8 @@ class Learned:
         """Name and sha256 of the weights."""
         return {"name": self.name, "sha256": self._describer.model.sha256}
 
-    def query(self, pixels: Tensor, view: PanoramaView) -> VectorQuery:
-        """Embeddings of the photo."""
+    def query(self, pixels: Tensor, view: PanoramaView, latitude: float | None = None) -> VectorQuery:
+        """Embeddings of the photo; the latitude plays no part."""
         return self._describer.query(GroundView(pixels, view, heading_known=False))
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> NDArray[np.float32]:

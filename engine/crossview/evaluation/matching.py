@@ -23,8 +23,9 @@ class Matcher(Protocol):
     def describe(self) -> dict[str, Any]:
         """What result files say of it: name, and sha256 of the weights where there are any."""
 
-    def query(self, pixels: Tensor, view: PanoramaView) -> Any:
-        """Of a panorama (3, H, W) uint8 whose heading is not known (0 in ``view``)."""
+    def query(self, pixels: Tensor, view: PanoramaView, latitude: float | None = None) -> Any:
+        """Of a panorama (3, H, W) uint8 whose heading is not known (0 in ``view``), taken in a region at ``latitude``
+        (None: not known)."""
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> Any:
         """Of an overhead image (3, S, S) uint8, north up, camera in its middle; ``gsd_m`` None where not known."""
@@ -36,8 +37,9 @@ class Matcher(Protocol):
         of a query depends on that query and the entries alone."""
 
 
-def find_matcher(method: str, device: Device) -> Matcher:
+def find_matcher(method: str, device: Device, *, sun: bool = True) -> Matcher:
     """The method or model of that name; ``auto`` is fused where the starter model is installed, else geometric.
+    ``sun``: fused asks the sun for headings.
 
     Raises ModelError for one that is not known, damaged or of another task.
     """
@@ -54,7 +56,7 @@ def find_matcher(method: str, device: Device) -> Matcher:
             )
         from engine.crossview.evaluation.fused import Fused
 
-        return Fused(STARTER, device)
+        return Fused(STARTER, device, sun=sun)
     from engine.crossview.evaluation.learned import Learned
 
     return Learned(method, device)

@@ -27,4 +27,9 @@ class EvaluateCrossviewRequest(BaseModel):
         description="CSV of further overhead images (columns overhead or file, and gsd_m) that are no pair's: they "
         "stand in every gallery.",
     )
+    sun: bool = Field(
+        True,
+        description="Let fused see where the sun stands in panoramas: it speaks for headings where the list tells the "
+        "latitude (lat).",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")

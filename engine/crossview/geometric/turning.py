@@ -99,9 +99,11 @@ class TurningMatcher(ABC, Generic[Template]):
         *,
         headings_deg: Sequence[float | None],
         tolerance_deg: float = 10.0,
+        leanings: Sequence[Tensor | None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The same of many photos: (Q, N) scores and headings of ``templates``, each with the heading that is told of
-        it, and of what :meth:`ready` gave of N codes. What is decoded for one photo serves all."""
+        it, and of what :meth:`ready` gave of N codes. What is decoded for one photo serves all. ``leanings``: what is
+        added to the score at each turn (sectors,), for what is known of a photo's heading besides."""
         found = torch.empty(len(templates), len(ready), device=self.device)
         turned = torch.empty_like(found)
         allowed = [self._allowed(one, tolerance_deg) for one in headings_deg]
@@ -112,6 +114,8 @@ class TurningMatcher(ABC, Generic[Template]):
                 curves = self.turned(some, ready[part].to(self.device))
                 for row, curve in enumerate(curves, start=first):
                     only = allowed[row]
+                    if leanings is not None and (leaning := leanings[row]) is not None:
+                        curve = curve + leaning.to(curve)
                     held = curve if only is None else torch.where(only, curve, torch.full_like(curve, -2.0))
                     found[row, part], turned[row, part] = likeliest(held, self._turns())
         return found, turned

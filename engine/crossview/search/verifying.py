@@ -2,7 +2,8 @@
 
 A cell is 30 m wide and the photo was taken anywhere in it: nine places inside it are tried
 (:mod:`engine.crossview.search.surroundings`), and the best of them is where the candidate's point comes to lie. Scores
-are measured against those of cells drawn from all over the region. What was cut and described for one photo is kept for
+are measured against those of cells drawn from all over the region, with what the sun says of the photo's heading where
+that is looked for (:mod:`engine.crossview.sun`). What was cut and described for one photo is kept for
 the next, whose candidates are often the same, up to where only the photo is missing
 (:meth:`engine.crossview.describer.Describer.ready`).
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from engine.crossview.cells import CellLayout, Degrees
 from engine.crossview.describer import Describer
+from engine.crossview.geometric_describer import TurningQuery
 from engine.crossview.patchwork import Cuts
 from engine.crossview.samples import Crops
 from engine.crossview.search.ranking import Background
@@ -93,13 +95,13 @@ class Verifier:
         turn."""
         all_lon, all_lat = self._places.places(lon, lat)
         codes, there = self._surroundings(lon, lat, reporter)
+        free = query if against is None else against
+        if isinstance(free, TurningQuery) and free.sun is not None and isinstance(query, TurningQuery):
+            # What the sun says counts in deviations of the scores without it, for candidates and background alike.
+            spread, place = self._measured(free, codes).spread, float(np.mean(lat))
+            free, query = (one.leant(place, spread) for one in (free, replace(query, sun=free.sun)))
         (scores,), headings = self._describer.scores([query], codes, self._scale)
-        background = scores
-        if self._background is not None:
-            (background,), _ = self._describer.scores(
-                [query if against is None else against], self._background, self._scale
-            )
-        z = Background.of(background).z(scores)
+        z = self._measured(free, codes).z(scores)
         z[~there] = -3.0
         table = z.reshape(len(lon), -1)
         best = table.argmax(axis=1)
@@ -107,6 +109,13 @@ class Verifier:
         turned = headings[0, at].astype(np.float64) if headings is not None else np.full(len(lon), np.nan)
         seen = np.asarray(there.reshape(table.shape).any(axis=1))
         return Verified(table.max(axis=1), turned, all_lon[at], all_lat[at], seen)
+
+    def _measured(self, query: Any, codes: NDArray[Any]) -> Background:
+        """What a photo's scores are measured against: the background's, and those of ``codes`` where there is none."""
+        (found,), _ = self._describer.scores(
+            [query], codes if self._background is None else self._background, self._scale
+        )
+        return Background.of(found)
 
     def _surroundings(self, lon: Degrees, lat: Degrees, reporter: Reporter) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """What is ready to be compared of the places around candidates, and which of them have imagery; what is not

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.panorama.solar import sun_position
 from engine.simulate.city.dice import Dice, dice
 
 Vector = NDArray[np.float32]
@@ -116,16 +117,6 @@ def _day(rng: Dice, name: str, latitude: float, lowest: float, *, cloudy: bool) 
         # Panoramas hold much sky, and cameras expose for it.
         camera=camera_of(rng, 0.32, 0.76 if cloudy else 1.0),
     )
-
-
-def sun_position(day_of_year: int, hours_from_noon: float, latitude: float) -> tuple[float, float]:
-    """Azimuth (clockwise from north) and elevation of the sun in degrees (Cooper's declination; solar time)."""
-    tilt = math.radians(23.45) * math.sin(2 * math.pi * (284 + day_of_year) / 365)
-    hour, phi = math.radians(15 * hours_from_noon), math.radians(latitude)
-    east = -math.cos(tilt) * math.sin(hour)
-    north = math.sin(tilt) * math.cos(phi) - math.cos(tilt) * math.sin(phi) * math.cos(hour)
-    up = math.sin(tilt) * math.sin(phi) + math.cos(tilt) * math.cos(phi) * math.cos(hour)
-    return math.degrees(math.atan2(east, north)) % 360, math.degrees(math.asin(max(-1.0, min(1.0, up))))
 
 
 def camera_of(rng: Dice, spread: float, exposure: float = 1.0) -> Camera:

@@ -28,6 +28,7 @@ from engine.crossview.resolution import COARSER
 from engine.crossview.search.searcher import Found, Searcher
 from engine.crossview.search.tables import RINGS, TABLES
 from engine.crossview.search.verifying import Verifier
+from engine.crossview.sun import shipped_compass
 from engine.device import Device
 from engine.events import Reporter
 from engine.models.crossview_bundle import CrossViewModel
@@ -100,7 +101,9 @@ class Finder:
         gallery = described(learned, cropper, layout, tiles.ids, gsd_m, reporter)
         network = model.network.rings
         turning = GeometricDescriber(
-            device, matcher=None if network is None else RingMatcher(network, device=device.torch)
+            device,
+            matcher=None if network is None else RingMatcher(network, device=device.torch),
+            compass=None if network is None else shipped_compass(),
         )
         scale = rings_scale_m(imagery, tiles)
         if like is not None:

@@ -1,0 +1,89 @@
+"""The sun as a compass: where it stands in a photo, and what headings that speaks for in a region.
+
+A road looks alike both ways, and so does much that a photo is turned over. But north of the tropics the sun stands in
+the southern half of the sky whenever a photo is taken, and a photo shows where it stands (engine/models/sun.py). Of a
+heading θ of the photo's centre the odds are Σ p(azimuth | latitude) p(azimuth − θ | photo) over the sun's azimuths,
+against chance. What was not seen in training (night, lamps, a wall of glass) must not decide alone: in one of five
+photos the sun is taken not to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine.models.bundle import shipped_folders
+from engine.models.sun import AZIMUTHS, SunNetwork, framed
+from engine.panorama.solar import sun_azimuths
+from engine.panorama.view import PanoramaView
+
+UNTOLD = 0.2
+FILE = "sun.safetensors"
+
+
+@dataclass(frozen=True)
+class SunSight:
+    """``share`` (90,): how likely the sun stands at −178°, −174°, … 178° clockwise from the photo's centre, together
+    1."""
+
+    share: NDArray[np.float64]
+
+    def leaning(self, latitude: float, turns: int) -> NDArray[np.float64]:
+        """(``turns``,) logarithm of the odds of headings 0°, 360/turns°, … of the photo's centre at ``latitude``
+        (degrees) against chance: at least log 0.2, and 0 where the photo does not tell where the sun stands."""
+        fine = np.repeat(self.share, 360 // AZIMUTHS) * (AZIMUTHS / 360)
+        prior = sun_azimuths(round(latitude))
+        # Heading θ brings −180° of the photo to θ − 180°: a correlation round the circle.
+        every = np.fft.irfft(np.fft.rfft(prior) * np.conj(np.fft.rfft(np.roll(fine, -180))), 360)
+        wanted = np.arange(turns) * 360.0 / turns
+        odds = np.interp(wanted, np.arange(361), np.append(every, every[0])) * 360
+        return np.asarray(np.log((1 - UNTOLD) * np.maximum(odds, 0.0) + UNTOLD))
+
+
+class SunCompass:
+    """Sees the sun by ``network``, on the processor: a photo takes less than a millisecond."""
+
+    def __init__(self, network: SunNetwork) -> None:
+        self._network = network.eval()
+
+    def sight(self, pixels: Tensor, view: PanoramaView) -> SunSight | None:
+        """Of a panorama ``pixels`` (3, H, W) uint8 or float 0…1, which ``view`` describes; its heading plays no part.
+        None where it does not go all the way round."""
+        return None if not view.closed else self.sights([pixels], [view])[0]
+
+    def sights(self, photos: Sequence[Tensor], views: Sequence[PanoramaView]) -> list[SunSight]:
+        """The same of panoramas that all go round."""
+        with torch.inference_mode():
+            parts = [
+                framed(pixels.cpu()[None], replace(view, heading_deg=0.0))
+                for pixels, view in zip(photos, views, strict=True)
+            ]
+            images, shown = (torch.cat(one) for one in zip(*parts, strict=True))
+            shares = torch.softmax(self._network(images, shown).double(), dim=1)
+        return [SunSight(share) for share in shares.numpy()]
+
+
+def load_sun(file: Path) -> SunNetwork:
+    """The network of a file that ``scripts/train_starter_models --model sun`` made, in full precision."""
+    state = {name: value.float() for name, value in load_file(file).items()}
+    network = SunNetwork(len(state["out.weight"][0]))
+    network.load_state_dict(state)
+    return network
+
+
+@cache
+def shipped_compass() -> SunCompass | None:
+    """That of the weights that ship; None where there are none."""
+    for folder in shipped_folders():
+        file = folder.parent / "sun" / FILE
+        if file.is_file():
+            return SunCompass(load_sun(file))
+    return None
