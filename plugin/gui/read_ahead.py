@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
+from types import ModuleType
 
 from qgis.PyQt.QtCore import QObject, QTimer
 
@@ -22,7 +22,7 @@ class ReadAhead(QObject):
         self._names = [name for package in packages for name in modules_of(package)]
         self._timer = QTimer(self)
         self._timer.setInterval(_PAUSE_MS)
-        self._timer.timeout.connect(self._read)
+        self._timer.timeout.connect(self._next)
         self._timer.start()
 
     @property
@@ -30,14 +30,20 @@ class ReadAhead(QObject):
         """Whether all are read."""
         return not self._names
 
-    def _read(self) -> None:
+    def _next(self) -> None:
         if self._names:
-            importlib.import_module(self._names.pop(0))
+            _read(self._names.pop(0))
         else:
             self._timer.stop()
 
 
 def modules_of(package: str) -> list[str]:
     """Full names of the modules that lie in ``package`` itself, by alphabet."""
-    found = pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+    found = pkgutil.iter_modules(_read(package).__path__, f"{package}.")
     return [module.name for module in found if not module.ispkg]
+
+
+def _read(name: str) -> ModuleType:
+    """The module of that name. Not by importlib: QGIS notes what an import statement reads, and forgets it when the
+    plugin is unloaded or upgraded; what it did not note would stay as it was."""
+    return __import__(name, fromlist=("__name__",))

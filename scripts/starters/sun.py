@@ -3,9 +3,9 @@
   train_starter_models --model sun -o FOLDER [--install resources/sun] …
 
 FOLDER is that of the starter crossview, whose cities are used (or made): each has another day, sky and camera, and the
-sun's azimuth stands in its result.json. It learns from the cities "centred" and "offset" but every sixth of them, and from
-many small ones ("skies"), for what differs is the day; every sixth, "choose", "test-suburb" and "test-town" are what it
-is measured on.
+sun's azimuth stands in its result.json. It learns from the cities "centred" and "offset" but every sixth of them, and
+from many small ones ("skies"), for what differs is the day; every sixth, "choose", "test-suburb" and "test-town" are
+what it is measured on.
 """
 
 from __future__ import annotations

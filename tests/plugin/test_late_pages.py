@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+import qgis.utils
 from gui_support import spin
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QTimer
@@ -41,6 +42,14 @@ def test_one_module_is_read_in_a_turn(faults_in_slots, package):
     spin(lambda: reading.done)
     assert set(names) <= set(sys.modules)
     assert 1 in seen, "both were read in one turn"
+
+
+def test_qgis_notes_what_is_read_and_can_forget_it(faults_in_slots, package, monkeypatch):
+    monkeypatch.setattr(qgis.utils, "available_plugins", [package])
+    monkeypatch.setattr(qgis.utils, "_plugin_modules", {})
+    reading = ReadAhead((package,))
+    spin(lambda: reading.done)
+    assert qgis.utils._plugin_modules[package] >= {package, f"{package}.first", f"{package}.second"}
 
 
 def test_a_module_that_cannot_be_read_does_not_hold_up_the_others(package, tmp_path, monkeypatch):

@@ -46,8 +46,8 @@ TABLES = {
     ),
     RINGS: Calibration(
         Weights(own=0.3, neighbours=0.0, verified=0.3),
-        {25.0: Choice(6.244, 15.182, 13.283), 50.0: Choice(5.929, 14.29, 11.577), 100.0: Choice(5.857, 13.985, -0.025)},
-        0.5,
+        {25.0: Choice(6.187, 15.059, 13.041), 50.0: Choice(5.748, 13.884, 10.881), 100.0: Choice(5.925, 14.13, -0.021)},
+        0.637,
         _RINGS,
     ),
     UNVERIFIED: Calibration(
