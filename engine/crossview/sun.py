@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engine.errors import ModelError
 from engine.models.bundle import shipped_folders
 from engine.models.sun import AZIMUTHS, SunNetwork, framed
 from engine.panorama.solar import sun_azimuths
@@ -72,10 +74,17 @@ class SunCompass:
 
 
 def load_sun(file: Path) -> SunNetwork:
-    """The network of a file that ``scripts/train_starter_models --model sun`` made, in full precision."""
-    state = {name: value.float() for name, value in load_file(file).items()}
-    network = SunNetwork(len(state["out.weight"][0]))
-    network.load_state_dict(state)
+    """The network of a file that ``scripts/train_starter_models --model sun`` made, in full precision. Raises
+    ModelError where it holds something else."""
+    try:
+        state = {name: value.float() for name, value in load_file(file).items()}
+        network = SunNetwork(len(state["out.weight"][0]))
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{file}: holds no network that sees the sun, or is damaged ({str(error).splitlines()[0]}).",
+            remedy="Install SameScene again.",
+        ) from error
     return network
 
 

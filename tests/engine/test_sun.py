@@ -12,13 +12,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from engine.crossview.describer import GroundView
 from engine.crossview.evaluation import fused
 from engine.crossview.geometric.matcher import GeometricMatcher
 from engine.crossview.geometric_describer import GeometricDescriber
-from engine.crossview.sun import UNTOLD, SunCompass, SunSight, shipped_compass
+from engine.crossview.sun import UNTOLD, SunCompass, SunSight, load_sun, shipped_compass
 from engine.device import choose_device
+from engine.errors import ModelError
 from engine.events import Reporter
 from engine.models.sun import AZIMUTHS, SunNetwork, azimuths_rad
 from engine.panorama.photo import read_photo
@@ -135,6 +137,24 @@ def test_the_weights_that_ship_see_the_sun_of_a_city_they_never_saw(tmp_path):
             seen = CENTRES[sight.share.argmax()] + float(row["heading_deg"])
             apart.append(abs((seen - sun + 180) % 360 - 180))
     assert np.mean(np.array(apart) < 60) >= 0.75, apart
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", "other"], ids=["empty", "garbage", "another network"])
+def test_a_damaged_file_is_one_clear_line(tmp_path, content):
+    file = tmp_path / "sun.safetensors"
+    if content == "other":
+        save_file({"out.weight": torch.zeros((1, 32, 1)), "strange": torch.zeros(3)}, file)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(ModelError, match=r"sun\.safetensors: holds no network") as error:
+        load_sun(file)
+    assert "\n" not in error.value.message
+
+
+def test_where_nothing_is_seen_nothing_is_said():
+    for pixels in (torch.zeros((3, 64, 128), dtype=torch.uint8), torch.full((3, 64, 128), 200, dtype=torch.uint8)):
+        sight = shipped_compass().sight(pixels, PanoramaView())
+        np.testing.assert_allclose(sight.leaning(48, 120), 0, atol=1e-4)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="The real photos (../shared/data/crossview) are not here.")
