@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import pkgutil
 from types import ModuleType
 
@@ -44,6 +45,6 @@ def modules_of(package: str) -> list[str]:
 
 
 def _read(name: str) -> ModuleType:
-    """The module of that name. Not by importlib: QGIS notes what an import statement reads, and forgets it when the
-    plugin is unloaded or upgraded; what it did not note would stay as it was."""
-    return __import__(name, fromlist=("__name__",))
+    """The module of that name, as a statement would read it, not importlib: QGIS notes what statements read, and
+    forgets it when the plugin is unloaded or upgraded; what it did not note would stay as it was."""
+    return builtins.__import__(name, fromlist=("__name__",))

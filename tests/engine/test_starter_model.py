@@ -82,7 +82,9 @@ def test_every_shipped_model_is_installed_with_the_package_and_found_there(tmp_p
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
     shipped = {folder.name for folder in (ROOT / "resources" / "models").iterdir()}
     models = {f"share/samescene/models/{name}": [f"resources/models/{name}/*"] for name in shipped}
-    assert listed == {**models, "share/samescene/legends": ["resources/legends/*.json"]}
+    others = {"share/samescene/legends": ["resources/legends/*.json"], "share/samescene/sun": ["resources/sun/*"]}
+    assert listed == {**models, **others}
+    assert {path.name for path in (ROOT / "resources").iterdir() if path.is_dir()} >= {"legends", "models", "sun"}
     shutil.copytree(ROOT / "resources" / "models", tmp_path / "share" / "samescene" / "models")
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     installed = [folder for folder in model_folders() if tmp_path in folder.parents]
