@@ -94,6 +94,7 @@ class SameSceneDock(QgsDockWidget):
     def shut_down(self) -> None:
         """Cancel what runs and wait for it, remember the forms, give the map its tool back."""
         QgsSettings().setValue(_TAB, self.tabs.current)
+        self._ahead.stop()
         self.workspace.runner.shut_down()
         self.runs.shut_down()
         for page in self.tabs.made():

@@ -31,6 +31,10 @@ class ReadAhead(QObject):
         """Whether all are read."""
         return not self._names
 
+    def stop(self) -> None:
+        """Read no more: the plugin goes, and nothing of it may come back after QGIS has forgotten it."""
+        self._timer.stop()
+
     def _next(self) -> None:
         if self._names:
             _read(self._names.pop(0))

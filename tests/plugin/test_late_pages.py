@@ -44,6 +44,13 @@ def test_one_module_is_read_in_a_turn(faults_in_slots, package):
     assert 1 in seen, "both were read in one turn"
 
 
+def test_nothing_is_read_after_the_plugin_has_gone(faults_in_slots, package):
+    reading = ReadAhead((package,))
+    reading.stop()
+    spin(lambda: False, 0.05)
+    assert not reading.done and f"{package}.first" not in sys.modules
+
+
 def test_qgis_notes_what_is_read_and_can_forget_it(faults_in_slots, package, monkeypatch):
     monkeypatch.setattr(qgis.utils, "available_plugins", [package])
     monkeypatch.setattr(qgis.utils, "_plugin_modules", {})
