@@ -7,7 +7,6 @@ A legend is a JSON file: ``name``, ``title``, ``source``, ``classes`` (``code`` 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import ParameterError
+from engine.resources import resource_folders
 
 UNKNOWN, NOT_OBSERVED = 0, 255
 UNKNOWN_NAME, NOT_OBSERVED_NAME = "unknown", "not observed"
@@ -113,8 +113,7 @@ def lookup_table(mapping: Mapping[int, int]) -> U8:
 
 def legend_folders() -> list[Path]:
     """Where legends lie: ``resources/legends`` beside the engine, then that of the Python environment."""
-    beside = Path(__file__).resolve().parents[1] / "resources" / "legends"
-    return [beside, Path(sys.prefix) / "share" / "samescene" / "legends"]
+    return resource_folders("legends")
 
 
 def list_legends() -> dict[str, Path]:

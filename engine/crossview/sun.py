@@ -9,7 +9,6 @@ photos the sun is taken not to be told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,10 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelError
-from engine.models.bundle import shipped_folders
 from engine.models.sun import AZIMUTHS, SunNetwork, framed
 from engine.panorama.solar import sun_azimuths
 from engine.panorama.view import PanoramaView
+from engine.resources import resource_folders
 
 UNTOLD = 0.2
 FILE = "sun.safetensors"
@@ -59,18 +58,11 @@ class SunCompass:
     def sight(self, pixels: Tensor, view: PanoramaView) -> SunSight | None:
         """Of a panorama ``pixels`` (3, H, W) uint8 or float 0…1, which ``view`` describes; its heading plays no part.
         None where it does not go all the way round."""
-        return None if not view.closed else self.sights([pixels], [view])[0]
-
-    def sights(self, photos: Sequence[Tensor], views: Sequence[PanoramaView]) -> list[SunSight]:
-        """The same of panoramas that all go round."""
+        if not view.closed:
+            return None
         with torch.inference_mode():
-            parts = [
-                framed(pixels.cpu()[None], replace(view, heading_deg=0.0))
-                for pixels, view in zip(photos, views, strict=True)
-            ]
-            images, shown = (torch.cat(one) for one in zip(*parts, strict=True))
-            shares = torch.softmax(self._network(images, shown).double(), dim=1)
-        return [SunSight(share) for share in shares.numpy()]
+            logits = self._network(*framed(pixels.cpu()[None], replace(view, heading_deg=0.0)))
+        return SunSight(torch.softmax(logits[0].double(), dim=0).numpy())
 
 
 def load_sun(file: Path) -> SunNetwork:
@@ -91,8 +83,5 @@ def load_sun(file: Path) -> SunNetwork:
 @cache
 def shipped_compass() -> SunCompass | None:
     """That of the weights that ship; None where there are none."""
-    for folder in shipped_folders():
-        file = folder.parent / "sun" / FILE
-        if file.is_file():
-            return SunCompass(load_sun(file))
-    return None
+    files = (folder / FILE for folder in resource_folders("sun"))
+    return next((SunCompass(load_sun(file)) for file in files if file.is_file()), None)

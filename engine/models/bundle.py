@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from engine.errors import ModelError
 from engine.models.library import user_models_folder
 from engine.outputs import explain_os_error
+from engine.resources import resource_folders
 from engine.version import VERSION
 
 if TYPE_CHECKING:
@@ -272,8 +272,7 @@ def model_folders() -> list[Path]:
 
 def shipped_folders() -> list[Path]:
     """Where the models that come with the engine are: those of :func:`model_folders` that no user fills."""
-    beside = Path(__file__).resolve().parents[2] / "resources" / "models"
-    return [beside, Path(sys.prefix) / "share" / "samescene" / "models"]
+    return resource_folders("models")
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[KnownModel]:

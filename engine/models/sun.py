@@ -49,6 +49,11 @@ def framed(images: Tensor, views: View | Sequence[View]) -> tuple[Tensor, Tensor
     return found, shown.float()
 
 
+def azimuths_rad(device: torch.device | str = "cpu") -> Tensor:
+    """(90,) what the logits stand for, in radians."""
+    return ((torch.arange(AZIMUTHS, device=device) + 0.5) / AZIMUTHS - 0.5) * (2 * math.pi)
+
+
 def _normal(images: Tensor, shown: Tensor) -> Tensor:
     """(N, 4, R, A): logarithms less their mean over what is shown, by their deviation; and what is shown."""
     light = torch.log(images + 0.03)
@@ -56,8 +61,3 @@ def _normal(images: Tensor, shown: Tensor) -> Tensor:
     apart = (light - (light * shown).sum(dim=(1, 2, 3), keepdim=True) / count) * shown
     spread = (apart.square().sum(dim=(1, 2, 3), keepdim=True) / count).sqrt()
     return torch.cat([apart / (spread + 0.05), shown], dim=1)
-
-
-def azimuths_rad(device: torch.device | str = "cpu") -> Tensor:
-    """(90,) what the logits stand for, in radians."""
-    return ((torch.arange(AZIMUTHS, device=device) + 0.5) / AZIMUTHS - 0.5) * (2 * math.pi)

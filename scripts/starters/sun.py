@@ -30,7 +30,7 @@ from engine.metrics.bootstrap import mean_estimate
 from engine.models.sun import SunNetwork, azimuths_rad, framed
 from engine.panorama.photo import read_pixels
 from engine.panorama.view import PanoramaView
-from starters.crossview import cities
+from starters.crossview import TRAINED_ON, cities
 
 LEARNED, MEASURED = ("centred", "offset"), ("choose", "test-suburb", "test-town")
 SKIES = {
@@ -154,13 +154,7 @@ def main(given: Sequence[str]) -> int:
             "description": "A network of three convolutions round the circle; used by rings to tell the two ways of a "
             "road apart (engine/crossview/sun.py).",
             "licence": "GPL-2.0-or-later",
-            "trained_on": [
-                {
-                    "name": "Simulated cities (engine simulate city)",
-                    "licence": "none needed",
-                    "attribution": "Made by this project; everything in them is invented.",
-                }
-            ],
+            "trained_on": TRAINED_ON[:1],
             "figures": [{**one, "data": "simulated cities, held out; intervals over cities"} for one in figures],
             "weights_sha256": hashlib.sha256(kept.read_bytes()).hexdigest(),
         }

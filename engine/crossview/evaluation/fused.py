@@ -54,7 +54,6 @@ class Fused:
         self._geometric = Geometric(device, None if rings is None else RingMatcher(rings, device=device.torch))
         self.weight = weight if weight is not None else WEIGHT if rings is None else RINGS_WEIGHT
         self._compass = shipped_compass() if sun and rings is not None else None
-        self._turns = LAYOUT.sectors
         self.name = "fused"
 
     def describe(self) -> dict[str, Any]:
@@ -63,8 +62,9 @@ class Fused:
 
     def query(self, pixels: Tensor, view: PanoramaView, latitude: float | None = None) -> FusedQuery:
         """Embeddings and a template, and what the sun says at ``latitude``."""
-        sight = self._compass.sight(pixels, view) if self._compass is not None and latitude is not None else None
-        sun = np.zeros(self._turns) if sight is None or latitude is None else sight.leaning(latitude, self._turns)
+        sun = np.zeros(LAYOUT.sectors)
+        if self._compass is not None and latitude is not None and (sight := self._compass.sight(pixels, view)):
+            sun = sight.leaning(latitude, len(sun))
         return FusedQuery(self._learned.query(pixels, view), self._geometric.query(pixels, view), sun)
 
     def entry(self, pixels: Tensor, gsd_m: float | None) -> tuple[NDArray[np.float32], Tensor]:
